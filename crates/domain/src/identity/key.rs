@@ -1,0 +1,77 @@
+//! Promises that two identities have the same key input exactly when they share a key space and a
+//! normal form.
+
+use std::fmt;
+
+/// Which numbers may be compared with each other.
+///
+/// The discriminant is the first byte of every [`KeyInput`] and thereby of every index key: never
+/// renumber.
+#[repr(u8)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum KeySpace {
+    /// 18-digit personal numbers: resident IDs, residence permits, permanent-resident cards.
+    Person = 1,
+    /// Organisation codes, alone or embedded in a credit code.
+    Organisation = 2,
+    /// Whole credit codes.
+    CreditCode = 3,
+    /// Travel permits of Hong Kong and Macau residents, first 9 characters.
+    TravelPermitHkMo = 4,
+    /// Travel permits of Taiwan residents.
+    TravelPermitTaiwan = 5,
+    /// Passports, with issuing state.
+    Passport = 6,
+    /// Permanent-resident cards from before December 2023, 15 characters.
+    PermanentResidentOld = 7,
+}
+
+/// The input of the index key's pseudo-random function: key space, length of the normal form,
+/// normal form, zero padding.
+///
+/// Always 32 bytes, two AES blocks, so that a fixed-length MAC is safe and the length of a number
+/// tells nothing. Holds the number in clear: digest it and let it go; `Debug` shows the key space
+/// alone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyInput {
+    bytes: [u8; KEY_INPUT_BYTES],
+    space: KeySpace,
+}
+
+/// Two AES blocks.
+const KEY_INPUT_BYTES: usize = 32;
+/// Key space and length come before the normal form.
+const HEADER_BYTES: usize = 2;
+
+impl KeyInput {
+    /// `normal_form` is at most 19 bytes for every kind (a passport's 3 + 1 + 15), far below the 30
+    /// that fit.
+    pub(super) fn new(space: KeySpace, normal_form: &str) -> KeyInput {
+        let form = normal_form.as_bytes();
+        assert!(
+            form.len() <= KEY_INPUT_BYTES - HEADER_BYTES,
+            "a normal form is at most 30 bytes"
+        );
+        let mut bytes = [0; KEY_INPUT_BYTES];
+        bytes[0] = space as u8;
+        bytes[1] = u8::try_from(form.len()).unwrap_or(u8::MAX);
+        bytes[HEADER_BYTES..HEADER_BYTES + form.len()].copy_from_slice(form);
+        KeyInput { bytes, space }
+    }
+
+    /// The 32 bytes to digest.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.bytes
+    }
+
+    /// The key space, which is also the first byte.
+    pub fn key_space(&self) -> KeySpace {
+        self.space
+    }
+}
+
+impl fmt::Debug for KeyInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyInput({:?})", self.space)
+    }
+}

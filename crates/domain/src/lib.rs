@@ -1,0 +1,5 @@
+//! placeholder
+pub mod identity;
+pub mod name;
+pub mod case_number;
+pub mod text;
