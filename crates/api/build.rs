@@ -1,0 +1,19 @@
+//! Compiles the wire contract with protox, so that nothing but `cargo` is needed.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use protox::prost::Message as _;
+
+const FILES: [&str; 4] =
+    ["xinhub/v1/common.proto", "xinhub/v1/lookup.proto", "xinhub/v1/registry.proto", "xinhub/v1/admin.proto"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let proto = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
+    println!("cargo:rerun-if-changed={}", proto.display());
+    let descriptors = protox::compile(FILES, [&proto])?;
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    std::fs::write(out.join("xinhub_v1_descriptor.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure().build_transport(true).compile_fds(descriptors)?;
+    Ok(())
+}
