@@ -1,0 +1,260 @@
+//! What the journal keeps of each event: a part in clear and a part that is sealed.
+//!
+//! In clear stands only what names nobody: kind, numbers, court, times, state and the commitment to the sealed bytes
+//! (DESIGN D9). Everything about a person is a [`Body`], sealed under the key of the event's record. Both are CBOR arrays
+//! (RFC 8949) by index: a field may be added at the end, and none is ever moved or reused.
+
+use minicbor::{Decode, Encode};
+
+use super::content::{Actor, Content, Decision};
+use super::relation::{Exemption, RelationContent};
+use super::state::State;
+use crate::time::{Day, Timestamp};
+
+/// The format of [`Clear`] and [`Body`] that this build writes.
+pub const FORMAT: u16 = 1;
+
+/// What happened. The numbers are on disk for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
+#[cbor(index_only)]
+#[repr(u16)]
+pub enum EventKind {
+    /// The risk notice was given.
+    #[n(1)]
+    Notice = 1,
+    /// Proposed for release.
+    #[n(2)]
+    Propose = 2,
+    /// Released by a second actor.
+    #[n(3)]
+    Approve = 3,
+    /// The proposal was refused.
+    #[n(4)]
+    Reject = 4,
+    /// Taken back before it took effect.
+    #[n(5)]
+    Withdraw = 5,
+    /// Listed in one step.
+    #[n(6)]
+    Publish = 6,
+    /// Service of the decision was recorded.
+    #[n(7)]
+    Serve = 7,
+    /// The grace period ended, by the clock.
+    #[n(8)]
+    EndGrace = 8,
+    /// The grace period was lengthened.
+    #[n(9)]
+    WidenGrace = 9,
+    /// Masked for now.
+    #[n(10)]
+    Hide = 10,
+    /// Brought back by a new decision.
+    #[n(11)]
+    Restore = 11,
+    /// Wrong data were corrected.
+    #[n(12)]
+    Rectify = 12,
+    /// Data that identify nobody were corrected.
+    #[n(13)]
+    Amend = 13,
+    /// The term was lengthened.
+    #[n(14)]
+    Extend = 14,
+    /// Undone: should not have been listed.
+    #[n(15)]
+    Revoke = 15,
+    /// Ended on a lawful ground.
+    #[n(16)]
+    Remove = 16,
+    /// The term ended, by the clock.
+    #[n(17)]
+    Expire = 17,
+    /// A related person was named.
+    #[n(18)]
+    SetRelation = 18,
+    /// A relation ended.
+    #[n(19)]
+    EndRelation = 19,
+    /// One person was exempted.
+    #[n(20)]
+    Exempt = 20,
+    /// An exemption ended.
+    #[n(21)]
+    EndExemption = 21,
+    /// A reason owed for a lift was given.
+    #[n(22)]
+    GiveReason = 22,
+    /// A client was first answered adversely on this listing.
+    #[n(23)]
+    Disclose = 23,
+    /// The record's key was destroyed.
+    #[n(24)]
+    Erase = 24,
+    /// A catalogue, audience table or deadline profile came into force; its text stands in `open`.
+    #[n(40)]
+    Configure = 40,
+    /// An import began, or ended; its numbers stand in `open`.
+    #[n(41)]
+    Import = 41,
+}
+
+/// What a record number counts. Each kind has its own numbers, from 1, and its own slot file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
+#[cbor(index_only)]
+#[repr(u8)]
+pub enum RecordKind {
+    /// Events of the hub itself, which name nobody and have no slot.
+    #[n(0)]
+    Hub = 0,
+    /// A listing, from its notice on.
+    #[n(1)]
+    Listing = 1,
+    /// One related person of one listing.
+    #[n(2)]
+    Relation = 2,
+    /// One exemption.
+    #[n(3)]
+    Exemption = 3,
+}
+
+/// One record: the unit of sealing and of erasure. Its number is its slot in the slot file of its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
+pub struct RecordId {
+    /// What it is.
+    #[n(0)]
+    pub kind: RecordKind,
+    /// Its number, from 1; 0 for [`RecordKind::Hub`].
+    #[n(1)]
+    pub number: u64,
+}
+
+/// The part of an event that stands in clear. Its encoding is the leaf that the log hashes.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Clear {
+    /// [`FORMAT`].
+    #[n(0)]
+    pub format: u16,
+    /// Its place in the history, from 1, without gaps.
+    #[n(1)]
+    pub revision: u64,
+    /// What happened.
+    #[n(2)]
+    pub kind: EventKind,
+    /// The record whose key seals the body.
+    #[n(3)]
+    pub record: RecordId,
+    /// The listing concerned; 0 where none is.
+    #[n(4)]
+    pub listing: u64,
+    /// The generation of the record's key.
+    #[n(5)]
+    pub key_epoch: u32,
+    /// The court that acted; empty for the hub itself.
+    #[n(6)]
+    pub court: String,
+    /// When, by the hub's clock.
+    #[n(7)]
+    pub at: Timestamp,
+    /// The listing's state after it.
+    #[n(8)]
+    pub state: Option<State>,
+    /// The last day in force of the listing, or of the relation that the event is about.
+    #[n(9)]
+    pub until: Option<Day>,
+    /// The last day of grace.
+    #[n(10)]
+    pub grace_until: Option<Day>,
+    /// For a lift: its number in the count of lifts.
+    #[n(11)]
+    pub lift_seq: Option<u64>,
+    /// SHA-256 over the leaf's salt and the sealed bytes.
+    #[n(12)]
+    #[cbor(with = "minicbor::bytes")]
+    pub commitment: Option<[u8; 32]>,
+    /// What the hub itself records in clear, such as a catalogue.
+    #[n(13)]
+    #[cbor(with = "minicbor::bytes")]
+    pub open: Option<Vec<u8>>,
+}
+
+/// The part of an event that is sealed.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub enum Body {
+    /// The whole content after the event: `Notice`, `Propose`, `Publish`, `Amend`, `Rectify`.
+    #[n(1)]
+    Content {
+        /// What the listing says from now on.
+        #[n(0)]
+        content: Box<Content>,
+        /// Who acted.
+        #[n(1)]
+        actor: Actor,
+        /// Why, in the court's words.
+        #[n(2)]
+        note: Option<String>,
+    },
+    /// An act without content: `Approve`, `Reject`, `Withdraw`, `Hide`, `Revoke`, `Remove`, `GiveReason`.
+    #[n(2)]
+    Act {
+        /// Who acted.
+        #[n(0)]
+        actor: Actor,
+        /// The lawful ground, as a code where there is one.
+        #[n(1)]
+        ground: Option<String>,
+        /// Why, in the court's words.
+        #[n(2)]
+        note: Option<String>,
+    },
+    /// A decision served, or made anew: `Serve`, `Restore`, `WidenGrace`, `Extend`.
+    #[n(3)]
+    Decided {
+        /// The decision as it stands after the event.
+        #[n(0)]
+        decision: Decision,
+        /// Who acted.
+        #[n(1)]
+        actor: Actor,
+        /// The lawful ground, where one is needed.
+        #[n(2)]
+        ground: Option<String>,
+    },
+    /// `SetRelation`.
+    #[n(4)]
+    Relation {
+        /// The related person.
+        #[n(0)]
+        content: Box<RelationContent>,
+        /// Who acted.
+        #[n(1)]
+        actor: Actor,
+    },
+    /// `EndRelation`, `EndExemption` on demand.
+    #[n(5)]
+    Ended {
+        /// Who acted.
+        #[n(0)]
+        actor: Actor,
+        /// The document that shows it.
+        #[n(1)]
+        basis_document: Option<String>,
+    },
+    /// `Exempt`.
+    #[n(6)]
+    Exemption {
+        /// What is exempted.
+        #[n(0)]
+        content: Box<Exemption>,
+        /// Who acted.
+        #[n(1)]
+        actor: Actor,
+    },
+    /// `Disclose`.
+    #[n(7)]
+    Disclosed {
+        /// The client that was answered.
+        #[n(0)]
+        client: String,
+    },
+}

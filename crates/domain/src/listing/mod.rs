@@ -1,0 +1,21 @@
+//! A listing: its states, its events, and what each event carries.
+//!
+//! Promises: only [`State::Listed`] restricts; a listing exists only with a decision, a ground, a basis document, a case
+//! number and a court; an ended listing never comes back. The states × events table is [`state::next`], one exhaustive
+//! match, and its test is the whole table.
+
+mod codec;
+mod content;
+mod draft;
+pub mod event;
+pub mod lift;
+mod relation;
+pub mod state;
+
+pub use content::{
+    Actor, Content, Decision, FIXED_TERM_MONTHS, Ground, MAX_EXTENSION_MONTHS, MAX_GRACE_DAYS, Visibility,
+};
+pub use draft::{ContentFault, Draft, DraftDecision, DraftRelation, RawIdentity, Stage};
+pub use event::{Body, Clear, EventKind, RecordId, RecordKind};
+pub use relation::{Exemption, RelationContent};
+pub use state::{Action, Refusal, Standing, State, next};
