@@ -178,3 +178,8 @@ impl Frozen {
         })
     }
 }
+
+#[cfg(test)]
+mod stress;
+#[cfg(test)]
+mod tests;

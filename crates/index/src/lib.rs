@@ -24,6 +24,9 @@ mod packed;
 mod shard;
 mod snapshot;
 mod table;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod testing;
 
 pub use entry::{Entry, Exemption, Exemptions, Hit, Key, MAX_EXEMPTIONS, Relations, TooManyExemptions, Until};
 pub use index::{Frozen, Index, IndexWriter};

@@ -283,3 +283,6 @@ impl Staging {
         self.shards
     }
 }
+
+#[cfg(test)]
+mod tests;

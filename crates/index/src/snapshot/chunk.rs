@@ -151,6 +151,6 @@ impl<'a, R: Read> ChunkReader<'a, R> {
 }
 
 /// CRC-32C (RFC 3720, B.4) of the length and the payload.
-fn checksum(length: [u8; 4], payload: &[u8]) -> u32 {
+pub(super) fn checksum(length: [u8; 4], payload: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&length), payload)
 }
