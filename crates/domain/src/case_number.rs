@@ -36,9 +36,7 @@ pub enum CaseNumberError {
     )]
     Form,
     /// Not even the loose form from before 2016.
-    #[error(
-        "case_number: expected characters and digits with 号 after the year, such as (2013)穗中法执字第12号"
-    )]
+    #[error("case_number: expected characters and digits with 号 after the year, such as (2013)穗中法执字第12号")]
     OldForm,
 }
 
@@ -82,10 +80,7 @@ impl CaseNumber {
         } else {
             return Err(CaseNumberError::OldForm);
         };
-        Ok(CaseNumber {
-            text: text.into(),
-            flagged,
-        })
+        Ok(CaseNumber { text: text.into(), flagged })
     }
 
     /// The number with ASCII brackets.
@@ -119,16 +114,15 @@ fn is_standard_form(rest: &str) -> bool {
     let Some(rest) = rest.strip_suffix('号') else {
         return false;
     };
-    let serial_from = rest.rfind(|c: char| !c.is_ascii_digit()).map_or(0, |at| {
-        at + rest[at..].chars().next().map_or(0, char::len_utf8)
-    });
+    let serial_from = rest
+        .rfind(|c: char| !c.is_ascii_digit())
+        .map_or(0, |at| at + rest[at..].chars().next().map_or(0, char::len_utf8));
     let (court_and_type, serial) = rest.split_at(serial_from);
     if !(1..=8).contains(&serial.len()) || serial.starts_with('0') {
         return false;
     }
-    types_after_court(court_and_type).any(|case_type| {
-        (1..=3).contains(&case_type.chars().count()) && case_type.chars().all(is_han)
-    })
+    types_after_court(court_and_type)
+        .any(|case_type| (1..=3).contains(&case_type.chars().count()) && case_type.chars().all(is_han))
 }
 
 /// Each reading of what follows the court code: the Supreme People's Court's divisions 知 and 商
@@ -137,16 +131,12 @@ fn types_after_court(text: &str) -> impl Iterator<Item = &str> {
     const PROVINCES: &str = "京津冀晋内辽吉黑沪苏浙皖闽赣鲁豫鄂湘粤桂琼渝川贵云藏陕甘青宁新军兵";
     let supreme = text.strip_prefix("最高法");
     let division = supreme.and_then(|rest| rest.strip_prefix(['知', '商']));
-    let province = text
-        .strip_prefix(|c: char| PROVINCES.contains(c))
-        .map(|rest| {
-            let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-            (rest.len() - after.len(), after)
-        });
+    let province = text.strip_prefix(|c: char| PROVINCES.contains(c)).map(|rest| {
+        let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        (rest.len() - after.len(), after)
+    });
     // A province alone, or with 2 to 4 digits of court.
-    let local = province
-        .filter(|(digits, _)| matches!(digits, 0 | 2..=4))
-        .map(|(_, after)| after);
+    let local = province.filter(|(digits, _)| matches!(digits, 0 | 2..=4)).map(|(_, after)| after);
     [supreme, division, local].into_iter().flatten()
 }
 
@@ -154,7 +144,7 @@ fn types_after_court(text: &str) -> impl Iterator<Item = &str> {
 /// with `号`.
 fn is_old_form(rest: &str) -> bool {
     let known = |c: char| is_han(c) || c.is_ascii_digit() || matches!(c, '-' | '〇' | '、');
-    rest.starts_with(is_han) && rest.contains('号') && rest.chars().all(known)
+    rest.starts_with(|c| is_han(c) && c != '号') && rest.contains('号') && rest.chars().all(known)
 }
 
 fn is_han(c: char) -> bool {
@@ -164,11 +154,7 @@ fn is_han(c: char) -> bool {
 /// `[text, flagged]`. Decoding does not parse again: a rule that becomes stricter must not make an
 /// old record unreadable.
 impl<C> Encode<C> for CaseNumber {
-    fn encode<W: encode::Write>(
-        &self,
-        e: &mut Encoder<W>,
-        ctx: &mut C,
-    ) -> Result<(), encode::Error<W::Error>> {
+    fn encode<W: encode::Write>(&self, e: &mut Encoder<W>, ctx: &mut C) -> Result<(), encode::Error<W::Error>> {
         (&*self.text, self.flagged).encode(e, ctx)
     }
 }
@@ -176,9 +162,6 @@ impl<C> Encode<C> for CaseNumber {
 impl<'b, C> Decode<'b, C> for CaseNumber {
     fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<CaseNumber, decode::Error> {
         let (text, flagged) = <(&str, bool)>::decode(d, ctx)?;
-        Ok(CaseNumber {
-            text: text.into(),
-            flagged,
-        })
+        Ok(CaseNumber { text: text.into(), flagged })
     }
 }

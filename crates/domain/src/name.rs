@@ -29,9 +29,7 @@ pub enum NameError {
         found: usize,
     },
     /// A character that is none of a name's and would distort where it is shown.
-    #[error(
-        "name: character {position} is a control, line-breaking or direction-changing character; remove it"
-    )]
+    #[error("name: character {position} is a control, line-breaking or direction-changing character; remove it")]
     ControlCharacter {
         /// Counted from 1.
         position: usize,
@@ -64,9 +62,7 @@ impl Name {
             return Err(NameError::TooLong { found });
         }
         if let Some(index) = text.chars().position(distorts) {
-            return Err(NameError::ControlCharacter {
-                position: index + 1,
-            });
+            return Err(NameError::ControlCharacter { position: index + 1 });
         }
         // Two names of variation selectors alone would otherwise confirm each other.
         if fold(text).is_empty() {
@@ -90,27 +86,19 @@ impl Name {
 /// The form that is compared. The dots between the parts of a name come in eight code points, one
 /// of them (U+FF0E) also a full-width form, so dots go first.
 fn fold(name: &str) -> String {
-    let folded: String = name
-        .chars()
-        .filter(|&c| !is_variation_selector(c))
-        .map(|c| half_width(fold_dot(c)))
-        .collect();
+    let folded: String = name.chars().filter(|&c| !is_variation_selector(c)).map(|c| half_width(fold_dot(c))).collect();
     folded.trim().to_owned()
 }
 
 fn fold_dot(c: char) -> char {
-    let is_dot = matches!(
-        c,
-        '\u{2022}' | '\u{2027}' | '\u{2219}' | '\u{22C5}' | '\u{30FB}' | '\u{FF65}' | '\u{FF0E}'
-    );
+    let is_dot = matches!(c, '\u{2022}' | '\u{2027}' | '\u{2219}' | '\u{22C5}' | '\u{30FB}' | '\u{FF65}' | '\u{FF0E}');
     if is_dot { '\u{B7}' } else { c }
 }
 
 /// Control characters, line and paragraph separators, and bidirectional embeddings, overrides and
 /// isolates: a name with one of these shows as something else in a table, a log or a slip.
 fn distorts(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 impl fmt::Debug for Name {
@@ -120,11 +108,7 @@ impl fmt::Debug for Name {
 }
 
 impl<C> Encode<C> for Name {
-    fn encode<W: encode::Write>(
-        &self,
-        e: &mut Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), encode::Error<W::Error>> {
+    fn encode<W: encode::Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), encode::Error<W::Error>> {
         e.str(&self.0)?.ok()
     }
 }

@@ -19,18 +19,14 @@ pub(super) const CREDIT_CODE_CHARS: &[u8; 31] = b"0123456789ABCDEFGHJKLMNPQRTUWX
 pub(super) fn gb_11643(first_17: &[u8]) -> Option<u8> {
     const WEIGHTS: [usize; 17] = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
     const CHECKS: &[u8; 11] = b"10X98765432";
-    let sum = weighted_sum(first_17, &WEIGHTS, |c| {
-        c.is_ascii_digit().then(|| usize::from(c - b'0'))
-    })?;
+    let sum = weighted_sum(first_17, &WEIGHTS, |c| c.is_ascii_digit().then(|| usize::from(c - b'0')))?;
     Some(CHECKS[sum % 11])
 }
 
 /// GB 32100: check character of the 17 characters before it.
 pub(super) fn gb_32100(first_17: &[u8]) -> Option<u8> {
     /// 3^i mod 31.
-    const WEIGHTS: [usize; 17] = [
-        1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28,
-    ];
+    const WEIGHTS: [usize; 17] = [1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28];
     let value = |c| CREDIT_CODE_CHARS.iter().position(|&known| known == c);
     let sum = weighted_sum(first_17, &WEIGHTS, value)?;
     Some(CREDIT_CODE_CHARS[(31 - sum % 31) % 31])
@@ -50,16 +46,9 @@ pub(super) fn gb_11714(first_8: &[u8]) -> Option<u8> {
     Some(CHECKS[sum % 11])
 }
 
-fn weighted_sum(
-    characters: &[u8],
-    weights: &[usize],
-    value: impl Fn(u8) -> Option<usize>,
-) -> Option<usize> {
+fn weighted_sum(characters: &[u8], weights: &[usize], value: impl Fn(u8) -> Option<usize>) -> Option<usize> {
     if characters.len() != weights.len() {
         return None;
     }
-    characters
-        .iter()
-        .zip(weights)
-        .try_fold(0, |sum, (&c, weight)| Some(sum + value(c)? * weight))
+    characters.iter().zip(weights).try_fold(0, |sum, (&c, weight)| Some(sum + value(c)? * weight))
 }

@@ -5,8 +5,9 @@
 
 use minicbor::{Decode, Decoder, Encode, Encoder, decode, encode};
 
+use super::number::Number;
 use super::travel::STATE_SEPARATOR;
-use super::{Identities, Identity, Kind, Number};
+use super::{Identities, Identity, Kind};
 
 /// `[kind, normal form, number as given (if it says more), flagged]`.
 #[derive(Encode, Decode)]
@@ -23,11 +24,7 @@ struct Stored<'a> {
 }
 
 impl<C> Encode<C> for Kind {
-    fn encode<W: encode::Write>(
-        &self,
-        e: &mut Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), encode::Error<W::Error>> {
+    fn encode<W: encode::Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), encode::Error<W::Error>> {
         e.u8(*self as u8)?.ok()
     }
 }
@@ -40,35 +37,20 @@ impl<'b, C> Decode<'b, C> for Kind {
 
 fn kind_of(number: u8) -> Result<Kind, decode::Error> {
     let kind = Kind::ALL.into_iter().find(|&kind| kind as u8 == number);
-    kind.ok_or_else(|| {
-        decode::Error::message("identity.kind: unknown; written by a newer version?")
-    })
+    kind.ok_or_else(|| decode::Error::message("identity.kind: unknown; written by a newer version?"))
 }
 
 impl<C> Encode<C> for Identity {
-    fn encode<W: encode::Write>(
-        &self,
-        e: &mut Encoder<W>,
-        ctx: &mut C,
-    ) -> Result<(), encode::Error<W::Error>> {
-        let stored = Stored {
-            kind: self.kind as u8,
-            normal: &self.normal,
-            given: self.given.as_deref(),
-            flagged: self.flagged,
-        };
+    fn encode<W: encode::Write>(&self, e: &mut Encoder<W>, ctx: &mut C) -> Result<(), encode::Error<W::Error>> {
+        let stored =
+            Stored { kind: self.kind as u8, normal: &self.normal, given: self.given.as_deref(), flagged: self.flagged };
         stored.encode(e, ctx)
     }
 }
 
 impl<'b, C> Decode<'b, C> for Identity {
     fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Identity, decode::Error> {
-        let Stored {
-            kind,
-            normal,
-            given,
-            flagged,
-        } = Stored::decode(d, ctx)?;
+        let Stored { kind, normal, given, flagged } = Stored::decode(d, ctx)?;
         Identity::from_stored(kind_of(kind)?, normal, given, flagged)
             .ok_or_else(|| decode::Error::message("identity.number: has not the shape of its kind"))
     }
@@ -76,37 +58,28 @@ impl<'b, C> Decode<'b, C> for Identity {
 
 impl Identity {
     /// The identity that was stored so, if these parts have the shape of one.
-    fn from_stored(
-        kind: Kind,
-        normal: &str,
-        given: Option<&str>,
-        flagged: bool,
-    ) -> Option<Identity> {
+    fn from_stored(kind: Kind, normal: &str, given: Option<&str>, flagged: bool) -> Option<Identity> {
         let (issuing_state, number) = match normal.split_once(STATE_SEPARATOR) {
             Some((state, number)) if kind == Kind::Passport => (Some(state), number),
             Some(_) | None => (None, normal),
         };
-        let has_shape = |text: &str| {
-            let number = Number::fold(kind, text, issuing_state);
-            let mut found = Vec::new();
-            number.check_shape(&mut found);
-            found.is_empty() && number.text == text
-        };
-        if !has_shape(number) || !given.is_none_or(has_shape) {
+        let number = Number::fold(kind, given.unwrap_or(number), issuing_state);
+        let mut found = Vec::new();
+        number.check_shape(&mut found);
+        if !found.is_empty() {
             return None;
         }
-        let mut identity = Identity::assemble(kind, normal.to_owned(), given.map(str::to_owned));
+        let mut identity = number.into_identity();
+        if &*identity.normal != normal || identity.given.as_deref() != given {
+            return None;
+        }
         identity.flagged |= flagged;
         Some(identity)
     }
 }
 
 impl<C> Encode<C> for Identities {
-    fn encode<W: encode::Write>(
-        &self,
-        e: &mut Encoder<W>,
-        ctx: &mut C,
-    ) -> Result<(), encode::Error<W::Error>> {
+    fn encode<W: encode::Write>(&self, e: &mut Encoder<W>, ctx: &mut C) -> Result<(), encode::Error<W::Error>> {
         self.as_slice().encode(e, ctx)
     }
 }

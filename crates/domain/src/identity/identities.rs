@@ -44,24 +44,14 @@ impl Identities {
             return Err(IdentitiesError::Count { found: 0 });
         };
         if identities.len() > Identities::MAX {
-            return Err(IdentitiesError::Count {
-                found: identities.len(),
-            });
+            return Err(IdentitiesError::Count { found: identities.len() });
         }
-        if identities
-            .iter()
-            .any(|identity| identity.subject() != first.subject())
-        {
+        if identities.iter().any(|identity| identity.subject() != first.subject()) {
             return Err(IdentitiesError::MixedSubjects);
         }
-        let same =
-            |a: &Identity, b: &Identity| a.key_space() == b.key_space() && a.normal == b.normal;
+        let same = |a: &Identity, b: &Identity| a.key_space() == b.key_space() && a.normal == b.normal;
         for (index, identity) in identities.iter().enumerate() {
-            if identities
-                .iter()
-                .take(index)
-                .any(|earlier| same(earlier, identity))
-            {
+            if identities.iter().take(index).any(|earlier| same(earlier, identity)) {
                 return Err(IdentitiesError::Duplicate { index: index + 1 });
             }
         }

@@ -48,10 +48,7 @@ impl KeyInput {
     /// that fit.
     pub(super) fn new(space: KeySpace, normal_form: &str) -> KeyInput {
         let form = normal_form.as_bytes();
-        assert!(
-            form.len() <= KEY_INPUT_BYTES - HEADER_BYTES,
-            "a normal form is at most 30 bytes"
-        );
+        assert!(form.len() <= KEY_INPUT_BYTES - HEADER_BYTES, "a normal form is at most 30 bytes");
         let mut bytes = [0; KEY_INPUT_BYTES];
         bytes[0] = space as u8;
         bytes[1] = u8::try_from(form.len()).unwrap_or(u8::MAX);

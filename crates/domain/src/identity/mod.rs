@@ -14,6 +14,8 @@ mod check;
 mod codec;
 mod identities;
 mod key;
+mod kind;
+mod number;
 mod organisation;
 mod personal;
 mod region;
@@ -23,129 +25,24 @@ mod travel;
 mod violation;
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 
 use std::fmt;
-use std::ops::Range;
 
 use jiff::civil::Date;
 
 pub use identities::{Identities, IdentitiesError};
 pub use key::{KeyInput, KeySpace};
+pub use kind::{Kind, Sex, Source, Subject};
 pub use scan::{contains_identity, fitting_kinds};
 pub use violation::{Violation, Violations, Warning};
 
-use crate::text::half_width_trimmed;
+use number::Number;
 
 /// The characters of an organisation code before its check character.
 const ORGANISATION_CODE_BODY_CHARS: usize = 8;
-/// No kind has more characters; longer input is refused unread, so that a message full of it costs
-/// nothing.
-const MAX_NUMBER_CHARS: usize = 64;
-
-/// The document that a number was printed on.
-///
-/// The discriminants are stored: never renumber.
-#[repr(u8)]
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub enum Kind {
-    /// Resident identity card, 18 characters or 15 digits (GB 11643).
-    ResidentId = 1,
-    /// Residence permit for residents of Hong Kong, Macau and Taiwan: 18 characters from 810000,
-    /// 820000 or 830000.
-    ResidencePermit = 2,
-    /// Unified social credit code (GB 32100).
-    Uscc = 3,
-    /// Organisation code (GB 11714).
-    OrganisationCode = 4,
-    /// Travel permit to the mainland of a Hong Kong or Macau resident.
-    TravelPermitHkMo = 5,
-    /// Travel permit to the mainland of a Taiwan resident.
-    TravelPermitTaiwan = 6,
-    /// Passport; needs its issuing state.
-    Passport = 7,
-    /// Foreign permanent-resident card since December 2023: 18 characters from 9.
-    PermanentResident = 8,
-    /// Foreign permanent-resident card before: 3 letters and 12 digits.
-    PermanentResidentOld = 9,
-}
-
-impl Kind {
-    /// Every kind, in the order of the stored numbers.
-    pub const ALL: [Kind; 9] = [
-        Kind::ResidentId,
-        Kind::ResidencePermit,
-        Kind::Uscc,
-        Kind::OrganisationCode,
-        Kind::TravelPermitHkMo,
-        Kind::TravelPermitTaiwan,
-        Kind::Passport,
-        Kind::PermanentResident,
-        Kind::PermanentResidentOld,
-    ];
-
-    /// Stable snake_case code, as used in files and on the command line.
-    pub fn code(self) -> &'static str {
-        match self {
-            Kind::ResidentId => "resident_id",
-            Kind::ResidencePermit => "residence_permit",
-            Kind::Uscc => "uscc",
-            Kind::OrganisationCode => "organisation_code",
-            Kind::TravelPermitHkMo => "travel_permit_hk_mo",
-            Kind::TravelPermitTaiwan => "travel_permit_taiwan",
-            Kind::Passport => "passport",
-            Kind::PermanentResident => "permanent_resident",
-            Kind::PermanentResidentOld => "permanent_resident_old",
-        }
-    }
-
-    /// The kind of a [`code`](Kind::code).
-    pub fn from_code(code: &str) -> Option<Kind> {
-        Kind::ALL.into_iter().find(|kind| kind.code() == code)
-    }
-
-    /// Whom a document of this kind identifies.
-    pub fn subject(self) -> Subject {
-        match self {
-            Kind::Uscc | Kind::OrganisationCode => Subject::Organisation,
-            Kind::ResidentId
-            | Kind::ResidencePermit
-            | Kind::TravelPermitHkMo
-            | Kind::TravelPermitTaiwan
-            | Kind::Passport
-            | Kind::PermanentResident
-            | Kind::PermanentResidentOld => Subject::Person,
-        }
-    }
-}
-
-/// The two sorts of subject.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub enum Subject {
-    /// A natural person.
-    Person,
-    /// A legal person or another organisation.
-    Organisation,
-}
-
-/// Sex as the 17th digit of a personal number tells it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Sex {
-    /// Odd digit.
-    Male,
-    /// Even digit.
-    Female,
-}
-
-/// Who wrote the number down.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Source {
-    /// A court: its credit code with a wrong check character is taken and flagged, since some real
-    /// codes issued before 2016 break the standard.
-    Court,
-    /// A looker-up: the same is refused ([`Violations::is_unconfirmed_credit_code`]).
-    LookerUp,
-}
 
 /// A valid number of a known kind.
 ///
@@ -185,11 +82,7 @@ impl Identity {
         let mut found = Vec::new();
         number.check_shape(&mut found);
         number.check_content(today, &mut found);
-        if source == Source::Court
-            && found
-                .iter()
-                .all(|&violation| violation::is_credit_code_check(violation))
-        {
+        if source == Source::Court && found.iter().all(|&violation| violation::is_credit_code_check(violation)) {
             found.clear(); // Told again as warnings that flag the identity.
         }
         Violations::none_or(found)?;
@@ -252,9 +145,7 @@ impl Identity {
 
     /// The issuing state of a passport, three letters.
     pub fn issuing_state(&self) -> Option<&str> {
-        self.normal
-            .split_once(travel::STATE_SEPARATOR)
-            .map(|(state, _)| state)
+        self.normal.split_once(travel::STATE_SEPARATOR).map(|(state, _)| state)
     }
 
     /// True when this identity must never be confirmed by itself: a credit code with a wrong check
@@ -300,9 +191,7 @@ impl Identity {
             .then(|| organisation::embedded(&self.normal))
             .flatten()
             .map(|code| KeyInput::new(KeySpace::Organisation, code));
-        [alias, Some(KeyInput::new(self.key_space(), &self.normal))]
-            .into_iter()
-            .flatten()
+        [alias, Some(KeyInput::new(self.key_space(), &self.normal))].into_iter().flatten()
     }
 
     /// The key space of the whole normal form.
@@ -328,10 +217,7 @@ impl Identity {
         };
         let first = number.len() * 10 / 18;
         let last = number.len() - number.len() * 4 / 18;
-        let (first, last) = (
-            number.get(..first).unwrap_or_default(),
-            number.get(last..).unwrap_or_default(),
-        );
+        let (first, last) = (number.get(..first).unwrap_or_default(), number.get(last..).unwrap_or_default());
         format!("{prefix}{first}****{last}")
     }
 }
@@ -339,149 +225,5 @@ impl Identity {
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Identity({:?})", self.kind)
-    }
-}
-
-/// A folded number of a kind, before it is known to be valid.
-struct Number {
-    kind: Kind,
-    /// ASCII: any other character has become `?`, which no kind allows, so that positions stay
-    /// right.
-    text: String,
-    /// Empty where none was given.
-    issuing_state: String,
-}
-
-impl Number {
-    fn fold(kind: Kind, number: &str, issuing_state: Option<&str>) -> Number {
-        let text = match kind {
-            Kind::OrganisationCode => organisation::without_hyphen(&fold_ascii(number)),
-            Kind::ResidentId
-            | Kind::ResidencePermit
-            | Kind::Uscc
-            | Kind::TravelPermitHkMo
-            | Kind::TravelPermitTaiwan
-            | Kind::Passport
-            | Kind::PermanentResident
-            | Kind::PermanentResidentOld => fold_ascii(number),
-        };
-        Number {
-            kind,
-            text,
-            issuing_state: issuing_state.map(fold_ascii).unwrap_or_default(),
-        }
-    }
-
-    /// Lengths and characters: what must hold of stored numbers too, whatever later becomes known
-    /// of check digits.
-    fn check_shape(&self, found: &mut Vec<Violation>) {
-        if self.text.is_empty() {
-            found.push(Violation::Empty);
-        } else if self.text.len() > MAX_NUMBER_CHARS {
-            found.push(Violation::Length {
-                found: self.text.len(),
-                expected: "at most 18",
-            });
-        } else {
-            match self.kind {
-                Kind::ResidentId | Kind::ResidencePermit | Kind::PermanentResident => {
-                    personal::check_shape(self.kind, &self.text, found);
-                }
-                Kind::Uscc => organisation::check_credit_code_shape(&self.text, found),
-                Kind::OrganisationCode => {
-                    organisation::check_organisation_code_shape(&self.text, found)
-                }
-                Kind::TravelPermitHkMo => travel::check_hk_mo(&self.text, found),
-                Kind::TravelPermitTaiwan => travel::check_taiwan(&self.text, found),
-                Kind::Passport => travel::check_passport(&self.text, &self.issuing_state, found),
-                Kind::PermanentResidentOld => {
-                    travel::check_permanent_resident_old(&self.text, found)
-                }
-            }
-        }
-        if self.kind == Kind::Passport {
-            travel::check_issuing_state(&self.issuing_state, found);
-        } else if !self.issuing_state.is_empty() {
-            found.push(Violation::IssuingStateUnused);
-        }
-    }
-
-    /// Prefixes, check digits and dates.
-    fn check_content(&self, today: Date, found: &mut Vec<Violation>) {
-        match self.kind {
-            Kind::ResidentId | Kind::ResidencePermit | Kind::PermanentResident
-                if !self.text.is_empty() =>
-            {
-                personal::check_content(self.kind, &self.text, today, found);
-            }
-            Kind::Uscc => organisation::check_credit_code_content(&self.text, found),
-            Kind::OrganisationCode => {
-                organisation::check_organisation_code_content(&self.text, found)
-            }
-            Kind::ResidentId
-            | Kind::ResidencePermit
-            | Kind::PermanentResident
-            | Kind::TravelPermitHkMo
-            | Kind::TravelPermitTaiwan
-            | Kind::Passport
-            | Kind::PermanentResidentOld => {}
-        }
-    }
-
-    /// Normal form and given form of a number without violations.
-    fn into_identity(self) -> Identity {
-        let Number {
-            kind,
-            text,
-            issuing_state,
-        } = self;
-        let normal = match kind {
-            Kind::ResidentId => personal::expand(kind, &text).unwrap_or_else(|| text.clone()),
-            Kind::TravelPermitHkMo => travel::hk_mo_lifelong(&text).to_owned(),
-            Kind::Passport => format!("{issuing_state}{}{text}", travel::STATE_SEPARATOR),
-            Kind::ResidencePermit
-            | Kind::Uscc
-            | Kind::OrganisationCode
-            | Kind::TravelPermitTaiwan
-            | Kind::PermanentResident
-            | Kind::PermanentResidentOld => text.clone(),
-        };
-        let given = (kind != Kind::Passport && text != normal).then_some(text);
-        Identity::assemble(kind, normal, given)
-    }
-}
-
-/// `text` in half width and upper case, trimmed, with every character outside ASCII replaced by
-/// `?`. Cut just past [`MAX_NUMBER_CHARS`].
-fn fold_ascii(text: &str) -> String {
-    let folded = half_width_trimmed(text);
-    let ascii = folded.chars().take(MAX_NUMBER_CHARS + 1);
-    ascii
-        .map(|c| {
-            if c.is_ascii() {
-                c.to_ascii_uppercase()
-            } else {
-                '?'
-            }
-        })
-        .collect()
-}
-
-/// Reports every character of `number` within `range` that is not `allowed`; `expected` says in
-/// words what is.
-fn each_character(
-    number: &str,
-    range: Range<usize>,
-    expected: &'static str,
-    allowed: impl Fn(u8) -> bool,
-    found: &mut Vec<Violation>,
-) {
-    for (index, c) in number.bytes().enumerate().take(range.end).skip(range.start) {
-        if !allowed(c) {
-            found.push(Violation::Character {
-                position: index + 1,
-                expected,
-            });
-        }
     }
 }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use jiff::civil::Date;
 
 use super::check::{GB_11643, gb_11643};
+use super::number::each_character;
 use super::region::is_known_province;
 use super::{Kind, Sex, Violation, Warning};
 
@@ -18,35 +19,16 @@ const EARLIEST_BIRTH_YEAR: i16 = 1800;
 /// Lengths and characters. `number` is ASCII, folded.
 pub(super) fn check_shape(kind: Kind, number: &str, found: &mut Vec<Violation>) {
     if is_15_digit_form(kind, number) {
-        super::each_character(
-            number,
-            0..CHARS_UNTIL_1999,
-            "a digit",
-            |c| c.is_ascii_digit(),
-            found,
-        );
+        each_character(number, 0..CHARS_UNTIL_1999, "a digit", |c| c.is_ascii_digit(), found);
         return;
     }
     if number.len() != CHARS {
-        let expected = if kind == Kind::ResidentId {
-            "18 (or 15 before 1999)"
-        } else {
-            "18"
-        };
-        found.push(Violation::Length {
-            found: number.len(),
-            expected,
-        });
+        let expected = if kind == Kind::ResidentId { "18 (or 15 before 1999)" } else { "18" };
+        found.push(Violation::Length { found: number.len(), expected });
     }
     let digits = number.len().min(CHARS - 1);
-    super::each_character(number, 0..digits, "a digit", |c| c.is_ascii_digit(), found);
-    super::each_character(
-        number,
-        CHARS - 1..CHARS,
-        "a digit or X",
-        |c| c.is_ascii_digit() || c == b'X',
-        found,
-    );
+    each_character(number, 0..digits, "a digit", |c| c.is_ascii_digit(), found);
+    each_character(number, CHARS - 1..CHARS, "a digit or X", |c| c.is_ascii_digit() || c == b'X', found);
 }
 
 /// Prefix, birth date and check digit, as far as the shape lets them be read.
@@ -64,9 +46,7 @@ pub(super) fn check_content(kind: Kind, number: &str, today: Date, found: &mut V
     if let Some(date) = digits(&expanded, 6..14) {
         match calendar_date(date) {
             None => found.push(Violation::BirthDate),
-            Some(date) if date.year() < EARLIEST_BIRTH_YEAR => {
-                found.push(Violation::BirthDateTooEarly)
-            }
+            Some(date) if date.year() < EARLIEST_BIRTH_YEAR => found.push(Violation::BirthDateTooEarly),
             Some(date) if date > today => found.push(Violation::BirthDateInFuture),
             Some(_) => {}
         }
@@ -107,11 +87,7 @@ pub(super) fn birth_date(normal: &str) -> Option<Date> {
 /// Odd 17th digit: male (GB 11643).
 pub(super) fn sex(normal: &str) -> Option<Sex> {
     let order = digits(normal, 16..17)?;
-    Some(if order % 2 == 1 {
-        Sex::Male
-    } else {
-        Sex::Female
-    })
+    Some(if order % 2 == 1 { Sex::Male } else { Sex::Female })
 }
 
 /// What is odd about an accepted number; `given` is the 15-digit form if it was given so.
@@ -124,10 +100,7 @@ pub(super) fn warnings(kind: Kind, normal: &str, given: Option<&str>) -> Vec<War
             warnings.push(Warning::UnknownRegion);
         }
     }
-    if given
-        .and_then(|given| digits(given, 12..15))
-        .is_some_and(|sequence| sequence >= 996)
-    {
+    if given.and_then(|given| digits(given, 12..15)).is_some_and(|sequence| sequence >= 996) {
         warnings.push(Warning::AmbiguousCentury);
     }
     warnings
@@ -148,9 +121,7 @@ fn is_permanent_resident(number: &str) -> bool {
 /// The kind's prefix, in words, if `number` lacks it.
 fn missing_prefix(kind: Kind, number: &str) -> Option<&'static str> {
     match kind {
-        Kind::ResidencePermit => {
-            (!is_residence_permit(number)).then_some("810000, 820000 or 830000")
-        }
+        Kind::ResidencePermit => (!is_residence_permit(number)).then_some("810000, 820000 or 830000"),
         Kind::PermanentResident => (!is_permanent_resident(number)).then_some("9"),
         Kind::ResidentId
         | Kind::Uscc
@@ -166,10 +137,7 @@ fn missing_prefix(kind: Kind, number: &str) -> Option<&'static str> {
 /// or is too short.
 fn digits(number: &str, range: Range<usize>) -> Option<u32> {
     let slice = number.get(range)?;
-    slice
-        .bytes()
-        .all(|c| c.is_ascii_digit())
-        .then(|| slice.parse().ok())?
+    slice.bytes().all(|c| c.is_ascii_digit()).then(|| slice.parse().ok())?
 }
 
 /// `yyyymmdd` as a date, if it is one.

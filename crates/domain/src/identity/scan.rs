@@ -22,11 +22,7 @@ pub fn fitting_kinds(number: &str, sort: Subject, today: Date) -> Vec<Kind> {
         Identity::parse(*kind, number, issuing_state, Source::Court, today)
             .is_ok_and(|identity| !identity.warnings().contains(&Warning::OtherCardsPrefix))
     };
-    Kind::ALL
-        .into_iter()
-        .filter(|kind| kind.subject() == sort)
-        .filter(fits)
-        .collect()
+    Kind::ALL.into_iter().filter(|kind| kind.subject() == sort).filter(fits).collect()
 }
 
 /// True when `text` contains, at any place and in any width, a resident ID, an 18-digit permit or
@@ -36,11 +32,8 @@ pub fn fitting_kinds(number: &str, sort: Subject, today: Date) -> Vec<Kind> {
 /// order numbers.
 pub fn contains_identity(text: &str) -> bool {
     // What is not ASCII becomes a space, which breaks every window.
-    let folded: Vec<u8> = text
-        .chars()
-        .map(half_width)
-        .map(|c| u8::try_from(c).unwrap_or(b' ').to_ascii_uppercase())
-        .collect();
+    let folded: Vec<u8> =
+        text.chars().map(half_width).map(|c| u8::try_from(c).unwrap_or(b' ').to_ascii_uppercase()).collect();
     folded.windows(WINDOW_CHARS).any(is_identity)
 }
 
@@ -52,14 +45,7 @@ fn is_identity(window: &[u8]) -> bool {
     let Ok(number) = std::str::from_utf8(window) else {
         return false;
     };
-    [
-        Kind::ResidentId,
-        Kind::ResidencePermit,
-        Kind::PermanentResident,
-        Kind::Uscc,
-    ]
-    .into_iter()
-    .any(|kind| {
+    [Kind::ResidentId, Kind::ResidencePermit, Kind::PermanentResident, Kind::Uscc].into_iter().any(|kind| {
         Identity::parse(kind, number, None, Source::LookerUp, LATEST_BIRTH)
             .is_ok_and(|identity| identity.warnings().is_empty())
     })

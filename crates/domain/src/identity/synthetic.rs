@@ -19,10 +19,7 @@ pub fn resident_id(region: &str, birth: Date, sequence: u16) -> String {
 
 /// A resident ID as written until 1999: 15 digits, for a birth in 1900–1999.
 pub fn resident_id_15(region: &str, birth: Date, sequence: u16) -> String {
-    assert!(
-        (1900..2000).contains(&birth.year()),
-        "a 15-digit ID has two digits of year"
-    );
+    assert!((1900..2000).contains(&birth.year()), "a 15-digit ID has two digits of year");
     let long = resident_id(region, birth, sequence);
     format!("{}{}", &long[..6], &long[8..17])
 }
@@ -49,21 +46,12 @@ pub fn uscc(department_and_category: &str, region: &str, seed: u64) -> String {
 /// A credit code around the organisation code with the first 8 characters `body`, which must be in
 /// GB 32100's set.
 pub fn uscc_of(department_and_category: &str, region: &str, body: &str) -> String {
-    with_check(
-        format!(
-            "{department_and_category}{region}{}",
-            organisation_code(body)
-        ),
-        gb_32100,
-    )
+    with_check(format!("{department_and_category}{region}{}", organisation_code(body)), gb_32100)
 }
 
 fn with_check(mut number: String, check: fn(&[u8]) -> Option<u8>) -> String {
     let check = check(number.as_bytes());
-    assert!(
-        check.is_some(),
-        "the parts of a synthetic number have the wrong length or characters"
-    );
+    assert!(check.is_some(), "the parts of a synthetic number have the wrong length or characters");
     number.extend(check.map(char::from));
     number
 }

@@ -2,6 +2,7 @@
 //! the old permanent-resident card. Here the format is all that can be checked.
 
 use super::Violation;
+use super::number::each_character;
 
 /// `[HM]` and 8 digits for life, then 2 digits that change with each renewal.
 const HK_MO_LIFELONG_CHARS: usize = 9;
@@ -15,19 +16,10 @@ pub(super) const CHINA: &str = "CHN";
 /// Travel permit to the mainland of a Hong Kong or Macau resident.
 pub(super) fn check_hk_mo(number: &str, found: &mut Vec<Violation>) {
     if number.len() != HK_MO_LIFELONG_CHARS && number.len() != HK_MO_CHARS {
-        found.push(Violation::Length {
-            found: number.len(),
-            expected: "9 (or 11 with the renewal digits)",
-        });
+        found.push(Violation::Length { found: number.len(), expected: "9 (or 11 with the renewal digits)" });
     }
-    super::each_character(number, 0..1, "H or M", |c| matches!(c, b'H' | b'M'), found);
-    super::each_character(
-        number,
-        1..HK_MO_CHARS,
-        "a digit",
-        |c| c.is_ascii_digit(),
-        found,
-    );
+    each_character(number, 0..1, "H or M", |c| matches!(c, b'H' | b'M'), found);
+    each_character(number, 1..HK_MO_CHARS, "a digit", |c| c.is_ascii_digit(), found);
 }
 
 /// The characters that stay the same through renewals.
@@ -38,43 +30,28 @@ pub(super) fn hk_mo_lifelong(number: &str) -> &str {
 /// Travel permit to the mainland of a Taiwan resident.
 pub(super) fn check_taiwan(number: &str, found: &mut Vec<Violation>) {
     if number.len() != 8 && number.len() != 10 {
-        found.push(Violation::Length {
-            found: number.len(),
-            expected: "8 (or 10 on older permits)",
-        });
+        found.push(Violation::Length { found: number.len(), expected: "8 (or 10 on older permits)" });
     }
-    super::each_character(number, 0..10, "a digit", |c| c.is_ascii_digit(), found);
+    each_character(number, 0..10, "a digit", |c| c.is_ascii_digit(), found);
 }
 
 /// Permanent-resident card from before December 2023: 3 letters and 12 digits.
 pub(super) fn check_permanent_resident_old(number: &str, found: &mut Vec<Violation>) {
     if number.len() != 15 {
-        found.push(Violation::Length {
-            found: number.len(),
-            expected: "15",
-        });
+        found.push(Violation::Length { found: number.len(), expected: "15" });
     }
-    super::each_character(number, 0..3, "a letter", |c| c.is_ascii_uppercase(), found);
-    super::each_character(number, 3..15, "a digit", |c| c.is_ascii_digit(), found);
+    each_character(number, 0..3, "a letter", |c| c.is_ascii_uppercase(), found);
+    each_character(number, 3..15, "a digit", |c| c.is_ascii_digit(), found);
 }
 
 /// A passport number, strictly when China issued it, else 5 to 15 letters and digits (ICAO Doc 9303
 /// prints 9 in the machine-readable zone; some states' numbers are longer).
 pub(super) fn check_passport(number: &str, state: &str, found: &mut Vec<Violation>) {
     if !PASSPORT_CHARS.contains(&number.len()) {
-        found.push(Violation::Length {
-            found: number.len(),
-            expected: "5 to 15",
-        });
+        found.push(Violation::Length { found: number.len(), expected: "5 to 15" });
     }
     let letter_or_digit = |c: u8| c.is_ascii_digit() || c.is_ascii_uppercase();
-    super::each_character(
-        number,
-        0..*PASSPORT_CHARS.end(),
-        "a letter or digit",
-        letter_or_digit,
-        found,
-    );
+    each_character(number, 0..*PASSPORT_CHARS.end(), "a letter or digit", letter_or_digit, found);
     if state == CHINA && found.is_empty() && !is_chinese_passport(number) {
         found.push(Violation::PassportFormat {
             expected: "E, K, G, D, S, P or H and 8 digits; EA to EF, DE, SE, PE, KJ, MA, 14 or 15 and 7 digits",
@@ -85,28 +62,12 @@ pub(super) fn check_passport(number: &str, state: &str, found: &mut Vec<Violatio
 /// The formats of ordinary, service, diplomatic, public-affairs, Hong Kong and Macau passports.
 fn is_chinese_passport(number: &str) -> bool {
     let rest_is_digits = |from: usize| {
-        number.len() == 9
-            && number
-                .get(from..)
-                .is_some_and(|rest| rest.bytes().all(|c| c.is_ascii_digit()))
+        number.len() == 9 && number.get(from..).is_some_and(|rest| rest.bytes().all(|c| c.is_ascii_digit()))
     };
     let one_letter = number.starts_with(['E', 'K', 'G', 'D', 'S', 'P', 'H']) && rest_is_digits(1);
     let two_characters = matches!(
         number.get(..2),
-        Some(
-            "EA" | "EB"
-                | "EC"
-                | "ED"
-                | "EE"
-                | "EF"
-                | "DE"
-                | "SE"
-                | "PE"
-                | "KJ"
-                | "MA"
-                | "14"
-                | "15"
-        )
+        Some("EA" | "EB" | "EC" | "ED" | "EE" | "EF" | "DE" | "SE" | "PE" | "KJ" | "MA" | "14" | "15")
     ) && rest_is_digits(2);
     one_letter || two_characters
 }

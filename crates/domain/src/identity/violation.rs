@@ -122,15 +122,8 @@ impl fmt::Display for Violation {
                 write!(f, "character {position} is not {expected}")
             }
             Violation::Prefix { expected } => write!(f, "must start with {expected}"),
-            Violation::CheckDigit {
-                found,
-                expected,
-                standard,
-            } => {
-                write!(
-                    f,
-                    "check digit is {found}, expected {expected} ({standard})"
-                )
+            Violation::CheckDigit { found, expected, standard } => {
+                write!(f, "check digit is {found}, expected {expected} ({standard})")
             }
             Violation::EmbeddedCheckDigit { found, expected } => write!(
                 f,
@@ -144,25 +137,16 @@ impl fmt::Display for Violation {
                 "is an organisation code for internal use (PDY00001 to PDY99999, GB 11714); give the registered one"
             ),
             Violation::PassportFormat { expected } => {
-                write!(
-                    f,
-                    "fits no passport format of its issuer, expected {expected}"
-                )
+                write!(f, "fits no passport format of its issuer, expected {expected}")
             }
             Violation::IssuingStateMissing => {
-                write!(
-                    f,
-                    "is missing; a passport needs three letters (ISO 3166 alpha-3), such as CHN"
-                )
+                write!(f, "is missing; a passport needs three letters (ISO 3166 alpha-3), such as CHN")
             }
             Violation::IssuingStateForm => {
                 write!(f, "is not three letters (ISO 3166 alpha-3), such as CHN")
             }
             Violation::IssuingStateIsChina => {
-                write!(
-                    f,
-                    "passports of Hong Kong and Macau are issued by CHN (ICAO Doc 9303); give CHN"
-                )
+                write!(f, "passports of Hong Kong and Macau are issued by CHN (ICAO Doc 9303); give CHN")
             }
             Violation::IssuingStateUnused => {
                 write!(f, "belongs to passports only; leave it empty for this kind")
@@ -178,11 +162,7 @@ pub struct Violations(Vec<Violation>);
 impl Violations {
     /// `Ok` when there is nothing to complain about.
     pub(super) fn none_or(found: Vec<Violation>) -> Result<(), Violations> {
-        if found.is_empty() {
-            Ok(())
-        } else {
-            Err(Violations(found))
-        }
+        if found.is_empty() { Ok(()) } else { Err(Violations(found)) }
     }
 
     /// The reasons, in the order of the characters they concern.
@@ -202,11 +182,7 @@ impl Violations {
 pub(super) fn is_credit_code_check(violation: Violation) -> bool {
     matches!(
         violation,
-        Violation::EmbeddedCheckDigit { .. }
-            | Violation::CheckDigit {
-                standard: super::check::GB_32100,
-                ..
-            }
+        Violation::EmbeddedCheckDigit { .. } | Violation::CheckDigit { standard: super::check::GB_32100, .. }
     )
 }
 
