@@ -3,6 +3,11 @@
 //! What is promised here: a message that was converted is valid; every fault of a message is told at once, by its path in the
 //! message and never by its value; every failure is one entry of a closed catalogue.
 
+#![warn(missing_docs)]
+
+pub mod convert;
+pub mod reason;
+
 /// What `proto/xinhub/v1` generates.
 pub mod v1 {
     #![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, clippy::disallowed_methods)]

@@ -1,0 +1,60 @@
+//! Proto ⇄ domain. Inwards every function takes the path of its message in the request and tells all faults at once;
+//! outwards nothing can fail.
+
+mod enums;
+mod identity;
+mod lookup;
+mod registry;
+
+pub use enums::{
+    capacity_from, capacity_to, effect_to, kind_from, kind_to, on_unknown_to, reason_to, relation_from, relation_to,
+    state_from, state_to, verdict_to,
+};
+pub use identity::{Role, identity, identity_to, identity_to_masked};
+pub use lookup::{Inquiry, MAX_BATCH, MAX_CONDITIONS, MAX_REFERENCE_CHARS, answer_to, inquiry, item};
+pub use registry::{
+    Form, MAX_REQUEST_AGE_MS, MAX_REQUEST_LEAD_MS, Mutation, actor, content, content_to, content_to_published, day,
+    decision, exemption, exemption_to, listing_number, mutation, optional_day, relation, relation_content_to,
+    request_id,
+};
+
+use xinhub_domain::time::Timestamp;
+
+/// An instant as proto carries it.
+pub fn timestamp_to(at: Timestamp) -> prost_types::Timestamp {
+    let nanos = i32::try_from(at.0.rem_euclid(1_000)).unwrap_or(0) * 1_000_000;
+    prost_types::Timestamp { seconds: at.0.div_euclid(1_000), nanos }
+}
+
+/// An instant from proto, to the millisecond; `None` where it overflows.
+pub fn timestamp_from(at: &prost_types::Timestamp) -> Option<Timestamp> {
+    if !(0..1_000_000_000).contains(&at.nanos) {
+        return None;
+    }
+    let ms = at.seconds.checked_mul(1_000)?.checked_add(i64::from(at.nanos / 1_000_000))?;
+    Some(Timestamp(ms))
+}
+
+/// An etag as callers see it: the listing's last revision. Opaque to them.
+pub fn etag_to(revision: u64) -> String {
+    format!("{revision:x}")
+}
+
+/// The revision of an etag; empty is none.
+///
+/// # Errors
+/// Where it isn't an etag that the hub gave out.
+pub fn etag_from(etag: &str, path: &str) -> Result<Option<u64>, crate::reason::FieldFaults> {
+    if etag.is_empty() {
+        return Ok(None);
+    }
+    u64::from_str_radix(etag, 16).map(Some).map_err(|_| {
+        let mut faults = crate::reason::FieldFaults::default();
+        faults.add(path, "is not an etag of the hub; give it back as it was read");
+        faults
+    })
+}
+
+#[cfg(test)]
+#[path = "convert/tests.rs"]
+mod tests;
