@@ -9,3 +9,5 @@ mod closed;
 pub mod decision;
 pub mod fault;
 pub mod measure;
+pub mod policy;
+pub mod import;

@@ -170,8 +170,9 @@ impl RowReader<'_, '_> {
                 self.fault(column, "is missing", "write what the plan says");
             }
         }
-        let effect = self.closed("effect", Effect::ALL, Effect::as_str).unwrap_or(Effect::NotOffered);
-        let askable = effect.verdict().is_some();
+        let effect = self.closed("effect", Effect::ALL, Effect::as_str);
+        // An effect that can't be read is one fault; what would follow from it is not told.
+        let askable = effect.map(|effect| effect.verdict().is_some());
         let (items, condition) = self.condition(askable);
         let also_check = self.also_check();
         let also_effect = self.also_effect(&also_check);
@@ -180,7 +181,7 @@ impl RowReader<'_, '_> {
             code,
             section: self.row.cell("section").to_owned(),
             title_zh: self.row.cell("title_zh").to_owned(),
-            effect,
+            effect: effect.unwrap_or(Effect::NotOffered),
             restricted: self.restricted(askable),
             also_check,
             also_effect,
@@ -208,12 +209,12 @@ impl RowReader<'_, '_> {
         found
     }
 
-    fn restricted(&mut self, askable: bool) -> Restricted {
+    fn restricted(&mut self, askable: Option<bool>) -> Restricted {
         let cell = self.row.cell("restricted").to_owned();
         let mut restricted =
             Restricted { relations: RelationSet::EMPTY, sort: SubjectSort::Either, all_enforcement_debtors: false };
         if is_nothing(&cell) {
-            if askable {
+            if askable == Some(true) {
                 self.fault("restricted", "is missing", "name whom the measure catches, such as debtor_person");
             }
             return restricted;
@@ -221,7 +222,7 @@ impl RowReader<'_, '_> {
         let (sort, related) = cell.split_once(',').map_or((&*cell, None), |(sort, related)| (sort, Some(related)));
         let listed_sort = sort.strip_prefix("enforcement_").unwrap_or(sort);
         restricted.all_enforcement_debtors = listed_sort != sort;
-        if restricted.all_enforcement_debtors && askable {
+        if restricted.all_enforcement_debtors && askable == Some(true) {
             self.fault("restricted", "only who is listed can be looked up", "leave out `enforcement_`");
         }
         if let Some(sort) = self.one_of("restricted", listed_sort, SubjectSort::ALL, SubjectSort::as_str) {
@@ -281,7 +282,7 @@ impl RowReader<'_, '_> {
         (!also_check.is_empty()).then_some(effect)
     }
 
-    fn condition(&mut self, askable: bool) -> (Vec<Arc<str>>, Condition) {
+    fn condition(&mut self, askable: Option<bool>) -> (Vec<Arc<str>>, Condition) {
         let cell = self.row.cell("condition").to_owned();
         if is_nothing(&cell) {
             return (Vec::new(), Condition::None);
@@ -310,7 +311,7 @@ impl RowReader<'_, '_> {
             }
         };
         let off_the_wire = matches!(condition, Condition::CourtOrder | Condition::Recipient(_));
-        if askable && off_the_wire {
+        if askable == Some(true) && off_the_wire {
             self.fault(
                 "condition",
                 format!("`{cell}` is for what is no lookup"),
@@ -341,18 +342,18 @@ impl RowReader<'_, '_> {
         items
     }
 
-    fn on_unknown(&mut self, askable: bool) -> Option<OnUnknown> {
+    fn on_unknown(&mut self, askable: Option<bool>) -> Option<OnUnknown> {
         if !is_nothing(self.row.cell("on_unknown")) {
             return self.closed("on_unknown", OnUnknown::ALL, OnUnknown::as_str);
         }
-        if askable {
+        if askable == Some(true) {
             let fix = choose("", OnUnknown::ALL.iter().map(|value| value.as_str()));
             self.fault("on_unknown", "is missing, and the measure can be asked", fix);
         }
         None
     }
 
-    fn enabled(&mut self, askable: bool) -> bool {
+    fn enabled(&mut self, askable: Option<bool>) -> bool {
         let enabled = match self.row.cell("enabled") {
             "yes" => true,
             "no" => false,
@@ -361,7 +362,7 @@ impl RowReader<'_, '_> {
                 false
             }
         };
-        if enabled && !askable {
+        if enabled && askable == Some(false) {
             self.fault("enabled", "is yes, but the effect is no lookup", "write no");
         }
         enabled

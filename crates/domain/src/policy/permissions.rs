@@ -1,0 +1,199 @@
+//! The permit table: every method of the hub × every asker class, as data, deny by default.
+//!
+//! The server refuses to start when it serves a method that has no row here, and the matrix test is generated from it.
+
+use super::client::{Class, Reach};
+use crate::closed::closed;
+
+closed! {
+    /// A method of the hub, spelled as its full gRPC path.
+    Method {
+        /// One identity, one measure.
+        Check = "/xinhub.v1.LookupService/Check",
+        /// Many identities, one measure.
+        BatchCheck = "/xinhub.v1.LookupService/BatchCheck",
+        /// Many checks over one stream.
+        CheckStream = "/xinhub.v1.LookupService/CheckStream",
+        /// One listing in detail.
+        GetListing = "/xinhub.v1.LookupService/GetListing",
+        /// A court's own listings.
+        ListListings = "/xinhub.v1.LookupService/ListListings",
+        /// Opens a listing with the risk notice.
+        Notice = "/xinhub.v1.RegistryService/Notice",
+        /// Proposes a listing.
+        Propose = "/xinhub.v1.RegistryService/Propose",
+        /// Releases a proposed listing.
+        Approve = "/xinhub.v1.RegistryService/Approve",
+        /// Refuses a proposed listing.
+        Reject = "/xinhub.v1.RegistryService/Reject",
+        /// Takes back what isn't served yet.
+        Withdraw = "/xinhub.v1.RegistryService/Withdraw",
+        /// Lists in one step.
+        Publish = "/xinhub.v1.RegistryService/Publish",
+        /// Records service of the decision.
+        Serve = "/xinhub.v1.RegistryService/Serve",
+        /// Corrects data that identify nobody.
+        Amend = "/xinhub.v1.RegistryService/Amend",
+        /// Corrects wrong data, identities included.
+        Rectify = "/xinhub.v1.RegistryService/Rectify",
+        /// Masks for now.
+        Hide = "/xinhub.v1.RegistryService/Hide",
+        /// Brings a hidden listing back.
+        Restore = "/xinhub.v1.RegistryService/Restore",
+        /// Undoes a wrong listing.
+        Revoke = "/xinhub.v1.RegistryService/Revoke",
+        /// Ends a listing.
+        Remove = "/xinhub.v1.RegistryService/Remove",
+        /// Lengthens a fixed term.
+        Extend = "/xinhub.v1.RegistryService/Extend",
+        /// Exempts one person for a time.
+        Exempt = "/xinhub.v1.RegistryService/Exempt",
+        /// Ends an exemption early.
+        EndExemption = "/xinhub.v1.RegistryService/EndExemption",
+        /// Names a related person.
+        SetRelation = "/xinhub.v1.RegistryService/SetRelation",
+        /// Ends a relation.
+        EndRelation = "/xinhub.v1.RegistryService/EndRelation",
+        /// Takes a file in the courts' own layout.
+        ImportListings = "/xinhub.v1.RegistryService/ImportListings",
+        /// The hub's state.
+        GetStatus = "/xinhub.v1.AdminService/GetStatus",
+        /// Whether the hub serves.
+        HealthCheck = "/grpc.health.v1.Health/Check",
+        /// Whether the hub serves, as it changes.
+        HealthWatch = "/grpc.health.v1.Health/Watch",
+        /// What the hub serves, for tools.
+        Reflection = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    }
+}
+
+/// What kind of permit a method's handler works with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// A known client: no data of anybody's.
+    Session,
+    /// A granted measure, and the reach `online`.
+    Lookup,
+    /// Reading listings: a court its own, anyone else with the reach `detail`.
+    Detail,
+    /// Changing a court's own listings.
+    Registry,
+    /// The hub's own state.
+    Admin,
+}
+
+/// One method's row.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The method.
+    pub method: Method,
+    /// What its handler demands.
+    pub demand: Demand,
+    /// The classes that may call it.
+    pub classes: &'static [Class],
+    /// Whether it only ever takes a restriction away, so that a pinned court may call it past its CRL's expiry.
+    pub is_lift: bool,
+}
+
+const COURTS: &[Class] = &[Class::Court];
+const ASKERS: &[Class] = &[
+    Class::Court,
+    Class::Unit,
+    Class::Bank,
+    Class::Insurer,
+    Class::Hotel,
+    Class::TravelAgency,
+    Class::Ticketing,
+    Class::ProcurementPlatform,
+    Class::CreditBureau,
+];
+const READERS: &[Class] =
+    &[Class::Court, Class::Unit, Class::Bank, Class::Insurer, Class::ProcurementPlatform, Class::CreditBureau];
+const WATCHERS: &[Class] = &[Class::Operator, Class::Auditor];
+
+/// The table, in the order of [`Method::ALL`].
+pub const TABLE: &[Row] = &[
+    row(Method::Check, Demand::Lookup, ASKERS),
+    row(Method::BatchCheck, Demand::Lookup, ASKERS),
+    row(Method::CheckStream, Demand::Lookup, ASKERS),
+    row(Method::GetListing, Demand::Detail, READERS),
+    // Page by page through everybody who is listed: nobody's purpose but the court's that listed them.
+    row(Method::ListListings, Demand::Detail, COURTS),
+    row(Method::Notice, Demand::Registry, COURTS),
+    row(Method::Propose, Demand::Registry, COURTS),
+    row(Method::Approve, Demand::Registry, COURTS),
+    row(Method::Reject, Demand::Registry, COURTS),
+    row(Method::Withdraw, Demand::Registry, COURTS),
+    row(Method::Publish, Demand::Registry, COURTS),
+    row(Method::Serve, Demand::Registry, COURTS),
+    row(Method::Amend, Demand::Registry, COURTS),
+    // A lift for whom it frees, but a listing for whom it names instead: not past a CRL's expiry.
+    row(Method::Rectify, Demand::Registry, COURTS),
+    lift(Method::Hide),
+    row(Method::Restore, Demand::Registry, COURTS),
+    lift(Method::Revoke),
+    lift(Method::Remove),
+    row(Method::Extend, Demand::Registry, COURTS),
+    lift(Method::Exempt),
+    row(Method::EndExemption, Demand::Registry, COURTS),
+    row(Method::SetRelation, Demand::Registry, COURTS),
+    lift(Method::EndRelation),
+    row(Method::ImportListings, Demand::Registry, COURTS),
+    row(Method::GetStatus, Demand::Admin, WATCHERS),
+    row(Method::HealthCheck, Demand::Session, Class::ALL),
+    row(Method::HealthWatch, Demand::Session, Class::ALL),
+    row(Method::Reflection, Demand::Session, &[Class::Operator]),
+];
+
+const fn row(method: Method, demand: Demand, classes: &'static [Class]) -> Row {
+    Row { method, demand, classes, is_lift: false }
+}
+
+const fn lift(method: Method) -> Row {
+    Row { method, demand: Demand::Registry, classes: COURTS, is_lift: true }
+}
+
+impl Method {
+    /// The full gRPC path, as in an HTTP/2 `:path`.
+    pub fn path(self) -> &'static str {
+        self.as_str()
+    }
+
+    /// The method of this path; `None` for what the table doesn't know, which nobody may call.
+    pub fn from_path(path: &str) -> Option<Method> {
+        Method::parse(path)
+    }
+
+    /// Its row.
+    pub fn row(self) -> &'static Row {
+        // The table is in the order of the definition; a test compares them.
+        &TABLE[self as usize]
+    }
+
+    /// Whether the class may call it at all.
+    pub fn is_open_to(self, class: Class) -> bool {
+        self.row().classes.contains(&class)
+    }
+
+    /// The reach that the class needs for it.
+    pub fn reach(self, class: Class) -> Option<Reach> {
+        match (self.row().demand, class) {
+            (Demand::Lookup, _) => Some(Reach::Online),
+            // A court reads its own listings by right.
+            (Demand::Detail, Class::Court) | (Demand::Session | Demand::Registry | Demand::Admin, _) => None,
+            (
+                Demand::Detail,
+                Class::Unit
+                | Class::Bank
+                | Class::Insurer
+                | Class::Hotel
+                | Class::TravelAgency
+                | Class::Ticketing
+                | Class::ProcurementPlatform
+                | Class::CreditBureau
+                | Class::Auditor
+                | Class::Operator,
+            ) => Some(Reach::Detail),
+        }
+    }
+}

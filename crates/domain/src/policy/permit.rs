@@ -1,0 +1,428 @@
+//! Permits, and the one function that makes them.
+//!
+//! A permit holds the grant that it was made from, so that what a call does can't drift from what was allowed: the
+//! measure, the items, the court and the fields are read off the permit, never off the request again.
+
+use std::sync::Arc;
+
+use super::client::{Class, Client, Reach};
+use super::permissions::{Demand, Method};
+use super::{Policy, Release};
+use crate::decision::FieldMask;
+use crate::fault::nearest;
+use crate::measure::{Catalogue, ItemId, Measure, MeasureId};
+use crate::time::{Day, Timestamp};
+
+/// When a call is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The hub's time.
+    pub now: Timestamp,
+    /// Whether the CRL that covers the client's certificate has run out: pinned courts may then lift, and no more.
+    pub crl_expired: bool,
+}
+
+impl Moment {
+    /// A moment with the CRL in order.
+    pub fn at(now: Timestamp) -> Moment {
+        Moment { now, crl_expired: false }
+    }
+}
+
+/// Why a call is refused. Says what to do, and nothing of anybody else's grants.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denial {
+    /// The certificate is good, but no grant bears its name.
+    #[error("this certificate's client id is not in the hub's policy; ask the hub's operator for a grant")]
+    UnknownClient,
+    /// The grant has ended.
+    #[error("this client's grant ended on {expired_on}; ask the hub's operator to renew it with its legal basis")]
+    GrantExpired {
+        /// Its last day.
+        expired_on: Day,
+    },
+    /// The method isn't for this class.
+    #[error("{method} is not open to clients of class {class}")]
+    MethodNotGranted {
+        /// The method.
+        method: Method,
+        /// The caller's class.
+        class: Class,
+    },
+    /// The grant doesn't reach so far.
+    #[error("this client is not granted the reach `{reach}`; ask the hub's operator for it, naming the purpose")]
+    ReachNotGranted {
+        /// The reach it takes.
+        reach: Reach,
+    },
+    /// No such measure. `INVALID_ARGUMENT`.
+    #[error("measure: is not in the catalogue; {hint}")]
+    UnknownMeasure {
+        /// What was probably meant.
+        hint: String,
+    },
+    /// ASSIST, REPORT, NOT_OFFERED. `INVALID_ARGUMENT`.
+    #[error("measure: {code} can't be asked: it is done on a court's order, reported, or not offered")]
+    MeasureNotAskable {
+        /// The measure.
+        code: String,
+    },
+    /// Switched off here. `INVALID_ARGUMENT`.
+    #[error("measure: {code} is switched off here; the hub's operator switches it on with its legal basis")]
+    MeasureDisabled {
+        /// The measure.
+        code: String,
+    },
+    /// The purpose isn't granted.
+    #[error(
+        "measure: {code} is not granted to this client; ask the hub's operator for it through {units}, naming the legal basis"
+    )]
+    MeasureNotGranted {
+        /// The measure.
+        code: String,
+        /// The units responsible for it.
+        units: String,
+    },
+    /// The item isn't granted.
+    #[error("item: {item} of {code} is not granted to this client; ask the hub's operator for it through {units}")]
+    ItemNotGranted {
+        /// The measure.
+        code: String,
+        /// The item.
+        item: String,
+        /// The units responsible for the measure.
+        units: String,
+    },
+    /// Another court's listing.
+    #[error("a court touches its own listings only; this one is another court's")]
+    OtherCourt,
+    /// The CRL has run out.
+    #[error("the certificate revocation list has run out; until it is renewed only courts pinned for it may lift")]
+    OnlyLifts,
+}
+
+impl Denial {
+    /// Whether the request itself is wrong, so that no grant would help.
+    pub fn is_invalid_argument(&self) -> bool {
+        match self {
+            Denial::UnknownMeasure { .. } | Denial::MeasureNotAskable { .. } | Denial::MeasureDisabled { .. } => true,
+            Denial::UnknownClient
+            | Denial::GrantExpired { .. }
+            | Denial::MethodNotGranted { .. }
+            | Denial::ReachNotGranted { .. }
+            | Denial::MeasureNotGranted { .. }
+            | Denial::ItemNotGranted { .. }
+            | Denial::OtherCourt
+            | Denial::OnlyLifts => false,
+        }
+    }
+}
+
+/// Decides a call: who calls what, for what, when. The only maker of permits.
+///
+/// # Errors
+/// A [`Denial`]; nothing was looked up and nothing may be.
+pub fn decide<A: Ask>(
+    policy: &Policy,
+    client_id: &str,
+    method: Method,
+    ask: &A,
+    moment: Moment,
+) -> Result<A::Permit, Denial> {
+    let client = policy.client(client_id).ok_or(Denial::UnknownClient)?;
+    if client.has_expired(moment.now) {
+        return Err(Denial::GrantExpired { expired_on: client.expires() });
+    }
+    let class = client.class();
+    if !method.is_open_to(class) {
+        return Err(Denial::MethodNotGranted { method, class });
+    }
+    if moment.crl_expired && !(method.row().is_lift && client.crl_expiry_exempt()) {
+        return Err(Denial::OnlyLifts);
+    }
+    if let Some(reach) = method.reach(class).filter(|reach| !client.reach().contains(*reach)) {
+        return Err(Denial::ReachNotGranted { reach });
+    }
+    // A handler that asks for another permit than its method's: refused like a method nobody is granted.
+    if !ask.serves(method.row().demand) {
+        return Err(Denial::MethodNotGranted { method, class });
+    }
+    ask.grant(policy, client)
+}
+
+/// What a call asks for. Implemented here alone.
+pub trait Ask: sealed::Sealed {
+    /// The permit that it leads to.
+    type Permit;
+
+    #[doc(hidden)]
+    fn serves(&self, demand: Demand) -> bool;
+    #[doc(hidden)]
+    fn grant(&self, policy: &Policy, client: &Arc<Client>) -> Result<Self::Permit, Denial>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::SessionAsk {}
+    impl Sealed for super::LookupAsk<'_> {}
+    impl Sealed for super::DetailAsk {}
+    impl Sealed for super::RegistryAsk<'_> {}
+    impl Sealed for super::AdminAsk {}
+}
+
+/// To be heard at all: before a body is read, for quotas, health and reflection. Leads to no data.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionAsk;
+
+/// To look somebody up for a measure.
+#[derive(Clone, Copy, Debug)]
+pub struct LookupAsk<'a> {
+    /// The measure's code: the purpose.
+    pub measure: &'a str,
+    /// The item, if one was named. Whether the measure needs one, or has it, is the decision's business.
+    pub item: Option<&'a str>,
+}
+
+/// To read listings.
+#[derive(Clone, Copy, Debug)]
+pub struct DetailAsk;
+
+/// To change a court's listings.
+#[derive(Clone, Copy, Debug)]
+pub struct RegistryAsk<'a> {
+    /// The court whose listing is touched, where it is known beforehand; otherwise [`RegistryPermit::touches`] decides.
+    pub court: Option<&'a str>,
+}
+
+/// To see the hub's state.
+#[derive(Clone, Copy, Debug)]
+pub struct AdminAsk;
+
+/// The right to be heard.
+#[derive(Debug)]
+pub struct SessionPermit {
+    client: Arc<Client>,
+}
+
+/// The right to look up one measure.
+#[derive(Debug)]
+pub struct LookupPermit {
+    client: Arc<Client>,
+    catalogue: Arc<Catalogue>,
+    measure: MeasureId,
+    item: Option<ItemId>,
+    limit_fen: Option<u64>,
+}
+
+/// The right to read listings: a court its own, others those behind their answers.
+#[derive(Debug)]
+pub struct DetailPermit {
+    client: Arc<Client>,
+}
+
+/// The right to change one court's listings.
+#[derive(Debug)]
+pub struct RegistryPermit {
+    client: Arc<Client>,
+    court: Arc<str>,
+    release: Release,
+    grace_max_days: u32,
+}
+
+/// The right to see the hub's state.
+#[derive(Debug)]
+pub struct AdminPermit {
+    client: Arc<Client>,
+}
+
+macro_rules! client_of {
+    ($($permit:ident),+) => {
+        $(impl $permit {
+            /// The client that was permitted, with its grant as it stood.
+            pub fn client(&self) -> &Client {
+                &self.client
+            }
+        })+
+    };
+}
+
+client_of!(SessionPermit, LookupPermit, DetailPermit, RegistryPermit, AdminPermit);
+
+impl LookupPermit {
+    /// The measure, in the catalogue in force when it was permitted.
+    pub fn measure(&self) -> &Measure {
+        // `LookupAsk::grant` found the measure in this very catalogue.
+        &self.catalogue.measures()[self.measure.index()]
+    }
+
+    /// The item asked for; `None` where none was named, or none that the measure has.
+    pub fn item(&self) -> Option<ItemId> {
+        self.item
+    }
+
+    /// The limit configured for the measure, in fen.
+    pub fn limit_fen(&self) -> Option<u64> {
+        self.limit_fen
+    }
+
+    /// What the caller sees of an answer.
+    pub fn fields(&self) -> FieldMask {
+        self.client.fields()
+    }
+}
+
+impl DetailPermit {
+    /// Whether a listing of this court may be read.
+    ///
+    /// # Errors
+    /// [`Denial::OtherCourt`] for a court that reads another's.
+    pub fn reads(&self, court: &str) -> Result<(), Denial> {
+        match self.own_court() {
+            Some(own) if own != court => Err(Denial::OtherCourt),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The court that reads its own listings; `None` for a reader with the reach `detail`.
+    pub fn own_court(&self) -> Option<&str> {
+        self.client.court()
+    }
+}
+
+impl RegistryPermit {
+    /// The court whose listings may be changed.
+    pub fn court(&self) -> &str {
+        &self.court
+    }
+
+    /// Whether a listing of this court may be changed.
+    ///
+    /// # Errors
+    /// [`Denial::OtherCourt`] for any court but the client's.
+    pub fn touches(&self, court: &str) -> Result<(), Denial> {
+        if court == &*self.court { Ok(()) } else { Err(Denial::OtherCourt) }
+    }
+
+    /// How many actors it takes to list somebody.
+    pub fn release(&self) -> Release {
+        self.release
+    }
+
+    /// The longest period of grace that may be granted, in days.
+    pub fn grace_max_days(&self) -> u32 {
+        self.grace_max_days
+    }
+}
+
+impl Ask for SessionAsk {
+    type Permit = SessionPermit;
+
+    fn serves(&self, demand: Demand) -> bool {
+        match demand {
+            Demand::Session | Demand::Lookup | Demand::Detail | Demand::Registry | Demand::Admin => true,
+        }
+    }
+
+    fn grant(&self, _policy: &Policy, client: &Arc<Client>) -> Result<SessionPermit, Denial> {
+        Ok(SessionPermit { client: Arc::clone(client) })
+    }
+}
+
+impl Ask for LookupAsk<'_> {
+    type Permit = LookupPermit;
+
+    fn serves(&self, demand: Demand) -> bool {
+        demand == Demand::Lookup
+    }
+
+    fn grant(&self, policy: &Policy, client: &Arc<Client>) -> Result<LookupPermit, Denial> {
+        let catalogue = policy.catalogue();
+        let measure = catalogue.measure(self.measure).ok_or_else(|| self.unknown_measure(catalogue))?;
+        let code = || measure.code.to_string();
+        if !measure.is_askable() {
+            return Err(Denial::MeasureNotAskable { code: code() });
+        }
+        if !measure.enabled {
+            return Err(Denial::MeasureDisabled { code: code() });
+        }
+        let grant = client
+            .grant(measure.id)
+            .ok_or_else(|| Denial::MeasureNotGranted { code: code(), units: units(measure, catalogue) })?;
+        let item = self.item.and_then(|item| measure.item(item));
+        if let Some(id) = item.filter(|item| !grant.covers(*item)) {
+            let item = measure.items[id.index()].to_string();
+            return Err(Denial::ItemNotGranted { code: code(), item, units: units(measure, catalogue) });
+        }
+        Ok(LookupPermit {
+            client: Arc::clone(client),
+            catalogue: Arc::clone(catalogue),
+            measure: measure.id,
+            item,
+            limit_fen: policy.limit_fen(measure.id),
+        })
+    }
+}
+
+impl LookupAsk<'_> {
+    /// The code given is not repeated: somebody's number may have been put into the wrong field.
+    fn unknown_measure(&self, catalogue: &Catalogue) -> Denial {
+        let hint = match nearest(self.measure, catalogue.measures().iter().map(|measure| &*measure.code)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "the codes are those of the hub's catalogue, such as `credit.lending`".to_owned(),
+        };
+        Denial::UnknownMeasure { hint }
+    }
+}
+
+/// The names of the units responsible for a measure.
+fn units(measure: &Measure, catalogue: &Catalogue) -> String {
+    let names = measure.units.iter().filter_map(|code| catalogue.unit(code)).map(|unit| unit.name_zh.as_str());
+    names.collect::<Vec<_>>().join("、")
+}
+
+impl Ask for DetailAsk {
+    type Permit = DetailPermit;
+
+    fn serves(&self, demand: Demand) -> bool {
+        demand == Demand::Detail
+    }
+
+    fn grant(&self, _policy: &Policy, client: &Arc<Client>) -> Result<DetailPermit, Denial> {
+        Ok(DetailPermit { client: Arc::clone(client) })
+    }
+}
+
+impl Ask for RegistryAsk<'_> {
+    type Permit = RegistryPermit;
+
+    fn serves(&self, demand: Demand) -> bool {
+        demand == Demand::Registry
+    }
+
+    fn grant(&self, policy: &Policy, client: &Arc<Client>) -> Result<RegistryPermit, Denial> {
+        // The table opens registry methods to courts alone, and a client of class court has one.
+        let court = client.court.as_ref().ok_or(Denial::OtherCourt)?;
+        let permit = RegistryPermit {
+            client: Arc::clone(client),
+            court: Arc::clone(court),
+            release: policy.release(),
+            grace_max_days: policy.grace_max_days(),
+        };
+        match self.court {
+            Some(touched) => permit.touches(touched).map(|()| permit),
+            None => Ok(permit),
+        }
+    }
+}
+
+impl Ask for AdminAsk {
+    type Permit = AdminPermit;
+
+    fn serves(&self, demand: Demand) -> bool {
+        demand == Demand::Admin
+    }
+
+    fn grant(&self, _policy: &Policy, client: &Arc<Client>) -> Result<AdminPermit, Denial> {
+        Ok(AdminPermit { client: Arc::clone(client) })
+    }
+}
