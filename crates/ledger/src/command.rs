@@ -1,0 +1,375 @@
+//! What the ledger is asked to do, and what it answers.
+
+use xinhub_domain::case_number::CaseNumber;
+use xinhub_domain::identity::Identity;
+use xinhub_domain::listing::{Actor, Content, ContentFault, Decision, Exemption, Refusal, RelationContent, State};
+use xinhub_domain::policy::RegistryPermit;
+use xinhub_domain::time::{Day, Timestamp};
+
+use crate::position::Position;
+
+/// A court's mutation.
+#[derive(Debug)]
+pub struct Request {
+    /// The right to act for one court.
+    pub permit: RegistryPermit,
+    /// UUIDv7, chosen by the caller.
+    pub request_id: [u8; 16],
+    /// The request's encoded body, to tell a repetition from a reuse of its id. Kept only as a keyed MAC.
+    pub body: Vec<u8>,
+    /// The listing's revision as the caller last read it.
+    pub etag: Option<u64>,
+    /// The clerk behind it.
+    pub actor: Actor,
+    /// What to do.
+    pub command: Command,
+}
+
+/// What a court may do with its listings.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Gives the risk notice.
+    Notice {
+        /// What is known before the decision.
+        content: Box<Content>,
+    },
+    /// Proposes a listing for release by another actor.
+    Propose {
+        /// The noticed listing, or `None` for a new one.
+        listing: Option<u64>,
+        /// The whole content.
+        content: Box<Content>,
+    },
+    /// Lists in one step.
+    Publish {
+        /// The noticed listing, or `None` for a new one.
+        listing: Option<u64>,
+        /// The whole content.
+        content: Box<Content>,
+    },
+    /// Releases a proposal.
+    Approve {
+        /// Which listing.
+        listing: u64,
+    },
+    /// Refuses a proposal.
+    Reject {
+        /// Which listing.
+        listing: u64,
+        /// Why.
+        note: Option<String>,
+    },
+    /// Takes a notice, proposal or unserved decision back.
+    Withdraw {
+        /// Which listing.
+        listing: u64,
+        /// Why.
+        note: Option<String>,
+    },
+    /// Records service of the decision.
+    Serve {
+        /// Which listing.
+        listing: u64,
+        /// The day of service.
+        served_on: Day,
+        /// Days of grace after it.
+        grace_days: u32,
+    },
+    /// Corrects data that identify nobody.
+    Amend {
+        /// Which listing.
+        listing: u64,
+        /// The whole content as it should be.
+        content: Box<Content>,
+    },
+    /// Corrects wrong data, identities included.
+    Rectify {
+        /// Which listing.
+        listing: u64,
+        /// The whole content as it should be.
+        content: Box<Content>,
+        /// Why.
+        note: Option<String>,
+    },
+    /// Masks for now.
+    Hide {
+        /// Which listing.
+        listing: u64,
+        /// A code of [`LiftGround`](xinhub_domain::listing::lift::LiftGround), or empty.
+        ground: String,
+    },
+    /// Brings a hidden listing back by a new decision.
+    Restore {
+        /// Which listing.
+        listing: u64,
+        /// The new decision.
+        decision: Box<Decision>,
+    },
+    /// Undoes a listing.
+    Revoke {
+        /// Which listing.
+        listing: u64,
+        /// As for [`Command::Hide`].
+        ground: String,
+    },
+    /// Ends a listing.
+    Remove {
+        /// Which listing.
+        listing: u64,
+        /// As for [`Command::Hide`].
+        ground: String,
+    },
+    /// Lengthens a fixed term.
+    Extend {
+        /// Which listing.
+        listing: u64,
+        /// By how many months.
+        months: u32,
+        /// On which lawful ground.
+        ground: String,
+    },
+    /// Exempts one person for a time.
+    Exempt {
+        /// Which listing.
+        listing: u64,
+        /// Who, from what, how long.
+        exemption: Box<Exemption>,
+    },
+    /// Ends an exemption early.
+    EndExemption {
+        /// Which listing.
+        listing: u64,
+        /// Which exemption.
+        exemption: u64,
+    },
+    /// Names a related person.
+    SetRelation {
+        /// Which listing.
+        listing: u64,
+        /// Who, and how related.
+        relation: Box<RelationContent>,
+    },
+    /// Ends a relation.
+    EndRelation {
+        /// Which listing.
+        listing: u64,
+        /// Which relation.
+        relation: u64,
+        /// The document that shows it.
+        basis_document: String,
+    },
+}
+
+impl Command {
+    /// Whether it frees somebody. A lift goes before everything else, needs no etag and is never refused as stale.
+    pub fn is_lift(&self) -> bool {
+        match self {
+            Command::Hide { .. }
+            | Command::Revoke { .. }
+            | Command::Remove { .. }
+            | Command::EndRelation { .. }
+            | Command::Withdraw { .. }
+            | Command::Reject { .. }
+            | Command::Rectify { .. }
+            | Command::Exempt { .. } => true,
+            Command::Notice { .. }
+            | Command::Propose { .. }
+            | Command::Publish { .. }
+            | Command::Approve { .. }
+            | Command::Serve { .. }
+            | Command::Amend { .. }
+            | Command::Restore { .. }
+            | Command::Extend { .. }
+            | Command::EndExemption { .. }
+            | Command::SetRelation { .. } => false,
+        }
+    }
+
+    /// The listing that it is about, unless it makes one.
+    pub fn listing(&self) -> Option<u64> {
+        match self {
+            Command::Notice { .. } => None,
+            Command::Propose { listing, .. } | Command::Publish { listing, .. } => *listing,
+            Command::Approve { listing }
+            | Command::Reject { listing, .. }
+            | Command::Withdraw { listing, .. }
+            | Command::Serve { listing, .. }
+            | Command::Amend { listing, .. }
+            | Command::Rectify { listing, .. }
+            | Command::Hide { listing, .. }
+            | Command::Restore { listing, .. }
+            | Command::Revoke { listing, .. }
+            | Command::Remove { listing, .. }
+            | Command::Extend { listing, .. }
+            | Command::Exempt { listing, .. }
+            | Command::EndExemption { listing, .. }
+            | Command::SetRelation { listing, .. }
+            | Command::EndRelation { listing, .. } => Some(*listing),
+        }
+    }
+}
+
+/// What became of a mutation, once durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Which listing.
+    pub listing: u64,
+    /// The relation or exemption that was made or ended; 0 for none.
+    pub record: u64,
+    /// Its state afterwards.
+    pub state: State,
+    /// Its etag afterwards.
+    pub etag: u64,
+    /// The history with it.
+    pub position: Position,
+    /// A lift was applied though the caller's etag was not the last.
+    pub stale: bool,
+    /// Kept from an earlier call with the same request id.
+    pub replayed: bool,
+    /// A lift came without a matching reason.
+    pub reason_owed: bool,
+}
+
+/// Why a mutation was refused. Unless it says otherwise, nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// The listing's state does not allow it.
+    #[error("{0}")]
+    State(#[from] Refusal),
+    /// There is no such listing, relation or exemption.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// The listing is another court's.
+    #[error("the listing belongs to another court; only its own court may touch it")]
+    OtherCourt,
+    /// The caller has read an older state.
+    #[error("etag: the listing has changed since; read it again, then decide anew")]
+    StaleEtag {
+        /// The etag now.
+        current: u64,
+    },
+    /// The id was used for another body.
+    #[error("request_id: was used before with another body; make a new one")]
+    RequestIdReused,
+    /// The id's time lies outside the window.
+    #[error("request_id: its time is over 7 days behind or 10 minutes ahead of the hub's; make a new UUIDv7")]
+    RequestIdExpired,
+    /// The same court has a listing for this subject and case.
+    #[error("listing {listing} of the same court, case and subject is not over; amend it")]
+    ListingExists {
+        /// Which one.
+        listing: u64,
+    },
+    /// The approver is the proposer.
+    #[error("actor: a proposal is released by another actor than the one who made it")]
+    SecondPersonRequired,
+    /// The content does not fit.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Faults(Vec<ContentFault>),
+    /// Too much is waiting.
+    #[error("too many writes are waiting; try again in a moment")]
+    Overloaded,
+    /// The disk has no room; lifts still go through.
+    #[error("the journal's disk is full: only lifts are taken until space returns")]
+    Full,
+    /// The journal failed; the outcome is unknown. The hub stops and recovers; the same request id tells what became of it.
+    #[error("the journal failed; the hub stops and recovers. Send the same request again to learn what became of it")]
+    Storage,
+    /// The hub is stopping.
+    #[error("the hub is stopping; try again in a moment")]
+    Stopping,
+    /// Time can't be trusted just now.
+    #[error("the hub's clock is unsure: only lifts are taken until it is synchronised")]
+    ClockUnsure,
+}
+
+/// At most this many rows in one batch, so that one batch is one entry.
+pub const MAX_IMPORT_ROWS: usize = 1_000;
+
+/// Rows of an import file, checked.
+#[derive(Debug)]
+pub struct ImportBatch {
+    /// The clerk behind the import.
+    pub actor: Actor,
+    /// Say what would happen, and change nothing.
+    pub dry_run: bool,
+    /// Take a row that differs from its listing as an amendment.
+    pub amend: bool,
+    /// What the court's list was as of.
+    pub as_of: Timestamp,
+    /// At most [`MAX_IMPORT_ROWS`].
+    pub rows: Vec<ImportRow>,
+}
+
+/// One row of an import file.
+#[derive(Clone, Debug)]
+pub enum ImportRow {
+    /// Of the court's list.
+    Listing(Box<Content>),
+    /// Of the second file.
+    Relation {
+        /// Which listing it belongs to.
+        listing: ListingRef,
+        /// Who is related, and how.
+        content: Box<RelationContent>,
+    },
+}
+
+/// How a row of relations names its listing.
+#[derive(Clone, Debug)]
+pub enum ListingRef {
+    /// By the hub's number.
+    Number(u64),
+    /// By case and subject.
+    Case {
+        /// The enforcement case.
+        case_number: CaseNumber,
+        /// Any identity of the subject.
+        subject: Identity,
+    },
+}
+
+/// What became of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RowOutcome {
+    /// A new listing or relation.
+    Added {
+        /// Which listing.
+        listing: u64,
+    },
+    /// The listing was amended.
+    Amended {
+        /// Which listing.
+        listing: u64,
+    },
+    /// It was there already.
+    Unchanged {
+        /// Which listing.
+        listing: u64,
+    },
+    /// It can't be taken.
+    Fault(RowFault),
+}
+
+/// Why a row can't be taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RowFault {
+    /// There is a listing of the same case and subject that says something else.
+    #[error("differs from listing {listing} of the same case and subject; import with `amend` to take it")]
+    Differs {
+        /// Which one.
+        listing: u64,
+    },
+    /// The case has ended: no import ever revives it.
+    #[error("listing {listing} of the same case and subject has ended; no import revives it, a new decision does")]
+    Ended {
+        /// Which one.
+        listing: u64,
+    },
+    /// The relation's listing is not there.
+    #[error("there is no listing of this court with that number, or case and subject")]
+    NotFound,
+    /// The row is refused as a command would be.
+    #[error("{0}")]
+    Refused(Box<CommandError>),
+}

@@ -1,0 +1,168 @@
+//! Sealing and opening of events: the only place where a record's key and its plaintext meet.
+
+use std::sync::Arc;
+
+use xinhub_domain::listing::{Body, Clear, RecordId, RecordKind};
+
+use crate::crypto::{self, RecordKey};
+use crate::entry::{Entry, EntryError, EventRecord};
+use crate::journal::{JournalError, JournalReader};
+use crate::keys::Keyring;
+use crate::slots::{SlotError, SlotFile, SlotKey, SlotReader};
+use crate::storage::Storage;
+use crate::table::Place;
+
+/// The generation of record keys: a record is sealed under one key all its life.
+pub const RECORD_KEY_EPOCH: u32 = 1;
+
+/// The kinds that have a slot file, with its name.
+const FILES: [(RecordKind, &str); 3] = [
+    (RecordKind::Listing, "listing.slots"),
+    (RecordKind::Relation, "relation.slots"),
+    (RecordKind::Exemption, "exemption.slots"),
+];
+
+/// What an event's sealed part turned out to be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Opened {
+    /// The event has none.
+    Nothing,
+    /// It opened.
+    Body(Box<Body>),
+    /// The record's key was destroyed: nobody can open it any more.
+    Erased,
+}
+
+/// Why an event can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// The journal can't be read there.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The entry is damaged.
+    #[error(transparent)]
+    Entry(#[from] EntryError),
+    /// The slot can't be read.
+    #[error(transparent)]
+    Slot(#[from] SlotError),
+    /// A slot that an entry names is empty.
+    #[error("the slot of {kind:?} {number} is empty, but an entry names it: restore the slot files from their backup")]
+    MissingSlot {
+        /// Of what.
+        kind: RecordKind,
+        /// Its number.
+        number: u64,
+    },
+    /// The sealed part does not open.
+    #[error("revision {revision}: its sealed part does not open; run `xinhubd fsck`")]
+    Sealed {
+        /// Which event.
+        revision: u64,
+    },
+}
+
+/// The slot files, to write.
+#[derive(Debug)]
+pub struct Slots {
+    files: Vec<(RecordKind, SlotFile)>,
+}
+
+impl Slots {
+    /// Makes empty slot files.
+    pub fn create(storage: &dyn Storage, keyring: &Arc<Keyring>) -> Result<(), SlotError> {
+        for (_, name) in FILES {
+            SlotFile::create(storage, name, Arc::clone(keyring))?;
+        }
+        Ok(())
+    }
+
+    /// Opens the slot files.
+    pub fn open(storage: &dyn Storage, keyring: &Arc<Keyring>) -> Result<Slots, SlotError> {
+        let mut files = Vec::with_capacity(FILES.len());
+        for (kind, name) in FILES {
+            files.push((kind, SlotFile::open(storage, name, Arc::clone(keyring))?));
+        }
+        Ok(Slots { files })
+    }
+
+    /// Makes keys for `count` new records of a kind, from number `first` on, durably.
+    pub fn make(&mut self, kind: RecordKind, first: u64, count: usize) -> Result<Vec<RecordKey>, SlotError> {
+        let keys: Vec<RecordKey> = (0..count).map(|_| RecordKey::random()).collect();
+        if let Some((_, file)) = self.files.iter_mut().find(|(known, _)| *known == kind)
+            && count > 0
+        {
+            file.put_many(first, &keys)?;
+        }
+        Ok(keys)
+    }
+
+    fn readers(&self) -> Vec<(RecordKind, SlotReader)> {
+        self.files.iter().map(|(kind, file)| (*kind, file.reader())).collect()
+    }
+}
+
+/// Opens events. Cheap to clone, usable from any thread.
+#[derive(Clone, Debug)]
+pub struct Vault {
+    journal: Arc<dyn JournalReader>,
+    slots: Arc<Vec<(RecordKind, SlotReader)>>,
+}
+
+impl Vault {
+    /// Over a journal and its slot files.
+    pub fn new(journal: Arc<dyn JournalReader>, slots: &Slots) -> Vault {
+        Vault { journal, slots: Arc::new(slots.readers()) }
+    }
+
+    /// The journal that it opens events of.
+    pub fn journal(&self) -> &Arc<dyn JournalReader> {
+        &self.journal
+    }
+
+    /// A record's key; `None` once it is erased.
+    pub fn key(&self, record: RecordId) -> Result<Option<RecordKey>, VaultError> {
+        let missing = VaultError::MissingSlot { kind: record.kind, number: record.number };
+        let Some((_, slots)) = self.slots.iter().find(|(kind, _)| *kind == record.kind) else { return Err(missing) };
+        match slots.key(record.number)? {
+            SlotKey::Live(key) => Ok(Some(key)),
+            SlotKey::Erased => Ok(None),
+            SlotKey::Missing => Err(missing),
+        }
+    }
+
+    /// Opens an event's sealed part.
+    pub fn open(&self, event: &EventRecord, clear: &Clear) -> Result<Opened, VaultError> {
+        let Some(sealed) = &event.sealed else { return Ok(Opened::Nothing) };
+        let Some(key) = self.key(clear.record)? else { return Ok(Opened::Erased) };
+        let damaged = VaultError::Sealed { revision: clear.revision };
+        let Ok(bytes) = crypto::open(&key, &associated_data(clear), sealed) else { return Err(damaged) };
+        minicbor::decode(&bytes).map(|body| Opened::Body(Box::new(body))).map_err(|_| damaged)
+    }
+
+    /// Reads and opens the event at a place.
+    pub fn read(&self, place: Place) -> Result<(Clear, Opened), VaultError> {
+        let entry = Entry::decode(&self.journal.read(place.frame())?)?;
+        let event = entry.events.get(place.event()).ok_or_else(|| EntryError::Damaged("no such event".to_owned()))?;
+        let clear = event.clear()?;
+        let opened = self.open(event, &clear)?;
+        Ok((clear, opened))
+    }
+}
+
+/// Seals an encoded body and makes the event's record.
+pub fn seal(key: &RecordKey, clear: Clear, body: &[u8]) -> EventRecord {
+    let sealed = crypto::seal(key, &associated_data(&clear), body);
+    EventRecord::new(clear, Some(sealed))
+}
+
+/// What a sealed part is bound to: moved to another event or record it does not open.
+fn associated_data(clear: &Clear) -> [u8; 25] {
+    let mut data = [0; 25];
+    data[..2].copy_from_slice(&clear.format.to_be_bytes());
+    data[2..4].copy_from_slice(&(clear.kind as u16).to_be_bytes());
+    data[4] = clear.record.kind as u8;
+    data[5..13].copy_from_slice(&clear.record.number.to_be_bytes());
+    data[13..17].copy_from_slice(&clear.key_epoch.to_be_bytes());
+    data[17..].copy_from_slice(&clear.revision.to_be_bytes());
+    data
+}
