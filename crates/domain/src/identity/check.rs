@@ -27,7 +27,17 @@ pub(super) fn gb_11643(first_17: &[u8]) -> Option<u8> {
 pub(super) fn gb_32100(first_17: &[u8]) -> Option<u8> {
     /// 3^i mod 31.
     const WEIGHTS: [usize; 17] = [1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28];
-    let value = |c| CREDIT_CODE_CHARS.iter().position(|&known| known == c);
+    /// The value of each byte; 31 for what is no character of a credit code.
+    const VALUES: [u8; 256] = {
+        let mut values = [31; 256];
+        let mut value = 0;
+        while value < 31 {
+            values[CREDIT_CODE_CHARS[value as usize] as usize] = value;
+            value += 1;
+        }
+        values
+    };
+    let value = |c: u8| Some(usize::from(VALUES[usize::from(c)])).filter(|&value| value < 31);
     let sum = weighted_sum(first_17, &WEIGHTS, value)?;
     Some(CREDIT_CODE_CHARS[(31 - sum % 31) % 31])
 }

@@ -44,7 +44,7 @@ impl Number {
         if self.text.is_empty() {
             found.push(Violation::Empty);
         } else if self.text.len() > MAX_NUMBER_CHARS {
-            found.push(Violation::Length { found: self.text.len(), expected: "at most 18" });
+            found.push(Violation::TooLong);
         } else {
             match self.kind {
                 Kind::ResidentId | Kind::ResidencePermit | Kind::PermanentResident => {
@@ -85,18 +85,23 @@ impl Number {
     /// Normal form and given form of a number without violations.
     pub(super) fn into_identity(self) -> Identity {
         let Number { kind, text, issuing_state } = self;
-        let normal = match kind {
-            Kind::ResidentId => personal::expand(kind, &text).unwrap_or_else(|| text.clone()),
-            Kind::TravelPermitHkMo => travel::hk_mo_lifelong(&text).to_owned(),
-            Kind::Passport => format!("{issuing_state}{}{text}", travel::STATE_SEPARATOR),
+        let (normal, given) = match kind {
+            Kind::ResidentId => match personal::expand(kind, &text) {
+                Some(expanded) => (expanded, Some(text)),
+                None => (text, None),
+            },
+            Kind::TravelPermitHkMo => match travel::hk_mo_lifelong(&text) {
+                Some(lifelong) => (lifelong.to_owned(), Some(text)),
+                None => (text, None),
+            },
+            Kind::Passport => (format!("{issuing_state}{}{text}", travel::STATE_SEPARATOR), None),
             Kind::ResidencePermit
             | Kind::Uscc
             | Kind::OrganisationCode
             | Kind::TravelPermitTaiwan
             | Kind::PermanentResident
-            | Kind::PermanentResidentOld => text.clone(),
+            | Kind::PermanentResidentOld => (text, None),
         };
-        let given = (kind != Kind::Passport && text != normal).then_some(text);
         Identity::assemble(kind, normal, given)
     }
 }

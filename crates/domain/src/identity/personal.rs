@@ -36,14 +36,13 @@ pub(super) fn check_content(kind: Kind, number: &str, today: Date, found: &mut V
     if let Some(expected) = missing_prefix(kind, number) {
         found.push(Violation::Prefix { expected });
     }
-    let (expanded, was_15) = match expand(kind, number) {
-        Some(expanded) => (expanded, true),
-        None => (number.to_owned(), false),
-    };
+    let expanded = expand(kind, number);
+    let was_15 = expanded.is_some();
+    let expanded = expanded.as_deref().unwrap_or(number);
     if expanded.len() != CHARS {
         return;
     }
-    if let Some(date) = digits(&expanded, 6..14) {
+    if let Some(date) = digits(expanded, 6..14) {
         match calendar_date(date) {
             None => found.push(Violation::BirthDate),
             Some(date) if date.year() < EARLIEST_BIRTH_YEAR => found.push(Violation::BirthDateTooEarly),

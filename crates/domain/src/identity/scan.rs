@@ -3,6 +3,7 @@
 
 use jiff::civil::{Date, date};
 
+use super::check::{gb_11643, gb_32100};
 use super::{Identity, Kind, Source, Subject, Warning};
 use crate::text::half_width;
 
@@ -38,15 +39,19 @@ pub fn contains_identity(text: &str) -> bool {
 }
 
 fn is_identity(window: &[u8]) -> bool {
-    // The cheap test first: nearly every window of a text ends here.
-    if !window.iter().all(u8::is_ascii_alphanumeric) {
+    // The cheap tests first, for whole log files are scanned: digits where every kind has some, then
+    // either check character.
+    let Some((&last, first_17)) = window.split_last() else { return false };
+    if !window[2..8].iter().all(u8::is_ascii_digit) || !matches_a_check(first_17, last) {
         return false;
     }
-    let Ok(number) = std::str::from_utf8(window) else {
-        return false;
-    };
+    let Ok(number) = std::str::from_utf8(window) else { return false };
     [Kind::ResidentId, Kind::ResidencePermit, Kind::PermanentResident, Kind::Uscc].into_iter().any(|kind| {
         Identity::parse(kind, number, None, Source::LookerUp, LATEST_BIRTH)
             .is_ok_and(|identity| identity.warnings().is_empty())
     })
+}
+
+fn matches_a_check(first_17: &[u8], last: u8) -> bool {
+    gb_11643(first_17) == Some(last) || gb_32100(first_17) == Some(last)
 }

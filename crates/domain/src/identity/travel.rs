@@ -22,9 +22,9 @@ pub(super) fn check_hk_mo(number: &str, found: &mut Vec<Violation>) {
     each_character(number, 1..HK_MO_CHARS, "a digit", |c| c.is_ascii_digit(), found);
 }
 
-/// The characters that stay the same through renewals.
-pub(super) fn hk_mo_lifelong(number: &str) -> &str {
-    number.get(..HK_MO_LIFELONG_CHARS).unwrap_or(number)
+/// The characters that stay the same through renewals, if there are others.
+pub(super) fn hk_mo_lifelong(number: &str) -> Option<&str> {
+    number.get(..HK_MO_LIFELONG_CHARS).filter(|lifelong| lifelong.len() < number.len())
 }
 
 /// Travel permit to the mainland of a Taiwan resident.

@@ -15,6 +15,8 @@ pub enum Violation {
         /// The lengths that the kind allows, in words.
         expected: &'static str,
     },
+    /// More than 64 characters, of which no more were read.
+    TooLong,
     /// A character that the kind does not have at this place.
     Character {
         /// Counted from 1.
@@ -73,6 +75,7 @@ impl Violation {
         match self {
             Violation::Empty => "empty",
             Violation::Length { .. } => "length",
+            Violation::TooLong => "too_long",
             Violation::Character { .. } => "character",
             Violation::Prefix { .. } => "prefix",
             Violation::CheckDigit { .. } => "check_digit",
@@ -94,6 +97,7 @@ impl Violation {
         match self {
             Violation::Empty
             | Violation::Length { .. }
+            | Violation::TooLong
             | Violation::Character { .. }
             | Violation::Prefix { .. }
             | Violation::CheckDigit { .. }
@@ -118,6 +122,7 @@ impl fmt::Display for Violation {
             Violation::Length { found, expected } => {
                 write!(f, "has {found} characters, expected {expected}")
             }
+            Violation::TooLong => write!(f, "has more than 64 characters, expected at most 18"),
             Violation::Character { position, expected } => {
                 write!(f, "character {position} is not {expected}")
             }
