@@ -1,0 +1,193 @@
+//! The services of the hub, one typed client each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_stream::Stream;
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status, Streaming};
+use xinhub_api::v1;
+use xinhub_api::v1::admin_service_client::AdminServiceClient;
+use xinhub_api::v1::lookup_service_client::LookupServiceClient;
+use xinhub_api::v1::registry_service_client::RegistryServiceClient;
+
+use crate::{Config, Error, Timeouts};
+
+/// One message after the other from the hub, until the stream ends.
+#[derive(Debug)]
+pub struct Responses<T> {
+    stream: Streaming<T>,
+}
+
+impl<T> Responses<T> {
+    /// The next message; `None` at the orderly end of the stream.
+    ///
+    /// # Errors
+    /// As any call; the stream is over then.
+    pub async fn next(&mut self) -> Result<Option<T>, Error> {
+        self.stream.message().await.map_err(|status| Error::from_status(&status, None))
+    }
+}
+
+/// Makes a call within `deadline`, and once more if its connection broke.
+async fn unary<Q, A, F>(deadline: Duration, message: Q, call: impl Fn(Request<Q>) -> F) -> Result<A, Error>
+where
+    Q: Clone,
+    F: Future<Output = Result<Response<A>, Status>>,
+{
+    let once = || {
+        let mut request = Request::new(message.clone());
+        request.set_timeout(deadline);
+        let called = call(request);
+        async move { called.await.map(Response::into_inner).map_err(|status| Error::from_status(&status, Some(deadline))) }
+    };
+    let twice = async {
+        match once().await {
+            // A connection that died while idle is noticed by the call that uses it.
+            Err(Error::Connection(_)) => once().await,
+            answered => answered,
+        }
+    };
+    tokio::time::timeout(deadline, twice).await.unwrap_or(Err(Error::Deadline(deadline)))
+}
+
+/// A service's client: the generated one, with deadlines, the second attempt and our errors.
+macro_rules! service {
+    (
+        $(#[$doc:meta])* $name:ident over $generated:ident;
+        $( $(#[$call_doc:meta])* $call:ident($request:ident) -> $response:ident within $timeout:ident; )*
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub struct $name {
+            client: $generated<Channel>,
+            timeouts: Timeouts,
+            deadline: Option<Duration>,
+        }
+
+        impl $name {
+            pub(crate) fn new(channel: Channel, config: Arc<Config>) -> Self {
+                let client = $generated::new(channel)
+                    .max_decoding_message_size(config.max_receive_bytes)
+                    .max_encoding_message_size(config.max_send_bytes);
+                Self { client, timeouts: config.timeouts, deadline: None }
+            }
+
+            /// Gives every call made through this value `deadline` in place of the configured one.
+            #[must_use]
+            pub fn within(mut self, deadline: Duration) -> Self {
+                self.deadline = Some(deadline);
+                self
+            }
+
+            $(
+                $(#[$call_doc])*
+                ///
+                /// # Errors
+                /// [`Error`] says whether the hub refused, and why, or never answered.
+                pub async fn $call(&self, request: v1::$request) -> Result<v1::$response, Error> {
+                    let deadline = self.deadline.unwrap_or(self.timeouts.$timeout);
+                    unary(deadline, request, |request| {
+                        let mut client = self.client.clone();
+                        async move { client.$call(request).await }
+                    })
+                    .await
+                }
+            )*
+        }
+    };
+}
+
+service! {
+    /// Answers one question: is this identity restricted for this purpose?
+    Lookup over LookupServiceClient;
+    /// One identity, one measure.
+    check(CheckRequest) -> CheckResponse within lookup;
+    /// At most 10,000 identities for one measure, all answered at one revision, with an error per item.
+    batch_check(BatchCheckRequest) -> BatchCheckResponse within batch;
+    /// The detail of a listing, for callers with the reach `detail` and for its court.
+    get_listing(GetListingRequest) -> GetListingResponse within lookup;
+    /// Listings of the caller's own court, by number.
+    list_listings(ListListingsRequest) -> ListListingsResponse within batch;
+}
+
+impl Lookup {
+    /// Many checks over one stream, answered as they are decided; `correlation_id` tells which is which. Has no deadline.
+    ///
+    /// # Errors
+    /// As any call. A stream that breaks is not sent again: what was answered is known to the caller alone.
+    pub async fn check_stream(
+        &self,
+        requests: impl Stream<Item = v1::CheckStreamRequest> + Send + 'static,
+    ) -> Result<Responses<v1::CheckStreamResponse>, Error> {
+        opened(self.client.clone().check_stream(requests).await)
+    }
+}
+
+service! {
+    /// What a court does with its own listings. Every mutation is answered only when it is durable, and needs a
+    /// [`Mutation`](v1::Mutation) with a request id and an actor.
+    Registry over RegistryServiceClient;
+    /// Opens a listing with the risk notice that must come before it.
+    notice(NoticeRequest) -> NoticeResponse within mutation;
+    /// Proposes a listing for release by a second actor.
+    propose(ProposeRequest) -> ProposeResponse within mutation;
+    /// Releases a proposed listing. The actor is another than the proposer.
+    approve(ApproveRequest) -> ApproveResponse within mutation;
+    /// Refuses a proposed listing.
+    reject(RejectRequest) -> RejectResponse within mutation;
+    /// Takes back a notice, a proposal, or a decision not yet served.
+    withdraw(WithdrawRequest) -> WithdrawResponse within mutation;
+    /// Lists in one step, where the release policy is `one`.
+    publish(PublishRequest) -> PublishResponse within mutation;
+    /// Records the service of the decision; the measures reach the subject after it and the grace period.
+    serve(ServeRequest) -> ServeResponse within mutation;
+    /// Corrects data that identify nobody, such as the state of performance.
+    amend(AmendRequest) -> AmendResponse within mutation;
+    /// Corrects wrong data on an objection, identities included. A lift for whom it frees.
+    rectify(RectifyRequest) -> RectifyResponse within mutation;
+    /// Masks for now. A lift.
+    hide(HideRequest) -> HideResponse within mutation;
+    /// Brings a hidden listing back, by a new decision.
+    restore(RestoreRequest) -> RestoreResponse within mutation;
+    /// Undoes a listing that should not have been. A lift.
+    revoke(RevokeRequest) -> RevokeResponse within mutation;
+    /// Ends a listing: performed, settled, or the case lawfully over. A lift.
+    remove(RemoveRequest) -> RemoveResponse within mutation;
+    /// Lengthens a fixed term on its lawful grounds (法释〔2017〕7号 art. 2).
+    extend(ExtendRequest) -> ExtendResponse within mutation;
+    /// Exempts one person from measures of one listing for a time.
+    exempt(ExemptRequest) -> ExemptResponse within mutation;
+    /// Ends an exemption early.
+    end_exemption(EndExemptionRequest) -> EndExemptionResponse within mutation;
+    /// Names a related person of a listed organisation, on evidence.
+    set_relation(SetRelationRequest) -> SetRelationResponse within mutation;
+    /// Ends a relation, on evidence such as a change of legal representative. A lift.
+    end_relation(EndRelationRequest) -> EndRelationResponse within mutation;
+}
+
+impl Registry {
+    /// Takes a file in the courts' own column layout: the options first, then the file in chunks of at most 1 MiB. Answers
+    /// with progress, faults of rows, and a summary at the end. Has no deadline: a file takes as long as it takes.
+    ///
+    /// # Errors
+    /// As any call. After a break, send the whole file again under the same import id: what was taken is unchanged.
+    pub async fn import_listings(
+        &self,
+        requests: impl Stream<Item = v1::ImportListingsRequest> + Send + 'static,
+    ) -> Result<Responses<v1::ImportListingsResponse>, Error> {
+        opened(self.client.clone().import_listings(requests).await)
+    }
+}
+
+fn opened<T>(response: Result<Response<Streaming<T>>, Status>) -> Result<Responses<T>, Error> {
+    let stream = response.map_err(|status| Error::from_status(&status, None))?.into_inner();
+    Ok(Responses { stream })
+}
+
+service! {
+    /// For operators of the hub.
+    Admin over AdminServiceClient;
+    /// How the hub is.
+    get_status(GetStatusRequest) -> GetStatusResponse within lookup;
+}
