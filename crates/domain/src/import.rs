@@ -13,15 +13,13 @@ mod relation;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::fmt;
 
 use csv::StringRecord;
 
 use crate::closed::closed;
 use crate::fault::choose;
-use crate::listing::{ContentFault, Ground};
-use crate::text::half_width;
+use crate::listing::ContentFault;
 use crate::time::Timestamp;
 
 pub use listing::{ListingColumn, ListingRows};
@@ -193,59 +191,6 @@ impl<'a> Fields<'a> {
     fn number(&self, name: &str) -> Result<u64, MarkFault> {
         self.text(name)?.parse().map_err(|_| MarkFault(format!("{name}: is not a number")))
     }
-}
-
-/// Which ground of 法释〔2017〕7号 art. 1 a conduct text (`disruptTypeName`) states. Used for migrations alone, where no
-/// column says so. Texts that join two grounds are left out on purpose: the term depends on which of them was decided.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroundTable(HashMap<Box<str>, Ground>);
-
-/// The texts of the statute, of its 2013 version, and as the courts shorten them.
-const SHIPPED_GROUNDS: &[(&str, Ground)] = &[
-    ("有履行能力而拒不履行生效法律文书确定义务", Ground::AbleButRefuses),
-    ("有履行能力而拒不履行生效法律文书确定义务的", Ground::AbleButRefuses),
-    ("其他有履行能力而拒不履行生效法律文书确定义务", Ground::AbleButRefuses),
-    ("其他有履行能力而拒不履行生效法律文书确定义务的", Ground::AbleButRefuses),
-    ("伪造证据妨碍、抗拒执行", Ground::EvidenceOrViolence),
-    ("暴力妨碍、抗拒执行", Ground::EvidenceOrViolence),
-    ("以暴力、威胁方法妨碍、抗拒执行", Ground::EvidenceOrViolence),
-    ("以伪造证据、暴力、威胁等方法妨碍、抗拒执行", Ground::EvidenceOrViolence),
-    ("以伪造证据、暴力、威胁等方法妨碍、抗拒执行的", Ground::EvidenceOrViolence),
-    ("虚假诉讼、虚假仲裁规避执行", Ground::HidingAssets),
-    ("隐匿、转移财产规避执行", Ground::HidingAssets),
-    ("以虚假诉讼、虚假仲裁或者以隐匿、转移财产等方法规避执行", Ground::HidingAssets),
-    ("以虚假诉讼、虚假仲裁或者以隐匿、转移财产等方法规避执行的", Ground::HidingAssets),
-    ("违反财产报告制度", Ground::AssetReport),
-    ("违反财产报告制度的", Ground::AssetReport),
-    ("违反限制消费令", Ground::ConsumptionRestriction),
-    ("违反限制消费令的", Ground::ConsumptionRestriction),
-    ("违反限制高消费令", Ground::ConsumptionRestriction),
-    ("违反限制高消费令的", Ground::ConsumptionRestriction),
-    ("无正当理由拒不履行执行和解协议", Ground::SettlementRefused),
-    ("无正当理由拒不履行执行和解协议的", Ground::SettlementRefused),
-];
-
-impl GroundTable {
-    /// The table that ships.
-    pub fn shipped() -> GroundTable {
-        GroundTable::new(SHIPPED_GROUNDS.iter().map(|&(text, ground)| (text, ground)))
-    }
-
-    /// A configured table. Of two rows with the same text the later one holds.
-    pub fn new<'a>(rows: impl IntoIterator<Item = (&'a str, Ground)>) -> GroundTable {
-        GroundTable(rows.into_iter().map(|(text, ground)| (fold(text).into(), ground)).collect())
-    }
-
-    /// The ground that `text` states; `None` where the table doesn't know it.
-    pub fn ground(&self, text: &str) -> Option<Ground> {
-        // Nearly all rows write a text as it stands in the table.
-        self.0.get(text).or_else(|| self.0.get(fold(text).as_str())).copied()
-    }
-}
-
-/// Width, white space and the two sorts of comma say nothing.
-fn fold(text: &str) -> String {
-    text.chars().map(half_width).filter(|c| !c.is_whitespace()).map(|c| if c == ',' { '、' } else { c }).collect()
 }
 
 /// Why a row is not taken.

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use csv::StringRecord;
 use jiff::civil::Date;
 
-use super::{GroundTable, Header, Layout, MarkFault, Mode, Problems, RowFault, RowReason};
+use super::{Header, Layout, MarkFault, Mode, Problems, RowFault, RowReason};
 use crate::closed::closed;
 use crate::identity::{Kind, Sex, Subject, fitting_kinds};
 use crate::listing::{Content, Draft, DraftDecision, FIXED_TERM_MONTHS, Ground, RawIdentity, Stage};
+use crate::policy::Policy;
 use crate::text::half_width_trimmed;
 use crate::time::Timestamp;
 
@@ -84,28 +85,25 @@ pub struct ListingRows {
     mode: Mode,
     signer: String,
     court_name: String,
-    grounds: Arc<GroundTable>,
+    policy: Arc<Policy>,
 }
 
 impl ListingRows {
-    /// For a file with this header and column row, sent by the court of this name.
+    /// For a file with this header and column row. The policy knows the court's name, and the grounds of a migration.
     ///
     /// # Errors
     ///
-    /// Names every column that is unknown, missing or there twice.
-    pub fn new(
-        header: &Header,
-        columns: &StringRecord,
-        court_name: &str,
-        grounds: Arc<GroundTable>,
-    ) -> Result<ListingRows, MarkFault> {
+    /// Names every column that is unknown, missing or there twice; or the court is not in the policy.
+    pub fn new(header: &Header, columns: &StringRecord, policy: Arc<Policy>) -> Result<ListingRows, MarkFault> {
+        let court = policy.court(&header.court);
+        let court = court.ok_or_else(|| MarkFault("court: is not in the hub's policy".to_owned()))?;
         let known: Vec<&'static str> = ListingColumn::of(header.mode).iter().map(|column| column.as_str()).collect();
         Ok(ListingRows {
             layout: Layout::parse(columns, &known, &known)?,
             mode: header.mode,
             signer: header.signer.clone(),
-            court_name: half_width_trimmed(court_name),
-            grounds,
+            court_name: half_width_trimmed(court.name_zh()),
+            policy,
         })
     }
 
@@ -237,10 +235,10 @@ impl ListingRows {
         match self.mode {
             Mode::Migration => {
                 let column = ListingColumn::DisruptTypeName;
-                let ground = self.grounds.ground(self.text(row, column));
+                let ground = self.policy.ground(self.text(row, column));
                 if ground.is_none() {
-                    let problem = "states no ground that the hub's table of grounds knows; have the operator add the \
-                                   text to the table, or send the row with its ground in mode current";
+                    let problem = "states no one ground that the hub's policy knows; have the operator add the \
+                                   text to the policy, or send the row with its ground in mode current";
                     problems.add(column.as_str(), RowReason::Field, problem);
                 }
                 ground

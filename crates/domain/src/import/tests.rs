@@ -5,10 +5,18 @@ use jiff::civil::date;
 
 use super::*;
 use crate::identity::{Kind, Subject, fitting_kinds, synthetic};
+use crate::listing::Ground;
+use crate::measure::Catalogue;
+use crate::policy::Policy;
 use crate::time::Day;
 
 const COURT: &str = "雷州市人民法院";
 const PERSON: &str = "110101199001010939";
+
+fn policy() -> Arc<Policy> {
+    let text = format!("format = 1\nrelease = \"one\"\n[[court]]\nid = \"leizhou\"\nname_zh = \"{COURT}\"\n");
+    Arc::new(Policy::parse(&text, Catalogue::shipped()).unwrap())
+}
 
 fn now() -> Timestamp {
     Timestamp(Day::parse("2026-03-01").unwrap().end().0 - 1)
@@ -54,7 +62,7 @@ fn listing_row(mode: Mode, changes: &[(&str, &str)]) -> (StringRecord, StringRec
 
 fn take(mode: Mode, changes: &[(&str, &str)]) -> Result<crate::listing::Content, RowFault> {
     let (columns, row) = listing_row(mode, changes);
-    let rows = ListingRows::new(&header(mode), &columns, COURT, Arc::new(GroundTable::shipped())).unwrap();
+    let rows = ListingRows::new(&header(mode), &columns, policy()).unwrap();
     rows.content(&row, now()).map(|(content, _)| content)
 }
 
@@ -164,7 +172,7 @@ fn a_migration_attests_decision_service_and_term() {
     for (conduct, published, until) in [
         ("违反财产报告制度", "2025年4月5日", Some("2027-04-05")),
         (" 有履行能力而拒不履行生效法律文书确定义务 ", "20150405", None),
-        ("伪造证据妨碍,抗拒执行", "2025-04-05", Some("2027-04-05")),
+        ("违反财产报告制度；违反财产报告制度的", "2025-04-05", Some("2027-04-05")),
     ] {
         let content = take(Mode::Migration, &[("disruptTypeName", conduct), ("publishDate", published)]).unwrap();
         let decision = content.decision.unwrap();
@@ -226,8 +234,7 @@ fn headers_and_trailers_read_back_as_written() {
 fn columns_come_in_any_order_and_faults_of_them_are_named() {
     let (columns, row) = listing_row(Mode::Migration, &[]);
     let reversed = |record: &StringRecord| record.iter().rev().map(str::to_owned).collect::<StringRecord>();
-    let grounds = || Arc::new(GroundTable::shipped());
-    let rows = ListingRows::new(&header(Mode::Migration), &reversed(&columns), COURT, grounds()).unwrap();
+    let rows = ListingRows::new(&header(Mode::Migration), &reversed(&columns), policy()).unwrap();
     assert!(rows.content(&reversed(&row), now()).is_ok());
     let short: StringRecord = row.iter().take(5).collect();
     assert!(rows.content(&short, now()).unwrap_err().message.contains("5 fields"));
@@ -237,10 +244,10 @@ fn columns_come_in_any_order_and_faults_of_them_are_named() {
         (columns.iter().chain(["iname"]).collect(), "iname stands there twice"),
         (columns.iter().chain([PERSON]).collect(), "number 19 is unknown"),
     ] {
-        let fault = ListingRows::new(&header(Mode::Migration), &columns, COURT, grounds()).unwrap_err().to_string();
+        let fault = ListingRows::new(&header(Mode::Migration), &columns, policy()).unwrap_err().to_string();
         assert!(fault.contains(word) && !fault.contains(PERSON), "{fault}");
     }
-    let missing = ListingRows::new(&header(Mode::Current), &columns, COURT, grounds()).unwrap_err().to_string();
+    let missing = ListingRows::new(&header(Mode::Current), &columns, policy()).unwrap_err().to_string();
     assert!(missing.contains("missing: decisionNo, decisionDate, servedDate, termMonths, signer, ground"), "{missing}");
 }
 
