@@ -171,16 +171,15 @@ impl Identity {
 
     /// Whether the person is under 18 on the day `on`, where the number carries a birth date.
     ///
-    /// The 18th birthday itself still counts as minor: a year of age is full at its end (民法典 art.
-    /// 201: the starting day is not counted), and in doubt the minor is protected. Born on 29
-    /// February: the birthday of a common year is the 28th.
+    /// Of full age on the 18th birthday (民法典 art. 17); born on 29 February, on the 28th of a common year
+    /// (art. 202: the month's last day stands for a day it lacks).
     pub fn is_minor(&self, on: Date) -> Option<bool> {
         let birth = self.birth_date?;
         let full_age_year = birth.year().checked_add(18)?;
         let birthday = Date::new(full_age_year, birth.month(), birth.day())
             .or_else(|_| Date::new(full_age_year, birth.month(), 28))
             .ok()?;
-        Some(on <= birthday)
+        Some(on < birthday)
     }
 
     /// The keys under which this identity is indexed and probed: one, or for a credit code its
