@@ -1,1 +1,372 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
 
+use super::permissions::{Demand, TABLE};
+use super::*;
+use crate::decision::Field;
+use crate::time::Day;
+
+const SAMPLE: &str = include_str!("../../../server/config-example/policy.toml");
+
+fn sample() -> Policy {
+    parse(SAMPLE)
+}
+
+fn parse(text: &str) -> Policy {
+    Policy::parse(text, Catalogue::shipped()).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+fn noon(day: &str) -> Timestamp {
+    Timestamp(Day::parse(day).unwrap().end().0 - 12 * 3_600_000)
+}
+
+fn now() -> Moment {
+    Moment::at(noon("2026-03-02"))
+}
+
+/// A policy with one court and these lines for one client.
+fn with_client(lines: &str) -> String {
+    format!("format = 1\nrelease = \"one\"\n[[court]]\nid = \"a\"\nname_zh = \"甲法院\"\n\n[[client]]\n{lines}\n")
+}
+
+const BANK: &str = "id = \"b\"\nclass = \"bank\"\nunit = \"central-bank\"\nlegal_basis = \"x\"\nimpact_assessment = \"y\"\n\
+    expires = 2027-01-01\nreach = [\"online\"]\nmeasures = [{ code = \"credit.lending\" }]\nrate_per_second = 1\ndaily_quota = 1\n";
+
+#[test]
+fn the_sample_is_sound() {
+    let policy = sample();
+    assert!(policy.warnings(now().now).is_empty(), "{:?}", policy.warnings(now().now));
+    assert_eq!(policy.release(), Release::One);
+    assert_eq!(policy.court("leizhou").unwrap().above(), Some("zhanjiang-intermediate"));
+    let bank = policy.client("bank-demo").unwrap();
+    assert!(bank.fields().contains(Field::Officers) && bank.reach().contains(Reach::Detail));
+    assert_eq!(bank.audit_class(), "bank");
+    let hotel = policy.client("hotel-demo").unwrap();
+    assert!(hotel.fields().is_one_bit());
+    let lodging = policy.catalogue().measure("consumption.hotel").unwrap();
+    assert_eq!(hotel.items(lodging.id, policy.catalogue()), ["star_rated", "other_high_consumption"]);
+    let resort = policy.catalogue().measure("consumption.resort-limit").unwrap();
+    assert_eq!(policy.limit_fen(resort.id), Some(100_000));
+    assert_eq!(policy.limit_fen(lodging.id), None);
+    let procurement = policy.client("procurement-demo").unwrap();
+    assert_eq!(procurement.quota(), Quota { rate_per_second: 200, burst: 200, daily: 200_000 });
+    assert!(policy.may_lift_past_crl_expiry("court-leizhou") && !policy.may_lift_past_crl_expiry("bank-demo"));
+    assert_eq!(policy.grace_max_days(), 90);
+}
+
+/// A text, and the faults that it must bring, each by a part of its line. No more and no fewer.
+fn check_faults(text: &str, expected: &[&str]) {
+    let faults = match Policy::parse(text, Catalogue::shipped()) {
+        Ok(_) => panic!("was taken, without\n{}", expected.join("\n")),
+        Err(faults) => faults,
+    };
+    for part in expected {
+        assert!(faults.iter().any(|fault| fault.to_string().contains(part)), "no fault with {part} in\n{faults}");
+    }
+    assert_eq!(faults.len(), expected.len(), "{faults}");
+}
+
+#[test]
+fn the_bank_of_the_fault_tests_is_sound() {
+    parse(&with_client(BANK));
+}
+
+#[test]
+fn names_every_fault_of_a_client_at_once() {
+    check_faults(
+        &with_client(
+            "id = \"Bad Id\"\nclass = \"bank\"\nunit = \"central-bnak\"\nexpires = \"2027-13-01\"\nreach = [\"onlin\"]\n\
+             measures = [{ code = \"credit.landing\" }, { code = \"assist.query-seize\" }, { code = \"office.military-service\" }]\n\
+             rate_per_second = 0\ndaily_quota = \"many\"\ncolour = 1\n",
+        ),
+        &[
+            "policy.toml:8:6: client[0].id: `Bad Id` is no id",
+            "policy.toml:10:8: client[0].unit: unit `central-bnak` is not in the catalogue; did you mean `central-bank`?",
+            "client[0].expires: is no day; write a day such as 2027-12-31",
+            "client[0].reach[0]: `onlin` is not known; did you mean `online`?",
+            "client[0].measures[0].code: measure `credit.landing` is not in the catalogue; did you mean `credit.lending`?",
+            "client[0].measures[1].code: `assist.query-seize` is ASSIST: no lookup",
+            "client[0].measures[2].code: `office.military-service` is switched off",
+            "client[0].legal_basis: is missing",
+            "client[0].impact_assessment: is missing",
+            "client[0].rate_per_second: is out of range",
+            "client[0].daily_quota: is a string, not a whole number",
+            "client[0].colour: is not a key of this table",
+        ],
+    );
+}
+
+#[test]
+fn refuses_grants_that_do_not_fit_their_class() {
+    let hotel = |more: &str| {
+        with_client(&format!(
+            "id = \"h\"\nclass = \"hotel\"\nunit = \"culture-tourism\"\nlegal_basis = \"x\"\nimpact_assessment = \"y\"\n\
+             expires = 2027-01-01\nrate_per_second = 1\ndaily_quota = 1\n{more}\n"
+        ))
+    };
+    let lodging = "measures = [{ code = \"consumption.hotel\", items = [\"star_rated\"] }]";
+    for (more, expected) in [
+        (
+            format!("reach = [\"online\", \"detail\"]\n{lodging}"),
+            vec!["reach[1]: a client of class hotel gets one bit"],
+        ),
+        (format!("reach = [\"online\", \"exact\"]\n{lodging}"), vec!["reach[1]: a client of class hotel gets one bit"]),
+        (
+            format!("reach = [\"online\"]\nfields = [\"relation\", \"effect\"]\n{lodging}"),
+            vec!["fields[0]: a client of class hotel gets one bit", "fields[1]: a client"],
+        ),
+        (
+            "reach = [\"online\"]\nmeasures = [{ code = \"consumption.hotel\" }]".to_owned(),
+            vec!["measures[0].items: is missing; list those of star_rated, other_high_consumption"],
+        ),
+        (
+            "reach = [\"online\"]\nmeasures = [{ code = \"consumption.hotel\", items = [\"star\"] }]".to_owned(),
+            vec!["measures[0].items[0]: `consumption.hotel` has no item `star`"],
+        ),
+        (
+            "reach = [\"online\"]\nmeasures = [{ code = \"consumption.entertainment\", items = [\"x\"] }]".to_owned(),
+            vec!["measures[0].items[0]: `consumption.entertainment` has no items"],
+        ),
+        (format!("reach = [\"online\"]\ncourt = \"a\"\n{lodging}"), vec!["court: is for clients of class court"]),
+        (
+            format!("reach = [\"online\"]\ncrl_expiry_exempt = true\n{lodging}"),
+            vec!["crl_expiry_exempt: is for courts"],
+        ),
+        (lodging.to_owned(), vec!["reach: is missing"]),
+        ("reach = [\"online\"]".to_owned(), vec!["measures: is missing"]),
+        (
+            format!(
+                "reach = [\"online\"]\n{}",
+                lodging.replace("}]", "}, { code = \"consumption.hotel\", items = [\"star_rated\"] }]")
+            ),
+            vec!["measures[1].code: `consumption.hotel` is granted twice"],
+        ),
+    ] {
+        check_faults(&hotel(&more), &expected);
+    }
+    check_faults(
+        &with_client(&BANK.replace("\"bank\"", "\"court\"").replace("unit = \"central-bank\"", "court = \"aa\"")),
+        &["client[0].court: court `aa` is not in this file; did you mean `a`?"],
+    );
+    check_faults(
+        &with_client(&BANK.replace("\"bank\"", "\"court\"")),
+        &["client[0].court: is missing; name the court it acts for"],
+    );
+    check_faults(&with_client(&BANK.replace("unit = \"central-bank\"\n", "")), &["client[0].unit: is missing"]);
+    check_faults(
+        &with_client(&BANK.replace("\"bank\"", "\"operator\"")),
+        &["reach[0]: a client of class operator asks about nobody", "client[0].measures: a client of class operator"],
+    );
+    check_faults(
+        &with_client(&format!("{BANK}fields = [\"detail\", \"detail\"]\n")),
+        &["fields[0]: numbers of listings are of no use without", "fields[1]: `detail` stands twice"],
+    );
+    check_faults(&with_client(&format!("{BANK}\n[[client]]\n{BANK}")), &["client[1].id: client `b` stands twice"]);
+}
+
+#[test]
+fn names_faults_of_the_rest_of_the_file() {
+    check_faults("format = ", &["policy.toml:1:"]);
+    check_faults("", &["format: is missing", "release: is missing"]);
+    check_faults("format = 2\nrelease = \"three\"\n", &["format: is out of range", "release: `three` is not known"]);
+    let head = "format = 1\nrelease = \"one\"\n";
+    for (text, expected) in [
+        ("[[enable]]\nmeasure = \"office.military-service\"\n", vec!["enable[0].legal_basis: is missing"]),
+        ("[[enable]]\nmeasure = \"credit.lending\"\nlegal_basis = \"x\"\n", vec!["is switched on already"]),
+        ("[[enable]]\nmeasure = \"criminal.refusal\"\nlegal_basis = \"x\"\n", vec!["is NOT_OFFERED: no lookup"]),
+        ("[limits]\n\"credit.lending\" = 5\n", vec!["limits.\"credit.lending\": `credit.lending` has no amount"]),
+        ("[limits]\n\"consumption.resort-limits\" = 5\n", vec!["did you mean `consumption.resort-limit`?"]),
+        ("[limits]\n\"consumption.resort-limit\" = -5\n", vec!["is no whole number of at least 0"]),
+        ("[grace]\nmax_days = 93\n", vec!["grace.max_days: is out of range; write a number from 0 to 92"]),
+        ("[grounds]\n\"x\" = 7\n", vec!["is no ground; write 1 to 6"]),
+        ("[audience]\n", vec!["audience: is not a key of this table"]),
+        ("client = 5\n", vec!["client: is a integer, not a list of tables"]),
+        (
+            "[[court]]\nid = \"a\"\nname_zh = \"甲\"\nabove = \"b\"\n[[court]]\nid = \"b\"\nname_zh = \"甲\"\nabove = \"a\"\nregion = \"44\"\n",
+            vec![
+                "court[1].name_zh: is another court's name too",
+                "court[1].above: makes the court stand above itself",
+                "court[1].region: is no region code",
+            ],
+        ),
+        (
+            "[[court]]\nid = \"a\"\nname_zh = \"甲\"\nabove = \"zzz\"\n",
+            vec!["court[0].above: court `zzz` is not in this file"],
+        ),
+    ] {
+        check_faults(&format!("{head}{text}"), &expected);
+    }
+}
+
+#[test]
+fn warns_of_grants_that_end_and_of_foreign_purposes() {
+    let policy = parse(&with_client(&BANK.replace("credit.lending", "procurement.supplier")));
+    let told = |day: &str| policy.warnings(noon(day)).iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(told("2026-03-02").len(), 1);
+    assert!(told("2026-03-02")[0].contains("`central-bank` is not among the units responsible for"));
+    assert!(told("2026-12-15").iter().any(|text| text.contains("the grant of b ends on 2027-01-01")));
+    assert!(told("2027-01-02").iter().any(|text| text.contains("the grant of b ended on 2027-01-01")));
+}
+
+#[test]
+fn switches_rows_on_with_their_legal_basis() {
+    let text = format!(
+        "{}\n[[enable]]\nmeasure = \"office.military-service\"\nlegal_basis = \"兵役法\"\n",
+        with_client(&BANK.replace("credit.lending", "office.military-service"))
+    );
+    let policy = parse(&text);
+    let row = policy.catalogue().measure("office.military-service").unwrap();
+    assert_eq!((row.enabled, row.enabled_on.as_deref()), (true, Some("兵役法")));
+    let ask = LookupAsk { measure: "office.military-service", item: None };
+    assert!(decide(&policy, "b", Method::Check, &ask, now()).is_ok());
+}
+
+#[test]
+fn knows_the_grounds_of_conduct_texts() {
+    let policy = sample();
+    for (conduct, expected) in [
+        ("有履行能力而拒不履行生效法律文书确定义务的", Some(Ground::AbleButRefuses)),
+        (" 有履行能力而拒不履行生效法律文书确定义务。", Some(Ground::AbleButRefuses)),
+        ("有能力履行而拒不履行", Some(Ground::AbleButRefuses)),
+        ("违反财产报告制度的", Some(Ground::AssetReport)),
+        ("违反财产报告制度，违反财产报告制度的", Some(Ground::AssetReport)),
+        ("违反限制高消费令的", Some(Ground::ConsumptionRestriction)),
+        ("以隐匿、转移财产规避执行", Some(Ground::HidingAssets)),
+        ("无正当理由拒不履行执行和解协议的", Some(Ground::SettlementRefused)),
+        // Several grounds decide different terms: reported, never guessed.
+        ("有履行能力而拒不履行生效法律文书确定义务,违反财产报告制度", None),
+        ("其他", None),
+        ("", None),
+    ] {
+        assert_eq!(policy.ground(conduct), expected, "{conduct}");
+    }
+}
+
+#[test]
+fn every_method_has_its_row() {
+    assert_eq!(TABLE.len(), Method::ALL.len());
+    for (row, method) in TABLE.iter().zip(Method::ALL) {
+        assert_eq!(row.method, *method);
+        assert_eq!(method.row().method, *method);
+        assert_eq!(Method::from_path(method.path()), Some(*method));
+        assert!(!row.classes.is_empty(), "{method} is open to nobody");
+        assert!(!row.is_lift || row.demand == Demand::Registry);
+    }
+    assert_eq!(Method::from_path("/xinhub.v1.LookupService/check"), None);
+}
+
+/// One client of every class, granted all that the class may be granted, against every method: what the table says is
+/// what `decide` does, and a handler that asks for another permit than its method's gets none.
+#[test]
+fn the_matrix_of_methods_and_classes() {
+    for class in Class::ALL {
+        let mut lines = format!(
+            "id = \"x\"\nclass = \"{class}\"\nlegal_basis = \"x\"\nexpires = 2027-01-01\nrate_per_second = 1\ndaily_quota = 1\n"
+        );
+        if *class == Class::Court {
+            lines.push_str("court = \"a\"\n");
+        }
+        if class.asks() {
+            lines.push_str(
+                "unit = \"finance-office\"\nimpact_assessment = \"y\"\nmeasures = [{ code = \"credit.lending\" }]\n",
+            );
+            let reach = if class.is_one_bit() { "[\"online\"]" } else { "[\"online\", \"detail\"]" };
+            lines.push_str(&format!("reach = {reach}\n"));
+        }
+        let policy = parse(&with_client(&lines));
+        for method in Method::ALL {
+            let open = method.is_open_to(*class);
+            let demand = method.row().demand;
+            let outcomes = [
+                (Demand::Session, decide(&policy, "x", *method, &SessionAsk, now()).is_ok()),
+                (Demand::Lookup, decide(&policy, "x", *method, &lending(), now()).is_ok()),
+                (Demand::Detail, decide(&policy, "x", *method, &DetailAsk, now()).is_ok()),
+                (Demand::Registry, decide(&policy, "x", *method, &RegistryAsk { court: Some("a") }, now()).is_ok()),
+                (Demand::Admin, decide(&policy, "x", *method, &AdminAsk, now()).is_ok()),
+            ];
+            for (asked, permitted) in outcomes {
+                let expected = open && (asked == demand || asked == Demand::Session);
+                assert_eq!(permitted, expected, "{class} asks {method} for a {asked:?} permit");
+            }
+        }
+    }
+}
+
+fn lending() -> LookupAsk<'static> {
+    LookupAsk { measure: "credit.lending", item: None }
+}
+
+#[test]
+fn permits_hold_what_was_granted() {
+    let policy = sample();
+    let permit = decide(&policy, "bank-demo", Method::BatchCheck, &lending(), now()).unwrap();
+    assert_eq!(&*permit.measure().code, "credit.lending");
+    assert_eq!((permit.item(), permit.client().id()), (None, "bank-demo"));
+
+    let ask = LookupAsk { measure: "consumption.hotel", item: Some("star_rated") };
+    let permit = decide(&policy, "hotel-demo", Method::Check, &ask, now()).unwrap();
+    assert!(permit.item().is_some() && permit.fields().is_one_bit());
+    // An item that the measure doesn't have is the decision's business: out of scope.
+    let ask = LookupAsk { measure: "consumption.hotel", item: Some("hostel") };
+    assert_eq!(decide(&policy, "hotel-demo", Method::Check, &ask, now()).unwrap().item(), None);
+
+    let permit = decide(&policy, "court-leizhou", Method::Hide, &RegistryAsk { court: None }, now()).unwrap();
+    assert_eq!((permit.court(), permit.release(), permit.grace_max_days()), ("leizhou", Release::One, 90));
+    assert_eq!(permit.touches("xuwen"), Err(Denial::OtherCourt));
+    let permit = decide(&policy, "court-leizhou", Method::GetListing, &DetailAsk, now()).unwrap();
+    assert_eq!((permit.reads("leizhou"), permit.reads("xuwen")), (Ok(()), Err(Denial::OtherCourt)));
+    let permit = decide(&policy, "bank-demo", Method::GetListing, &DetailAsk, now()).unwrap();
+    assert_eq!((permit.own_court(), permit.reads("xuwen")), (None, Ok(())));
+}
+
+#[test]
+fn denials_say_what_to_do_and_nothing_of_others() {
+    let policy = sample();
+    let lookup = |client: &str, measure: &'static str, item: Option<&'static str>, moment: Moment| {
+        decide(&policy, client, Method::Check, &LookupAsk { measure, item }, moment).map(|_| ()).unwrap_err()
+    };
+    let expired = Moment::at(noon("2027-07-01"));
+    for (denial, expected, is_argument) in [
+        (lookup("nobody", "credit.lending", None, now()), "not in the hub's policy", false),
+        (lookup("bank-demo", "credit.lending", None, expired), "grant ended on 2027-06-30", false),
+        (lookup("operator-demo", "credit.lending", None, now()), "is not open to clients of class operator", false),
+        (lookup("bank-demo", "consumption.hotel", None, now()), "for it through 市文广旅体局、", false),
+        (lookup("bank-demo", "credit.lendin", None, now()), "did you mean `credit.lending`?", true),
+        (lookup("bank-demo", "110101199001010007", None, now()), "is not in the catalogue; the codes are", true),
+        (lookup("bank-demo", "report.cppcc-members", None, now()), "can't be asked", true),
+        (lookup("bank-demo", "office.military-service", None, now()), "is switched off here", true),
+    ] {
+        let text = denial.to_string();
+        assert!(text.contains(expected), "{text}");
+        assert!(!text.contains("hotel-demo") && !text.contains("110101199001010007"), "{text}");
+        assert_eq!(denial.is_invalid_argument(), is_argument, "{text}");
+    }
+    // The last day is granted whole.
+    let last = Moment::at(Timestamp(Day::parse("2027-06-30").unwrap().end().0 - 1));
+    assert!(decide(&policy, "bank-demo", Method::Check, &lending(), last).is_ok());
+    let first_after = Moment::at(Day::parse("2027-06-30").unwrap().end());
+    assert!(decide(&policy, "bank-demo", Method::Check, &lending(), first_after).is_err());
+
+    let one_item =
+        parse(&SAMPLE.replace("[\"star_rated\", \"other_high_consumption\"]", "[\"other_high_consumption\"]"));
+    let ask = LookupAsk { measure: "consumption.hotel", item: Some("star_rated") };
+    let denial = decide(&one_item, "hotel-demo", Method::Check, &ask, now()).map(|_| ()).unwrap_err();
+    assert!(denial.to_string().starts_with("item: star_rated of consumption.hotel is not granted"), "{denial}");
+    let denial = decide(&policy, "procurement-demo", Method::GetListing, &DetailAsk, now()).map(|_| ()).unwrap_err();
+    assert_eq!(denial, Denial::ReachNotGranted { reach: Reach::Detail });
+}
+
+#[test]
+fn past_its_crl_a_pinned_court_lifts_and_does_nothing_else() {
+    let unpinned = SAMPLE.replace("crl_expiry_exempt = true", "crl_expiry_exempt = false");
+    let moment = Moment { crl_expired: true, ..now() };
+    for (text, pinned) in [(SAMPLE, true), (unpinned.as_str(), false)] {
+        let policy = parse(text);
+        for method in Method::ALL.iter().filter(|method| method.row().demand == Demand::Registry) {
+            let permit = decide(&policy, "court-leizhou", *method, &RegistryAsk { court: None }, moment);
+            assert_eq!(permit.is_ok(), pinned && method.row().is_lift, "{method}");
+        }
+        assert!(decide(&policy, "bank-demo", Method::Check, &lending(), moment).is_err());
+    }
+    let lifts: Vec<&str> = TABLE.iter().filter(|row| row.is_lift).map(|row| row.method.path()).collect();
+    assert_eq!(lifts.len(), 5, "{lifts:?}");
+}
