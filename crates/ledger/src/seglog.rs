@@ -112,7 +112,7 @@ impl SegmentedLog {
             last: Position::START,
             end: header.position(HEADER_BYTES),
         };
-        Ok(Self::assemble(storage, config, vec![header], file, tail))
+        Self::assemble(storage, config, vec![header], file, tail)
     }
 
     /// Opens a log after a clean stop or a crash, cuts a torn tail, and leaves everything that can be read durable.
@@ -124,7 +124,7 @@ impl SegmentedLog {
         segments::remove_leftovers(&*storage)?;
         let file = recover::settle(&*storage, &survey)?;
         let recovery = Recovery { frames_scanned: survey.frames_scanned, cut: survey.cut };
-        Ok((Self::assemble(storage, config, survey.headers, file, survey.tail), recovery))
+        Ok((Self::assemble(storage, config, survey.headers, file, survey.tail)?, recovery))
     }
 
     /// Reads a log without changing a byte: for checks on a stopped hub. A torn tail is left out and told.
@@ -141,23 +141,18 @@ impl SegmentedLog {
         headers: Vec<SegmentHeader>,
         file: Arc<dyn StorageFile>,
         tail: Tail,
-    ) -> Self {
+    ) -> Result<Self, LogError> {
         let header = headers[headers.len() - 1].clone();
         let offset = tail.end.to_u64() - header.base;
-        let has_reserve = config.reserve && segments::make_reserve(&*storage, config.capacity()).is_ok();
+        let has_reserve = match config.reserve.then(|| segments::make_reserve(&*storage, config.capacity())) {
+            Some(Ok(())) => true,
+            // The hub must start on a full disk too: to read, and to tell of it.
+            Some(Err(LogError::Full { .. })) | None => false,
+            Some(Err(error)) => return Err(error),
+        };
         let shared = Arc::new(Shared::new(Arc::clone(&storage), State { headers, tail }));
-        Self {
-            storage,
-            config,
-            shared,
-            file,
-            header,
-            offset,
-            tail,
-            has_reserve,
-            poisoned: AtomicBool::new(false),
-            scratch: Vec::new(),
-        }
+        let (poisoned, scratch) = (AtomicBool::new(false), Vec::new());
+        Ok(Self { storage, config, shared, file, header, offset, tail, has_reserve, poisoned, scratch })
     }
 
     /// The identity given to [`SegmentedLog::create`].

@@ -176,6 +176,8 @@ impl SlotFile {
             read => read.map_err(fault("read"))?,
         }
         check_header(name, &header)?;
+        // A process killed in `create` may have left a name that only the page cache knows.
+        storage.sync_dir().map_err(fault("sync of the directory"))?;
         let len = file.len().map_err(fault("length"))?;
         Ok(Self::new(name, file, keyring, len))
     }

@@ -32,8 +32,7 @@ pub(super) fn remove_leftovers(storage: &dyn Storage) -> Result<(), LogError> {
 /// Makes the file of a new segment under the name [`NEW`], durable but not yet part of the log.
 /// [`LogError::Full`] when the disk has no room; nothing is left behind then.
 pub(super) fn make(storage: &dyn Storage, header: &SegmentHeader) -> Result<Arc<dyn StorageFile>, LogError> {
-    let made = make_file(storage, NEW, header.capacity, Some(header));
-    made.map_err(|error| give_up(storage, NEW, header.capacity, error))
+    make_file(storage, NEW, header.capacity, &header.encode())
 }
 
 /// Gives the finished file `from` its segment name, durably.
@@ -51,7 +50,7 @@ pub(super) fn make_reserve(storage: &dyn Storage, capacity: u64) -> Result<(), L
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(LogError::io(RESERVE, "open", error)),
     }
-    make_file(storage, NEW_RESERVE, capacity, None).map_err(|error| give_up(storage, NEW_RESERVE, capacity, error))?;
+    make_file(storage, NEW_RESERVE, capacity, &[])?;
     storage.rename(NEW_RESERVE, RESERVE).map_err(|error| LogError::io(RESERVE, "rename", error))?;
     storage.sync_dir().map_err(|error| LogError::io("directory", "sync", error))
 }
@@ -73,24 +72,26 @@ fn make_file(
     storage: &dyn Storage,
     name: &str,
     capacity: u64,
-    header: Option<&SegmentHeader>,
-) -> io::Result<Arc<dyn StorageFile>> {
-    remove_if_there(storage, name)?;
-    let file = storage.open(name, OpenMode::CreateNew)?;
-    file.preallocate(capacity)?;
-    if let Some(header) = header {
-        file.write_at(&header.encode(), 0)?;
-    }
-    file.sync_data()?;
+    header: &[u8],
+) -> Result<Arc<dyn StorageFile>, LogError> {
+    let file = match fill_file(storage, name, capacity, header) {
+        // A full disk is only that when no trace stays behind.
+        Err(error) if is_full(&error) && remove_if_there(storage, name).is_ok() => {
+            return Err(LogError::Full { needed_bytes: capacity });
+        }
+        filled => filled.map_err(|error| LogError::io(name, "make", error))?,
+    };
+    // A failed sync is never taken for a full disk, whatever it says: something was lost.
+    file.sync_data().map_err(|error| LogError::io(name, "sync", error))?;
     Ok(file)
 }
 
-/// After a failed [`make_file`]: a full disk is only that when no trace stays behind.
-fn give_up(storage: &dyn Storage, name: &str, needed_bytes: u64, error: io::Error) -> LogError {
-    if is_full(&error) && remove_if_there(storage, name).is_ok() {
-        return LogError::Full { needed_bytes };
-    }
-    LogError::io(name, "make", error)
+fn fill_file(storage: &dyn Storage, name: &str, capacity: u64, header: &[u8]) -> io::Result<Arc<dyn StorageFile>> {
+    remove_if_there(storage, name)?;
+    let file = storage.open(name, OpenMode::CreateNew)?;
+    file.preallocate(capacity)?;
+    file.write_at(header, 0)?;
+    Ok(file)
 }
 
 fn remove_if_there(storage: &dyn Storage, name: &str) -> io::Result<()> {
