@@ -10,6 +10,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 use xinhub_domain::listing::ContentFault;
+use xinhub_domain::policy::Denial;
 use xinhub_domain::{decision, listing};
 
 use crate::v1;
@@ -362,6 +363,28 @@ impl From<(decision::Refusal, &str)> for Failure {
         let text = refusal.to_string();
         let problem = text.split_once(": ").map_or(text.as_str(), |(_, problem)| problem);
         Failure::field(reason, path, problem)
+    }
+}
+
+/// A call that policy refuses.
+impl From<Denial> for Failure {
+    fn from(denial: Denial) -> Failure {
+        let (reason, field) = match &denial {
+            Denial::UnknownClient => (Reason::UnknownClient, None),
+            Denial::GrantExpired { .. } => (Reason::GrantExpired, None),
+            Denial::MethodNotGranted { .. } => (Reason::MethodNotGranted, None),
+            Denial::ReachNotGranted { .. } => (Reason::ReachNotGranted, None),
+            Denial::UnknownMeasure { .. } => (Reason::UnknownMeasure, Some("measure")),
+            Denial::MeasureNotAskable { .. } => (Reason::MeasureNotAskable, Some("measure")),
+            Denial::MeasureDisabled { .. } => (Reason::MeasureDisabled, Some("measure")),
+            Denial::MeasureNotGranted { .. } | Denial::ItemNotGranted { .. } => (Reason::MeasureNotGranted, None),
+            Denial::OtherCourt => (Reason::OtherCourt, None),
+            Denial::OnlyLifts => (Reason::OnlyLifts, None),
+        };
+        match field {
+            Some(field) => Failure::field(reason, field, denial.to_string()),
+            None => Failure::new(reason, denial.to_string()),
+        }
     }
 }
 

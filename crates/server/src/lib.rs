@@ -1,4 +1,8 @@
 //! The hub's parts, composed by the binary `xinhubd`: sockets, certificates, configuration, services, audit.
 
+pub mod authorise;
+pub mod config;
+pub mod logging;
+pub mod quota;
 pub mod serve;
 pub mod tls;
