@@ -61,7 +61,7 @@ impl Faults {
         if self.0.is_empty() {
             return Ok(value);
         }
-        self.0.sort_by(|a, b| (a.line, a.column).cmp(&(b.line, b.column)));
+        self.0.sort_by_key(|fault| (fault.line, fault.column));
         Err(self)
     }
 }

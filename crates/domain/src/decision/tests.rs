@@ -1,10 +1,12 @@
 //! The hand-made table of the whole decision, and what must hold of every decision there is.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// Tables are as long as they are.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::too_many_lines)]
 
 use super::*;
 use crate::identity::{Kind, Source, synthetic};
-use crate::measure::Catalogue;
+use crate::measure::{Capacity, Catalogue, OnUnknown, Relation};
+use crate::time::Day;
 use jiff::civil::date;
 
 const TODAY: Date = date(2026, 3, 2);
