@@ -370,3 +370,22 @@ fn past_its_crl_a_pinned_court_lifts_and_does_nothing_else() {
     let lifts: Vec<&str> = TABLE.iter().filter(|row| row.is_lift).map(|row| row.method.path()).collect();
     assert_eq!(lifts.len(), 5, "{lifts:?}");
 }
+
+proptest::proptest! {
+    /// Whatever an editor leaves behind: a policy or faults with a place, never a panic.
+    #[test]
+    fn a_mangled_file_brings_faults_and_no_panic(at in 0..SAMPLE.len(), len in 0_usize..40, put in "[\"\\[\\]{}=,\\n#a1。]{0,4}") {
+        let floor = |mut index: usize| {
+            while !SAMPLE.is_char_boundary(index) {
+                index -= 1;
+            }
+            index
+        };
+        let (from, to) = (floor(at), floor((at + len).min(SAMPLE.len())));
+        let text = format!("{}{put}{}", &SAMPLE[..from], &SAMPLE[to..]);
+        if let Err(faults) = Policy::parse(&text, Catalogue::shipped()) {
+            proptest::prop_assert!(!faults.is_empty());
+            proptest::prop_assert!(faults.iter().all(|fault| fault.line.is_some() && !fault.fix.is_empty()));
+        }
+    }
+}
