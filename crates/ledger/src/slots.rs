@@ -37,6 +37,8 @@ const KIND_RECORD_KEYS: u16 = 1;
 const SLOT_BYTES: u64 = 64;
 /// The file grows by 16,384 slots (1 MiB) at a time.
 const GROWTH_BYTES: u64 = 1 << 20;
+/// The last slot that a file offset can reach.
+const MAX_SLOT: u64 = (i64::MAX as u64) / SLOT_BYTES - 1;
 const WRAPPED_BYTES: usize = 40;
 const FREE: u8 = 0;
 const LIVE: u8 = 1;
@@ -208,7 +210,7 @@ impl SlotFile {
 
     /// Overwrites a slot's key and makes that durable: the record's sealed part can never be opened again.
     pub fn erase(&mut self, slot: u64) -> Result<(), SlotError> {
-        assert!(slot > 0, "slot 0 is the file's header");
+        assert!((1..=MAX_SLOT).contains(&slot), "slot 0 is the file's header");
         if self.poisoned {
             return Err(SlotError::Poisoned);
         }
@@ -275,12 +277,15 @@ impl SlotFile {
 impl SlotReader {
     /// The key in slot `slot`.
     pub fn key(&self, slot: u64) -> Result<SlotKey, SlotError> {
+        if !(1..=MAX_SLOT).contains(&slot) {
+            return Ok(SlotKey::Missing);
+        }
         let mut bytes = [0; SLOT_BYTES as usize];
-        match self.file.read_at(&mut bytes, slot.saturating_mul(SLOT_BYTES)) {
+        match self.file.read_at(&mut bytes, slot * SLOT_BYTES) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(SlotKey::Missing),
             read => read.map_err(|source| self.fault("read", source))?,
         }
-        if slot == 0 || bytes == [0; SLOT_BYTES as usize] {
+        if bytes == [0; SLOT_BYTES as usize] {
             return Ok(SlotKey::Missing);
         }
         let corrupt = |what| Err(SlotError::Corrupt { file: self.name.to_string(), slot, what });

@@ -195,6 +195,20 @@ fn frame_crc(frame: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&frame[0..4]), &frame[8..])
 }
 
+/// Whether these bytes are a whole frame whose length field alone is damaged.
+pub(super) fn is_whole_but_for_length(bytes: &[u8]) -> bool {
+    let Some(room) = bytes.len().checked_sub(FRAME_HEADER_BYTES) else { return false };
+    (1..=room.min(8)).any(|pad| {
+        let payload_len = room - pad;
+        if frame_bytes(payload_len) as usize != bytes.len() || payload_len == u32_at(bytes, 0) as usize {
+            return false;
+        }
+        let mut frame = bytes[..bytes.len() - pad].to_vec();
+        frame[0..4].copy_from_slice(&(payload_len as u32).to_le_bytes());
+        frame_crc(&frame) == u32_at(&frame, 4)
+    })
+}
+
 /// What stands at some place of a segment.
 pub(super) enum Parsed {
     /// A frame whose checksum is right, of this many bytes.

@@ -285,7 +285,10 @@ impl Frames {
         let limit = header.capacity.min(end.to_u64() - header.base);
         let is_last = end.to_u64() <= header.base + header.capacity;
         if offset >= limit {
-            self.next = header.position(header.capacity);
+            // Of the last segment this is the log's end: the next frame may still come here.
+            if !is_last {
+                self.next = header.position(header.capacity);
+            }
             return Ok(None);
         }
         let name = header.name();
@@ -318,8 +321,9 @@ impl Frames {
 
     /// Makes `segment` the one that `next` lies in, checking that it goes on where the last one ended.
     fn load_segment(&mut self) -> Result<(), LogError> {
-        let within =
-            |header: &SegmentHeader| (header.base..header.base + header.capacity).contains(&self.next.to_u64());
+        let within = |header: &SegmentHeader| {
+            (header.base + HEADER_BYTES..header.base + header.capacity).contains(&self.next.to_u64())
+        };
         if self.segment.as_ref().is_some_and(|(header, _)| within(header)) {
             return Ok(());
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::format::{
     HEADER_BYTES, LogPurpose, MAX_PAYLOAD_BYTES, Parsed, Position, SECTOR_BYTES, SegmentHeader, chain_next,
-    frame_bytes, genesis_chain, parse_frame, u32_at,
+    frame_bytes, genesis_chain, is_whole_but_for_length, parse_frame, u32_at,
 };
 use super::reader::{Tail, Window};
 use super::{LogError, segments};
@@ -196,7 +196,8 @@ fn judge_rest(rest: &[u8], offset: u64, capacity: u64, last_sequence: u64) -> Re
         return Err("data after a damaged frame");
     }
     if rest.len() < total {
-        return Ok(());
+        // The end is missing; unless the frame is all there and only its length is wrong.
+        return if is_whole_but_for_length(rest) { Err("frame length") } else { Ok(()) };
     }
     let (first, others) = rest.split_at(to_sector_end.min(total));
     if is_zero(first) || others.chunks(SECTOR_BYTES as usize).any(is_zero) {

@@ -292,7 +292,7 @@ impl Inode {
     }
 
     pub(super) fn read(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        if offset + buf.len() as u64 > self.cached.len {
+        if offset.saturating_add(buf.len() as u64) > self.cached.len {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         for (sector, within, part) in parts(offset, buf.len()) {
