@@ -3,6 +3,7 @@
 pub mod authorise;
 pub mod config;
 pub mod logging;
+pub mod metrics;
 pub mod quota;
 pub mod serve;
 pub mod tls;
