@@ -46,7 +46,7 @@ pub use stats::{ConnectionStats, Cut};
 pub struct Limits {
     /// A client that hasn't proved itself by then is dropped. Default 5 s.
     pub handshake_timeout: Duration,
-    /// Handshakes at a time; further connections wait in the kernel's backlog. Default 256.
+    /// Handshakes at a time; further connections wait, most of them in the kernel's backlog. Default 256.
     pub max_handshakes: usize,
     /// Threads for handshakes. Default 2.
     pub handshake_threads: usize,
@@ -123,10 +123,16 @@ impl Default for Http2Limits {
 /// How a drain went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainReport {
-    /// Connections open when the drain began.
+    /// Connections told to go elsewhere; those still shaking hands are just dropped.
     pub open: u64,
     /// Of these, cut because their calls outlasted [`Limits::drain_timeout`].
     pub cut: u64,
+}
+
+#[derive(Default)]
+struct DrainCounts {
+    open: AtomicU64,
+    cut: AtomicU64,
 }
 
 /// Admits connections by one [`TlsState`] under one set of [`Limits`].
@@ -178,11 +184,8 @@ impl Gate {
         shutdown: CancellationToken,
     ) -> DrainReport
     where
-        S: tower::Service<
-                http::Request<Incoming>,
-                Response = http::Response<B>,
-                Error = Infallible,
-            > + Clone
+        S: tower::Service<http::Request<Incoming>, Response = http::Response<B>, Error = Infallible>
+            + Clone
             + Send
             + 'static,
         S::Future: Send + 'static,
@@ -191,20 +194,15 @@ impl Gate {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let connections = TaskTracker::new();
-        let cut = Arc::new(AtomicU64::new(0));
+        let drain = Arc::new(DrainCounts::default());
         while let Some((stream, remote, slots)) = self.accept(&listener, &shutdown).await {
-            let connection =
-                Connection::new(Arc::clone(self), remote, shutdown.clone(), Arc::clone(&cut));
+            let connection = Connection::new(Arc::clone(self), remote, shutdown.clone(), Arc::clone(&drain));
             connections.spawn(connection.run(stream, slots, service.clone()));
         }
         drop(listener);
-        let open = connections.len() as u64;
         connections.close();
         connections.wait().await;
-        DrainReport {
-            open,
-            cut: cut.load(Ordering::Relaxed),
-        }
+        DrainReport { open: drain.open.load(Ordering::Relaxed), cut: drain.cut.load(Ordering::Relaxed) }
     }
 
     /// The next connection with its slots, or `None` once shutting down.
@@ -214,44 +212,38 @@ impl Gate {
         shutdown: &CancellationToken,
     ) -> Option<(TcpStream, SocketAddr, Slots)> {
         let next = async {
-            // The semaphore is never closed, so there is always a permit in the end.
-            let handshake = Arc::clone(&self.handshake_slots)
-                .acquire_owned()
-                .await
-                .ok()?;
-            loop {
-                let (stream, remote) = match listener.accept().await {
-                    Ok(accepted) => accepted,
-                    Err(error) => {
-                        // ECONNABORTED passes; EMFILE and ENFILE do when a connection ends. Neither is a reason to stop.
-                        tracing::warn!(%error, "accept failed");
-                        tokio::time::sleep(Duration::from_millis(50)).await;
-                        continue;
-                    }
-                };
-                self.stats.count_accepted();
-                match Arc::clone(&self.connection_slots).try_acquire_owned() {
-                    Ok(connection) => {
-                        return Some((
-                            stream,
-                            remote,
-                            Slots {
-                                handshake,
-                                connection,
-                            },
-                        ));
-                    }
-                    Err(_) => {
-                        self.stats.count_refused_at_capacity();
-                        tracing::debug!(%remote, "connection refused: at capacity");
-                    }
-                }
-            }
+            let (stream, remote, connection) = self.accept_within_capacity(listener).await;
+            // Not before the accept: of several listeners, an idle one would keep a slot from the others. The semaphore is
+            // never closed, so a slot comes, at the latest when a handshake under way times out.
+            let handshake = Arc::clone(&self.handshake_slots).acquire_owned().await.ok()?;
+            Some((stream, remote, Slots { handshake, connection }))
         };
         tokio::select! {
             biased;
             () = shutdown.cancelled() => None,
             next = next => next,
+        }
+    }
+
+    async fn accept_within_capacity(&self, listener: &TcpListener) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+        loop {
+            let (stream, remote) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // ECONNABORTED passes; EMFILE and ENFILE do when a connection ends. Neither is a reason to stop.
+                    tracing::warn!(%error, "accept failed");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            self.stats.count_accepted();
+            match Arc::clone(&self.connection_slots).try_acquire_owned() {
+                Ok(slot) => return (stream, remote, slot),
+                Err(_) => {
+                    self.stats.count_refused_at_capacity();
+                    tracing::debug!(%remote, "connection refused: at capacity");
+                }
+            }
         }
     }
 
@@ -263,10 +255,7 @@ impl Gate {
             return None;
         }
         *count += 1;
-        Some(ClientSlot {
-            gate: Arc::clone(self),
-            client_id: Arc::clone(client_id),
-        })
+        Some(ClientSlot { gate: Arc::clone(self), client_id: Arc::clone(client_id) })
     }
 }
 

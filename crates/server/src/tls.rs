@@ -77,12 +77,7 @@ impl TlsState {
     pub fn load(settings: TlsSettings, pinned: PinnedClients) -> Result<Arc<Self>, TlsError> {
         let generation = Generation::build(Material::read(&settings)?, &settings, &pinned)?;
         let (generations, _) = watch::channel(Arc::new(generation));
-        Ok(Arc::new(Self {
-            settings,
-            pinned,
-            generations,
-            reloading: parking_lot::Mutex::new(()),
-        }))
+        Ok(Arc::new(Self { settings, pinned, generations, reloading: parking_lot::Mutex::new(()) }))
     }
 
     /// Reads every file again and, if all is well, puts them in force together: new handshakes use them, and live
@@ -121,11 +116,7 @@ impl TlsState {
 }
 
 impl Generation {
-    fn build(
-        material: Material,
-        settings: &TlsSettings,
-        pinned: &PinnedClients,
-    ) -> Result<Self, TlsError> {
+    fn build(material: Material, settings: &TlsSettings, pinned: &PinnedClients) -> Result<Self, TlsError> {
         let provider = material::provider();
         let verifier = Arc::new(
             ClientVerifier::new(
@@ -135,37 +126,24 @@ impl Generation {
                 Arc::clone(pinned),
                 &provider,
             )
-            .map_err(|source| TlsError::Verifier {
-                path: settings.client_ca_path.clone(),
-                source,
-            })?,
+            .map_err(|source| TlsError::Verifier { path: settings.client_ca_path.clone(), source })?,
         );
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(TlsError::Provider)?
             .with_client_cert_verifier(Arc::clone(&verifier) as _)
             .with_single_cert(material.chain.clone(), material.key.clone_key())
-            .map_err(|source| TlsError::KeyMismatch {
-                path: settings.key_path.clone(),
-                source,
-            })?;
+            .map_err(|source| TlsError::KeyMismatch { path: settings.key_path.clone(), source })?;
         config.alpn_protocols = vec![b"h2".to_vec()];
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         config.max_early_data_size = 0;
-        Ok(Self {
-            config: Arc::new(config),
-            verifier,
-            material,
-        })
+        Ok(Self { config: Arc::new(config), verifier, material })
     }
 
     /// When each list ends.
     pub(crate) fn crl_next_updates_unix_s(&self) -> impl Iterator<Item = u64> {
-        self.material
-            .crls
-            .iter()
-            .map(|(facts, _)| facts.next_update_unix_s)
+        self.material.crls.iter().map(|(facts, _)| facts.next_update_unix_s)
     }
 
     fn first_crl_end_unix_s(&self) -> u64 {

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::handshake::Admission;
-use super::{Cut, Gate, Http2Limits, Peer, Slots, request};
+use super::{Cut, DrainCounts, Gate, Http2Limits, Peer, Slots, request};
 use crate::tls::{Generation, Refusal, Standing};
 
 /// Ends of validity are looked up on the wall clock at least this often, since it may be set, and the machine may sleep.
@@ -33,8 +33,8 @@ pub(super) struct Connection {
     id: u64,
     remote: SocketAddr,
     shutdown: CancellationToken,
-    /// Counts the connections of this listener that a drain had to cut.
-    cut_by_drain: Arc<AtomicU64>,
+    /// Of the listener that accepted it.
+    drain: Arc<DrainCounts>,
     /// Subscribed before the handshake, so that a reload during it is not missed.
     generations: watch::Receiver<Arc<Generation>>,
 }
@@ -44,27 +44,17 @@ impl Connection {
         gate: Arc<Gate>,
         remote: SocketAddr,
         shutdown: CancellationToken,
-        cut_by_drain: Arc<AtomicU64>,
+        drain: Arc<DrainCounts>,
     ) -> Self {
         let id = gate.last_connection_id.fetch_add(1, Ordering::Relaxed) + 1;
         let generations = gate.tls.subscribe();
-        Self {
-            gate,
-            id,
-            remote,
-            shutdown,
-            cut_by_drain,
-            generations,
-        }
+        Self { gate, id, remote, shutdown, drain, generations }
     }
 
     pub(super) async fn run<S, B>(mut self, stream: TcpStream, slots: Slots, service: S)
     where
-        S: tower::Service<
-                http::Request<Incoming>,
-                Response = http::Response<B>,
-                Error = Infallible,
-            > + Clone
+        S: tower::Service<http::Request<Incoming>, Response = http::Response<B>, Error = Infallible>
+            + Clone
             + Send
             + 'static,
         S::Future: Send + 'static,
@@ -74,10 +64,7 @@ impl Connection {
     {
         let span = tracing::info_span!("connection", id = self.id, remote = %self.remote);
         async move {
-            let Slots {
-                handshake,
-                connection,
-            } = slots;
+            let Slots { handshake, connection } = slots;
             let admission = match self.handshake(stream).await {
                 Ok(admission) => admission,
                 Err(reason) => {
@@ -97,8 +84,7 @@ impl Connection {
     async fn handshake(&mut self, stream: TcpStream) -> Result<Admission, Refusal> {
         // Answers are small and each is waited for; a failure here costs only time.
         let _ = stream.set_nodelay(true);
-        let _ =
-            SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(TCP_KEEPALIVE));
+        let _ = SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(TCP_KEEPALIVE));
         let generation = Arc::clone(&self.generations.borrow_and_update());
         let limit = self.gate.limits.handshake_timeout;
         tokio::select! {
@@ -110,11 +96,8 @@ impl Connection {
 
     async fn serve<S, B>(mut self, admission: Admission, service: S)
     where
-        S: tower::Service<
-                http::Request<Incoming>,
-                Response = http::Response<B>,
-                Error = Infallible,
-            > + Clone
+        S: tower::Service<http::Request<Incoming>, Response = http::Response<B>, Error = Infallible>
+            + Clone
             + Send
             + 'static,
         S::Future: Send + 'static,
@@ -135,35 +118,31 @@ impl Connection {
         tracing::debug!(%client_id, crl_expired, "connection admitted");
 
         let requests_peer = peer.clone();
-        let service = service_fn(move |incoming| {
-            request::call(service.clone(), requests_peer.clone(), incoming)
-        });
-        let mut http = pin!(
-            builder(&gate.limits.http2).serve_connection(TokioIo::new(admission.stream), service)
-        );
-        let mut drain_over = pin!(drain_deadline(
-            self.shutdown.clone(),
-            gate.limits.drain_timeout
-        ));
+        let service = service_fn(move |incoming| request::call(service.clone(), requests_peer.clone(), incoming));
+        let mut http = pin!(builder(&gate.limits.http2).serve_connection(TokioIo::new(admission.stream), service));
+        let mut drain_over = pin!(drain_deadline(self.shutdown.clone(), gate.limits.drain_timeout));
         let mut draining = false;
         let cut = loop {
             let watch_interval = self.watch_interval(&peer);
-            // No watch runs while a chain is judged, and nothing is served either: a revoked client gets no more answers.
+            // Files come first: once they have changed, no answer leaves before the chain is judged by them, since nothing
+            // is written while a branch below is at work.
             tokio::select! {
-                ended = http.as_mut() => {
-                    tracing::debug!(%client_id, error = ended.err().map(tracing::field::display), "connection closed");
-                    return;
-                }
+                biased;
                 changed = self.generations.changed() => {
                     // The gate holds the sender, so the channel is open.
                     debug_assert!(changed.is_ok());
                     if let Err(cut) = self.judge(&peer, &admission.chain).await { break cut }
+                }
+                ended = http.as_mut() => {
+                    tracing::debug!(%client_id, error = ended.err().map(tracing::field::display), "connection closed");
+                    return;
                 }
                 () = tokio::time::sleep(watch_interval) => {
                     if let Err(cut) = self.judge_by_clock(&peer, &admission.chain).await { break cut }
                 }
                 () = self.shutdown.cancelled(), if !draining => {
                     draining = true;
+                    self.drain.open.fetch_add(1, Ordering::Relaxed);
                     http.as_mut().graceful_shutdown();
                 }
                 () = drain_over.as_mut() => break Cut::Drain,
@@ -171,24 +150,15 @@ impl Connection {
         };
         gate.stats.count_cut(cut);
         if cut == Cut::Drain {
-            self.cut_by_drain.fetch_add(1, Ordering::Relaxed);
+            self.drain.cut.fetch_add(1, Ordering::Relaxed);
         }
         tracing::info!(%client_id, reason = cut.as_str(), "connection cut");
     }
 
     /// Judges the certificate anew by the files in force.
-    async fn judge(
-        &mut self,
-        peer: &Peer,
-        chain: &Arc<[CertificateDer<'static>]>,
-    ) -> Result<(), Cut> {
+    async fn judge(&mut self, peer: &Peer, chain: &Arc<[CertificateDer<'static>]>) -> Result<(), Cut> {
         let generation = Arc::clone(&self.generations.borrow_and_update());
-        match self
-            .gate
-            .handshakes
-            .assess(Arc::clone(chain), generation)
-            .await
-        {
+        match self.gate.handshakes.assess(Arc::clone(chain), generation).await {
             Ok(Standing::Good) => {
                 peer.set_crl_expired(false);
                 Ok(())
@@ -203,39 +173,23 @@ impl Connection {
         }
     }
 
-    async fn judge_by_clock(
-        &mut self,
-        peer: &Peer,
-        chain: &Arc<[CertificateDer<'static>]>,
-    ) -> Result<(), Cut> {
+    async fn judge_by_clock(&mut self, peer: &Peer, chain: &Arc<[CertificateDer<'static>]>) -> Result<(), Cut> {
         let now_unix_s = UnixTime::now().as_secs();
         if now_unix_s >= peer.not_after_unix_s() {
             return Err(Cut::Expired);
         }
         // Flagged already: only a fresh list, which comes with a generation, changes anything.
-        let crl_expired = self
-            .generations
-            .borrow()
-            .crl_next_updates_unix_s()
-            .any(|end| now_unix_s >= end);
-        if crl_expired && !peer.crl_expired() {
-            self.judge(peer, chain).await
-        } else {
-            Ok(())
-        }
+        let crl_expired = self.generations.borrow().crl_next_updates_unix_s().any(|end| now_unix_s >= end);
+        if crl_expired && !peer.crl_expired() { self.judge(peer, chain).await } else { Ok(()) }
     }
 
     /// Until the next end of validity. The clock counts whole seconds here, so the end is seen at most one late.
     fn watch_interval(&self, peer: &Peer) -> Duration {
         let now_unix_s = UnixTime::now().as_secs();
         let generation = self.generations.borrow();
-        let ends = generation
-            .crl_next_updates_unix_s()
-            .chain([peer.not_after_unix_s()]);
+        let ends = generation.crl_next_updates_unix_s().chain([peer.not_after_unix_s()]);
         let soonest = ends.filter(|end| *end > now_unix_s).min();
-        soonest.map_or(MAX_WATCH_INTERVAL, |end| {
-            Duration::from_secs(end - now_unix_s).min(MAX_WATCH_INTERVAL)
-        })
+        soonest.map_or(MAX_WATCH_INTERVAL, |end| Duration::from_secs(end - now_unix_s).min(MAX_WATCH_INTERVAL))
     }
 }
 

@@ -35,13 +35,8 @@ pub(super) struct Admission {
 
 impl HandshakePool {
     pub(super) fn start(threads: usize) -> io::Result<Self> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(threads.max(1))
-            .thread_name("handshake")
-            .build()?;
-        Ok(Self {
-            runtime: Some(runtime),
-        })
+        let runtime = Builder::new_multi_thread().worker_threads(threads.max(1)).thread_name("handshake").build()?;
+        Ok(Self { runtime: Some(runtime) })
     }
 
     /// Shakes hands on `stream` by `generation`, within `limit`.
@@ -70,20 +65,13 @@ impl HandshakePool {
         chain: Arc<[CertificateDer<'static>]>,
         generation: Arc<Generation>,
     ) -> Result<Standing, Refusal> {
-        let work = async move {
-            generation
-                .verifier
-                .assess(&chain, UnixTime::now())
-                .map_err(|error| Refusal::of(&error))
-        };
+        let work =
+            async move { generation.verifier.assess(&chain, UnixTime::now()).map_err(|error| Refusal::of(&error)) };
         self.run(work).await.unwrap_or(Err(Refusal::ShuttingDown))
     }
 
     /// `None` if the work panicked or the pool is going away. Dropping the returned future aborts the work.
-    async fn run<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = T> + Send + 'static,
-    ) -> Option<T> {
+    async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
         let task = self.runtime.as_ref()?.spawn(work.in_current_span());
         AbortOnDropHandle::new(task).await.ok()
     }
@@ -104,37 +92,22 @@ fn admit(stream: TlsStream<TcpStream>, generation: &Generation) -> Result<Admiss
     if session.alpn_protocol() != Some(b"h2") {
         return Err(Refusal::NoHttp2);
     }
-    let chain: Arc<[_]> = session
-        .peer_certificates()
-        .ok_or(Refusal::NoCertificate)?
-        .iter()
-        .map(|der| der.clone().into_owned())
-        .collect();
+    let chain: Arc<[_]> =
+        session.peer_certificates().ok_or(Refusal::NoCertificate)?.iter().map(|der| der.clone().into_owned()).collect();
     let refused = |error| Refusal::of(&error);
     let certificate = generation.verifier.read(&chain).map_err(refused)?;
     // rustls has just verified the chain, but can't hand on how well it stands; only an expired list leaves that open.
     let now = UnixTime::now();
-    let standing = if generation
-        .crl_next_updates_unix_s()
-        .all(|end| now.as_secs() < end)
-    {
+    let standing = if generation.crl_next_updates_unix_s().all(|end| now.as_secs() < end) {
         Standing::Good
     } else {
         generation.verifier.assess(&chain, now).map_err(refused)?
     };
-    Ok(Admission {
-        stream,
-        chain,
-        certificate,
-        standing,
-    })
+    Ok(Admission { stream, chain, certificate, standing })
 }
 
 fn refusal_of(error: &io::Error) -> Refusal {
-    match error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-    {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(error) => Refusal::of(error),
         None => Refusal::Io,
     }

@@ -23,18 +23,8 @@ struct Inner {
 }
 
 impl Peer {
-    pub(crate) fn new(
-        certificate: ClientCertificate,
-        connection_id: u64,
-        crl_expired: bool,
-    ) -> Self {
-        Self {
-            inner: Arc::new(Inner {
-                certificate,
-                connection_id,
-                crl_expired: AtomicBool::new(crl_expired),
-            }),
-        }
+    pub(crate) fn new(certificate: ClientCertificate, connection_id: u64, crl_expired: bool) -> Self {
+        Self { inner: Arc::new(Inner { certificate, connection_id, crl_expired: AtomicBool::new(crl_expired) }) }
     }
 
     /// The `<id>` of the certificate's one URI SAN `spiffe://<trust-domain>/client/<id>`: the key into policy.

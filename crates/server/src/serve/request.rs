@@ -39,16 +39,9 @@ where
 /// A gRPC answer of headers alone ("Trailers-Only").
 fn deadline_exceeded<B: Default>() -> Response<B> {
     let mut answer = Response::new(B::default());
-    answer
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    answer
-        .headers_mut()
-        .insert("grpc-status", DEADLINE_EXCEEDED);
-    answer.headers_mut().insert(
-        "grpc-message",
-        HeaderValue::from_static("the call's deadline has passed"),
-    );
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    answer.headers_mut().insert("grpc-status", DEADLINE_EXCEEDED);
+    answer.headers_mut().insert("grpc-message", HeaderValue::from_static("the call's deadline has passed"));
     answer
 }
 

@@ -33,13 +33,7 @@ pub enum Cut {
 
 impl Cut {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Self; 5] = [
-        Self::Revoked,
-        Self::NoLongerTrusted,
-        Self::Expired,
-        Self::CrlExpired,
-        Self::Drain,
-    ];
+    pub const ALL: [Self; 5] = [Self::Revoked, Self::NoLongerTrusted, Self::Expired, Self::CrlExpired, Self::Drain];
 
     /// The label for metrics and logs, `snake_case`.
     pub fn as_str(self) -> &'static str {

@@ -34,12 +34,8 @@ impl CrlHealth {
     pub(super) fn at(now_unix_s: u64, earliest_next_update_unix_s: u64) -> Self {
         // webpki refuses from `nextUpdate` itself on.
         match earliest_next_update_unix_s.checked_sub(now_unix_s) {
-            None | Some(0) => Self::Expired {
-                since_unix_s: earliest_next_update_unix_s,
-            },
-            Some(left) if left < CRL_AMBER_S => Self::Amber {
-                until_unix_s: earliest_next_update_unix_s,
-            },
+            None | Some(0) => Self::Expired { since_unix_s: earliest_next_update_unix_s },
+            Some(left) if left < CRL_AMBER_S => Self::Amber { until_unix_s: earliest_next_update_unix_s },
             Some(_) => Self::Green,
         }
     }
@@ -78,21 +74,11 @@ impl CrlFacts {
             Ok(([], list)) => list,
             Ok(_) | Err(_) => return Err(CrlFault::Malformed),
         };
-        let issuer = contents(list.issuer().as_raw())
-            .ok_or(CrlFault::Malformed)?
-            .to_vec();
-        let next_update = list
-            .next_update()
-            .ok_or(CrlFault::NoNextUpdate)?
-            .timestamp();
-        let same_name = || {
-            anchors
-                .iter()
-                .filter(|anchor| anchor.subject.as_ref() == issuer)
-        };
+        let issuer = contents(list.issuer().as_raw()).ok_or(CrlFault::Malformed)?.to_vec();
+        let next_update = list.next_update().ok_or(CrlFault::NoNextUpdate)?.timestamp();
+        let same_name = || anchors.iter().filter(|anchor| anchor.subject.as_ref() == issuer);
         if same_name().next().is_some()
-            && !same_name()
-                .any(|anchor| signed_by(der, anchor.subject_public_key_info.as_ref(), algorithms))
+            && !same_name().any(|anchor| signed_by(der, anchor.subject_public_key_info.as_ref(), algorithms))
         {
             return Err(CrlFault::Signature);
         }
@@ -123,13 +109,7 @@ fn signed_by(crl: &[u8], spki: &[u8], algorithms: &WebPkiSupportedAlgorithms) ->
         let (after_algorithm, algorithm) = Any::from_der(after_tbs).ok()?;
         let signature = bit_string(after_algorithm)?;
         let (after_key_algorithm, key_algorithm) = Any::from_der(spki).ok()?;
-        Some((
-            tbs,
-            algorithm.data,
-            signature,
-            key_algorithm.data,
-            bit_string(after_key_algorithm)?,
-        ))
+        Some((tbs, algorithm.data, signature, key_algorithm.data, bit_string(after_key_algorithm)?))
     };
     parts().is_some_and(|(tbs, algorithm, signature, key_algorithm, key)| {
         algorithms

@@ -20,10 +20,8 @@ pub(crate) struct TrustDomain(String);
 
 impl TrustDomain {
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let allowed =
-            |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
-        ((1..=255).contains(&text.len()) && text.bytes().all(allowed))
-            .then(|| Self(text.to_owned()))
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
+        ((1..=255).contains(&text.len()) && text.bytes().all(allowed)).then(|| Self(text.to_owned()))
     }
 }
 
@@ -59,7 +57,9 @@ impl fmt::Display for IdentityError {
             Self::NoUriSan => "no URI SAN; expected exactly one, spiffe://<trust-domain>/client/<id>",
             Self::SeveralUriSans => "several URI SANs; expected exactly one, spiffe://<trust-domain>/client/<id>",
             Self::OtherTrustDomain => "the URI SAN is not in the hub's trust domain",
-            Self::NotAClientName => "the URI SAN is not spiffe://<trust-domain>/client/<id> with id [A-Za-z0-9._-]{1,64}",
+            Self::NotAClientName => {
+                "the URI SAN is not spiffe://<trust-domain>/client/<id> with id [A-Za-z0-9._-]{1,64}"
+            }
         })
     }
 }
@@ -68,10 +68,7 @@ impl std::error::Error for IdentityError {}
 
 impl ClientCertificate {
     /// Reads the leaf of `chain` (leaf first, as presented).
-    pub(crate) fn read(
-        chain: &[CertificateDer<'_>],
-        trust_domain: &TrustDomain,
-    ) -> Result<Self, IdentityError> {
+    pub(crate) fn read(chain: &[CertificateDer<'_>], trust_domain: &TrustDomain) -> Result<Self, IdentityError> {
         let (leaf, rest) = chain.split_first().ok_or(IdentityError::Malformed)?;
         let certificate = parse(leaf)?;
         let client_id = client_id(&certificate, trust_domain)?;
@@ -81,24 +78,12 @@ impl ClientCertificate {
         }
         let mut fingerprint = [0; 32];
         fingerprint.copy_from_slice(digest::digest(&digest::SHA256, leaf).as_ref());
-        let serial = certificate
-            .raw_serial()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>();
-        Ok(Self {
-            client_id: client_id.into(),
-            serial: serial.into(),
-            fingerprint,
-            not_after_unix_s,
-        })
+        let serial = certificate.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        Ok(Self { client_id: client_id.into(), serial: serial.into(), fingerprint, not_after_unix_s })
     }
 
     /// The client id that a leaf *claims*, for policy's list of pinned courts and for logs.
-    pub(crate) fn claimed_id(
-        leaf: &CertificateDer<'_>,
-        trust_domain: &TrustDomain,
-    ) -> Option<String> {
+    pub(crate) fn claimed_id(leaf: &CertificateDer<'_>, trust_domain: &TrustDomain) -> Option<String> {
         let certificate = parse(leaf).ok()?;
         client_id(&certificate, trust_domain).ok()
     }
@@ -112,56 +97,34 @@ fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Identit
 }
 
 fn not_after(certificate: &X509Certificate<'_>) -> Result<u64, IdentityError> {
-    u64::try_from(certificate.validity().not_after.timestamp())
-        .map_err(|_| IdentityError::Malformed)
+    u64::try_from(certificate.validity().not_after.timestamp()).map_err(|_| IdentityError::Malformed)
 }
 
-fn client_id(
-    certificate: &X509Certificate<'_>,
-    trust_domain: &TrustDomain,
-) -> Result<String, IdentityError> {
-    let usage = certificate
-        .extended_key_usage()
-        .map_err(|_| IdentityError::Malformed)?;
+fn client_id(certificate: &X509Certificate<'_>, trust_domain: &TrustDomain) -> Result<String, IdentityError> {
+    let usage = certificate.extended_key_usage().map_err(|_| IdentityError::Malformed)?;
     if !usage.is_some_and(|usage| usage.value.client_auth) {
         return Err(IdentityError::NoClientAuthUsage);
     }
-    let names = certificate
-        .subject_alternative_name()
-        .map_err(|_| IdentityError::Malformed)?;
-    let mut uris = names
-        .iter()
-        .flat_map(|names| &names.value.general_names)
-        .filter_map(|name| match name {
-            GeneralName::URI(uri) => Some(*uri),
-            _ => None,
-        });
+    let names = certificate.subject_alternative_name().map_err(|_| IdentityError::Malformed)?;
+    let mut uris = names.iter().flat_map(|names| &names.value.general_names).filter_map(|name| match name {
+        GeneralName::URI(uri) => Some(*uri),
+        _ => None,
+    });
     let uri = uris.next().ok_or(IdentityError::NoUriSan)?;
     if uris.next().is_some() {
         return Err(IdentityError::SeveralUriSans);
     }
-    let name = uri
-        .strip_prefix("spiffe://")
-        .ok_or(IdentityError::NotAClientName)?;
+    let name = uri.strip_prefix("spiffe://").ok_or(IdentityError::NotAClientName)?;
     let (domain, path) = name.split_once('/').ok_or(IdentityError::NotAClientName)?;
     if domain != trust_domain.0 {
         return Err(IdentityError::OtherTrustDomain);
     }
-    let id = path
-        .strip_prefix("client/")
-        .ok_or(IdentityError::NotAClientName)?;
-    if valid_client_id(id) {
-        Ok(id.to_owned())
-    } else {
-        Err(IdentityError::NotAClientName)
-    }
+    let id = path.strip_prefix("client/").ok_or(IdentityError::NotAClientName)?;
+    if valid_client_id(id) { Ok(id.to_owned()) } else { Err(IdentityError::NotAClientName) }
 }
 
 /// SPIFFE-ID §2.2: letters, digits, `.`, `-`, `_`, and no segment of dots alone.
 fn valid_client_id(id: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
-    (1..=MAX_CLIENT_ID_BYTES).contains(&id.len())
-        && id.bytes().all(allowed)
-        && id != "."
-        && id != ".."
+    (1..=MAX_CLIENT_ID_BYTES).contains(&id.len()) && id.bytes().all(allowed) && id != "." && id != ".."
 }

@@ -71,9 +71,7 @@ pub enum TlsError {
         until_unix_s: i64,
     },
     /// `trust_domain` isn't one.
-    #[error(
-        "trust_domain: expected 1 to 255 of a-z 0-9 . - _ without scheme or path, as in demo.xinhub.invalid"
-    )]
+    #[error("trust_domain: expected 1 to 255 of a-z 0-9 . - _ without scheme or path, as in demo.xinhub.invalid")]
     TrustDomain,
     /// A CA that no list covers would admit nobody.
     #[error("{}: certificate {position} has no revocation list in crl_paths; add one, an empty one if nothing is revoked", path.display())]
@@ -146,20 +144,12 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
 
 impl Material {
     pub(super) fn read(settings: &TlsSettings) -> Result<Self, TlsError> {
-        let trust_domain =
-            TrustDomain::parse(&settings.trust_domain).ok_or(TlsError::TrustDomain)?;
+        let trust_domain = TrustDomain::parse(&settings.trust_domain).ok_or(TlsError::TrustDomain)?;
         let chain = certificates(&settings.cert_chain_path)?;
         let server_not_after_unix_s = check_server_validity(&chain, &settings.cert_chain_path)?;
         let key = private_key(&settings.key_path)?;
         let (roots, crls) = client_trust(settings)?;
-        Ok(Self {
-            chain,
-            key,
-            roots,
-            crls,
-            trust_domain,
-            server_not_after_unix_s,
-        })
+        Ok(Self { chain, key, roots, crls, trust_domain, server_not_after_unix_s })
     }
 
     pub(super) fn crl_ders(&self) -> Vec<CertificateRevocationListDer<'static>> {
@@ -168,14 +158,9 @@ impl Material {
 
     pub(super) fn refuse_older_crls(&self, in_force: &Self) -> Result<(), TlsError> {
         for (facts, crl) in &self.crls {
-            let held = in_force
-                .crls
-                .iter()
-                .find(|(held, _)| held.issuer == facts.issuer);
+            let held = in_force.crls.iter().find(|(held, _)| held.issuer == facts.issuer);
             if held.is_some_and(|(held, _)| facts.is_older_than(held)) {
-                return Err(TlsError::CrlOlder {
-                    path: crl.path.clone(),
-                });
+                return Err(TlsError::CrlOlder { path: crl.path.clone() });
             }
         }
         Ok(())
@@ -186,40 +171,23 @@ fn client_trust(settings: &TlsSettings) -> Result<(RootCertStore, Vec<(CrlFacts,
     let ca_path = &settings.client_ca_path;
     let mut roots = RootCertStore::empty();
     for certificate in certificates(ca_path)? {
-        roots
-            .add(certificate)
-            .map_err(|_| malformed(ca_path, "holds a certificate that can't serve as a CA"))?;
+        roots.add(certificate).map_err(|_| malformed(ca_path, "holds a certificate that can't serve as a CA"))?;
     }
     let algorithms = provider().signature_verification_algorithms;
     let mut crls: Vec<(CrlFacts, Crl)> = Vec::new();
     for path in &settings.crl_paths {
         for der in revocation_lists(path)? {
-            let facts =
-                CrlFacts::read(&der, &roots.roots, &algorithms).map_err(|fault| TlsError::Crl {
-                    path: path.clone(),
-                    fault: fault.to_string(),
-                })?;
+            let facts = CrlFacts::read(&der, &roots.roots, &algorithms)
+                .map_err(|fault| TlsError::Crl { path: path.clone(), fault: fault.to_string() })?;
             if crls.iter().any(|(held, _)| held.issuer == facts.issuer) {
                 return Err(TlsError::CrlTwice { path: path.clone() });
             }
-            crls.push((
-                facts,
-                Crl {
-                    path: path.clone(),
-                    der,
-                },
-            ));
+            crls.push((facts, Crl { path: path.clone(), der }));
         }
     }
     for (index, anchor) in roots.roots.iter().enumerate() {
-        if !crls
-            .iter()
-            .any(|(facts, _)| facts.issuer == anchor.subject.as_ref())
-        {
-            return Err(TlsError::CrlMissing {
-                path: ca_path.clone(),
-                position: index + 1,
-            });
+        if !crls.iter().any(|(facts, _)| facts.issuer == anchor.subject.as_ref()) {
+            return Err(TlsError::CrlMissing { path: ca_path.clone(), position: index + 1 });
         }
     }
     Ok((roots, crls))
@@ -243,33 +211,19 @@ fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'sta
     }
     match CertificateRevocationListDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>() {
         Ok(lists) if !lists.is_empty() => Ok(lists),
-        Ok(_) | Err(_) => Err(TlsError::Crl {
-            path: path.to_owned(),
-            fault: CrlFault::Malformed.to_string(),
-        }),
+        Ok(_) | Err(_) => Err(TlsError::Crl { path: path.to_owned(), fault: CrlFault::Malformed.to_string() }),
     }
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let bytes = read(path)?;
-    let read_error = |source| TlsError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let mode = std::fs::metadata(path)
-        .map_err(read_error)?
-        .permissions()
-        .mode()
-        & 0o7777;
+    let read_error = |source| TlsError::Read { path: path.to_owned(), source };
+    let mode = std::fs::metadata(path).map_err(read_error)?.permissions().mode() & 0o7777;
     // Group read is left open for a `tls` group of the machine's; systemd's LoadCredential shows such a mode too.
     if mode & 0o037 != 0 {
-        return Err(TlsError::KeyPermissions {
-            path: path.to_owned(),
-            mode,
-        });
+        return Err(TlsError::KeyPermissions { path: path.to_owned(), mode });
     }
-    PrivateKeyDer::from_pem_slice(&bytes)
-        .map_err(|_| malformed(path, "expected one PEM private key, not encrypted"))
+    PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| malformed(path, "expected one PEM private key, not encrypted"))
 }
 
 fn check_server_validity(chain: &[CertificateDer<'_>], path: &Path) -> Result<u64, TlsError> {
@@ -277,37 +231,22 @@ fn check_server_validity(chain: &[CertificateDer<'_>], path: &Path) -> Result<u6
     let leaf = chain.first().ok_or_else(unreadable)?;
     let (_, certificate) = X509Certificate::from_der(leaf).map_err(|_| unreadable())?;
     let validity = certificate.validity();
-    let (from_unix_s, until_unix_s) = (
-        validity.not_before.timestamp(),
-        validity.not_after.timestamp(),
-    );
+    let (from_unix_s, until_unix_s) = (validity.not_before.timestamp(), validity.not_after.timestamp());
     let now = i64::try_from(UnixTime::now().as_secs()).unwrap_or(i64::MAX);
     if now < from_unix_s || now >= until_unix_s {
-        return Err(TlsError::ServerValidity {
-            path: path.to_owned(),
-            from_unix_s,
-            until_unix_s,
-        });
+        return Err(TlsError::ServerValidity { path: path.to_owned(), from_unix_s, until_unix_s });
     }
     u64::try_from(until_unix_s).map_err(|_| unreadable())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    let read_error = |source| TlsError::Read {
-        path: path.to_owned(),
-        source,
-    };
+    let read_error = |source| TlsError::Read { path: path.to_owned(), source };
     if std::fs::metadata(path).map_err(read_error)?.len() > MAX_FILE_BYTES {
-        return Err(TlsError::TooLarge {
-            path: path.to_owned(),
-        });
+        return Err(TlsError::TooLarge { path: path.to_owned() });
     }
     std::fs::read(path).map_err(read_error)
 }
 
 fn malformed(path: &Path, expected: &'static str) -> TlsError {
-    TlsError::Malformed {
-        path: path.to_owned(),
-        expected,
-    }
+    TlsError::Malformed { path: path.to_owned(), expected }
 }

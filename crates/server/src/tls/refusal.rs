@@ -106,8 +106,7 @@ impl Refusal {
             Error::InvalidCertificate(error) => Self::of_certificate(error),
             // A list that doesn't verify says nothing of the certificate's status.
             Error::InvalidCertRevocationList(_) => Self::RevocationUnknown,
-            Error::PeerIncompatible(_)
-            | Error::AlertReceived(AlertDescription::ProtocolVersion) => Self::Incompatible,
+            Error::PeerIncompatible(_) | Error::AlertReceived(AlertDescription::ProtocolVersion) => Self::Incompatible,
             Error::NoApplicationProtocol => Self::NoHttp2,
             Error::AlertReceived(_) => Self::PeerAlert,
             _ => Self::Protocol,
@@ -117,31 +116,25 @@ impl Refusal {
     fn of_certificate(error: &CertificateError) -> Self {
         match error {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                Self::NotYetValid
-            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotYetValid,
             CertificateError::Revoked => Self::Revoked,
             CertificateError::UnknownIssuer => Self::UnknownIssuer,
             // What another CA of the same name has signed: the name fits an anchor, the key doesn't.
             CertificateError::BadSignature => Self::UnknownIssuer,
             CertificateError::UnknownRevocationStatus => Self::RevocationUnknown,
-            CertificateError::ExpiredRevocationList
-            | CertificateError::ExpiredRevocationListContext { .. } => Self::CrlExpired,
-            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-                Self::WrongUsage
+            CertificateError::ExpiredRevocationList | CertificateError::ExpiredRevocationListContext { .. } => {
+                Self::CrlExpired
             }
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => Self::WrongUsage,
             CertificateError::Other(other) => {
-                other
-                    .0
-                    .downcast_ref::<IdentityError>()
-                    .map_or(Self::BadCertificate, |fault| match fault {
-                        IdentityError::Malformed => Self::BadCertificate,
-                        IdentityError::NoClientAuthUsage => Self::WrongUsage,
-                        IdentityError::NoUriSan => Self::NoName,
-                        IdentityError::SeveralUriSans => Self::SeveralNames,
-                        IdentityError::OtherTrustDomain => Self::OtherTrustDomain,
-                        IdentityError::NotAClientName => Self::NotAClientName,
-                    })
+                other.0.downcast_ref::<IdentityError>().map_or(Self::BadCertificate, |fault| match fault {
+                    IdentityError::Malformed => Self::BadCertificate,
+                    IdentityError::NoClientAuthUsage => Self::WrongUsage,
+                    IdentityError::NoUriSan => Self::NoName,
+                    IdentityError::SeveralUriSans => Self::SeveralNames,
+                    IdentityError::OtherTrustDomain => Self::OtherTrustDomain,
+                    IdentityError::NotAClientName => Self::NotAClientName,
+                })
             }
             _ => Self::BadCertificate,
         }

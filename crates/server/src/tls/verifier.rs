@@ -6,10 +6,7 @@ use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, OtherError, RootCertStore,
-    SignatureScheme,
-};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, OtherError, RootCertStore, SignatureScheme};
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 
 use super::PinnedClients;
@@ -44,8 +41,7 @@ impl ClientVerifier {
     ) -> Result<Self, rustls::server::VerifierBuilderError> {
         // An empty list of CRLs would switch revocation off altogether; `Material` refuses it before.
         let builder =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
-                .with_crls(crls);
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).with_crls(crls);
         Ok(Self {
             past_expiry: builder.clone().build()?,
             strict: builder.enforce_revocation_expiration().build()?,
@@ -56,19 +52,14 @@ impl ClientVerifier {
 
     /// Checks `chain` (leaf first) from the ground up. Costs a signature check per certificate and list: keep it off the
     /// serving threads.
-    pub(crate) fn assess(
-        &self,
-        chain: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<Standing, rustls::Error> {
+    pub(crate) fn assess(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<Standing, rustls::Error> {
         let Some((leaf, intermediates)) = chain.split_first() else {
             return Err(rustls::Error::NoCertificatesPresented);
         };
         let standing = match self.strict.verify_client_cert(leaf, intermediates, now) {
             Ok(_) => Standing::Good,
             Err(error) if Refusal::of(&error) == Refusal::CrlExpired && self.is_pinned(leaf) => {
-                self.past_expiry
-                    .verify_client_cert(leaf, intermediates, now)?;
+                self.past_expiry.verify_client_cert(leaf, intermediates, now)?;
                 Standing::CrlExpired
             }
             Err(error) => return Err(error),
@@ -80,10 +71,7 @@ impl ClientVerifier {
     }
 
     /// The client's name and certificate data. Proves nothing by itself.
-    pub(crate) fn read(
-        &self,
-        chain: &[CertificateDer<'_>],
-    ) -> Result<ClientCertificate, rustls::Error> {
+    pub(crate) fn read(&self, chain: &[CertificateDer<'_>]) -> Result<ClientCertificate, rustls::Error> {
         ClientCertificate::read(chain, &self.trust_domain)
             .map_err(|fault| CertificateError::Other(OtherError(Arc::new(fault))).into())
     }
@@ -95,9 +83,7 @@ impl ClientVerifier {
 
 impl std::fmt::Debug for ClientVerifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ClientVerifier")
-            .field("trust_domain", &self.trust_domain)
-            .finish_non_exhaustive()
+        f.debug_struct("ClientVerifier").field("trust_domain", &self.trust_domain).finish_non_exhaustive()
     }
 }
 
@@ -112,20 +98,13 @@ impl ClientCertVerifier for ClientVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        let chain: Vec<_> = std::iter::once(end_entity)
-            .chain(intermediates)
-            .cloned()
-            .collect();
+        let chain: Vec<_> = std::iter::once(end_entity).chain(intermediates).cloned().collect();
         match self.assess(&chain, now) {
             Ok(_) => Ok(ClientCertVerified::assertion()),
             Err(error) => {
                 // The accept loop logs the refusal too, but never sees the certificate. The id is only a claim here.
                 let claimed_id = ClientCertificate::claimed_id(end_entity, &self.trust_domain);
-                tracing::info!(
-                    reason = Refusal::of(&error).as_str(),
-                    claimed_id,
-                    "client certificate refused"
-                );
+                tracing::info!(reason = Refusal::of(&error).as_str(), claimed_id, "client certificate refused");
                 Err(error)
             }
         }
@@ -137,8 +116,7 @@ impl ClientCertVerifier for ClientVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.strict
-            .verify_tls12_signature(message, certificate, signed)
+        self.strict.verify_tls12_signature(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -147,8 +125,7 @@ impl ClientCertVerifier for ClientVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.strict
-            .verify_tls13_signature(message, certificate, signed)
+        self.strict.verify_tls13_signature(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
