@@ -27,6 +27,7 @@ mod format;
 mod reader;
 mod recover;
 mod segments;
+mod window;
 
 pub use error::LogError;
 pub use format::{LogPurpose, MAX_PAYLOAD_BYTES, Position};

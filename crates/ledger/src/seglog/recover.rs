@@ -7,7 +7,8 @@ use super::format::{
     HEADER_BYTES, LogPurpose, MAX_PAYLOAD_BYTES, Parsed, Position, SECTOR_BYTES, SegmentHeader, chain_next,
     frame_bytes, genesis_chain, is_whole_but_for_length, parse_frame, u32_at,
 };
-use super::reader::{Tail, Window};
+use super::reader::Tail;
+use super::window::Window;
 use super::{LogError, segments};
 use crate::storage::{OpenMode, Storage, StorageFile};
 

@@ -10,7 +10,7 @@ fn config() -> LogConfig {
 fn payload(sequence: u64) -> Vec<u8> {
     // Between 0 and 1,200 bytes, none of them zero, so that no sector looks torn by itself.
     let len = (sequence * 371) % 1200;
-    (0..len).map(|i| (crypto_byte(sequence, i) | 1)).collect()
+    (0..len).map(|i| crypto_byte(sequence, i) | 1).collect()
 }
 
 fn crypto_byte(sequence: u64, i: u64) -> u8 {

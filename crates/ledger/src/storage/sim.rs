@@ -16,6 +16,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::{OpenMode, Storage, StorageFile, StorageLock};
 
 mod disk;
+mod inode;
 
 use disk::{DirOp, Disk};
 

@@ -2,7 +2,7 @@
 //! failing disks, each survived with every acknowledged entry there, nothing half-applied, and every slot that
 //! an entry names readable. The harness is tested too: with any one class of sync taken out it must complain.
 //!
-//! Seeds are printed; `XINHUB_CRASH_SEED=n` runs one life alone.
+//! Seeds are printed; `XINHUB_CRASH_SEED=n` runs one life alone, `XINHUB_CRASH_LIVES=n` that many (150 by default).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
@@ -58,14 +58,15 @@ fn live(seed: u64, mute: Option<fn(&SyncCall) -> bool>) -> Result<usize, String>
 
 #[test]
 fn every_acknowledged_entry_survives_power_cuts_at_random_points() {
-    if let Some(seed) = std::env::var("XINHUB_CRASH_SEED").ok().and_then(|text| text.parse().ok()) {
+    let from_env = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    if let Some(seed) = from_env("XINHUB_CRASH_SEED") {
         println!("seed {seed}: {} images", live(seed, None).unwrap());
         return;
     }
     let base: u64 = rand::random_range(0..1 << 40);
     println!("seeds from {base}");
     let mut images = 0;
-    for seed in base..base + 150 {
+    for seed in base..base + from_env("XINHUB_CRASH_LIVES").unwrap_or(150) {
         images += live(seed, None).unwrap_or_else(|text| panic!("{text}"));
     }
     println!("{images} crash images opened");

@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 
 /// What the harness found wrong, or why a life could not go on.
 #[derive(Debug)]
-pub enum Stop {
+pub(crate) enum Stop {
     /// A broken promise.
     Violation(String),
     /// The simulated disk failed, as it was told to.
@@ -27,7 +27,7 @@ fn violation<T>(text: String) -> Result<T, Stop> {
 
 /// What was acknowledged, as the caller of the log knows it.
 #[derive(Clone, Default)]
-pub struct Model {
+pub(crate) struct Model {
     /// Whether `create` of both files has returned.
     pub created: bool,
     /// Payloads in order of their sequence.
@@ -39,11 +39,11 @@ pub struct Model {
     pub next_slot: u64,
 }
 
-pub fn config(reserve: bool) -> LogConfig {
+pub(crate) fn config(reserve: bool) -> LogConfig {
     LogConfig { segment_bytes: 8 * 1024, max_payload_bytes: 3000, reserve, ..LogConfig::new(LogPurpose::Journal) }
 }
 
-pub struct World {
+pub(crate) struct World {
     pub log: SegmentedLog,
     pub slots: SlotFile,
 }
@@ -88,7 +88,12 @@ fn journal(sim: &SimStorage) -> Result<Arc<dyn Storage>, Stop> {
 
 impl World {
     /// Starts on what the disk holds, checks it against the model, and settles what was in flight.
-    pub fn start(sim: &SimStorage, keyring: &Arc<Keyring>, reserve: bool, model: &mut Model) -> Result<Self, Stop> {
+    pub(crate) fn start(
+        sim: &SimStorage,
+        keyring: &Arc<Keyring>,
+        reserve: bool,
+        model: &mut Model,
+    ) -> Result<Self, Stop> {
         let dir = journal(sim)?;
         let root = sim.storage();
         let exists = SegmentedLog::exists(&*dir).map_err(stop_of_log)?;
@@ -162,7 +167,7 @@ impl World {
     }
 
     /// One commit as the writer makes it: slots first, then the entry that names them.
-    pub fn commit(&mut self, sim: &SimStorage, rng: &mut ChaCha8Rng, model: &mut Model) -> Result<(), Stop> {
+    pub(crate) fn commit(&mut self, sim: &SimStorage, rng: &mut ChaCha8Rng, model: &mut Model) -> Result<(), Stop> {
         model.next_slot = model.next_slot.max(1);
         let (nonce, count) = (rng.random(), rng.random_range(0..4));
         let keys: Vec<RecordKey> = (0..count).map(|i| slot_key(nonce, model.next_slot + i)).collect();
@@ -193,7 +198,7 @@ impl World {
     }
 
     /// Now and then something other than a commit.
-    pub fn chore(&mut self, sim: &SimStorage, rng: &mut ChaCha8Rng, model: &mut Model) -> Result<(), Stop> {
+    pub(crate) fn chore(&mut self, sim: &SimStorage, rng: &mut ChaCha8Rng, model: &mut Model) -> Result<(), Stop> {
         match rng.random_range(0..60) {
             0 => {
                 model.keep_from = model.keep_from.max(rng.random_range(0..=model.acked.len() as u64));
@@ -208,7 +213,7 @@ impl World {
 }
 
 /// Starts, commits up to `commits` times, and stops at the first fault.
-pub fn run(
+pub(crate) fn run(
     sim: &SimStorage,
     keyring: &Arc<Keyring>,
     rng: &mut ChaCha8Rng,
@@ -223,6 +228,6 @@ pub fn run(
     Ok(())
 }
 
-pub fn rng(seed: u64) -> ChaCha8Rng {
+pub(crate) fn rng(seed: u64) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(seed)
 }
