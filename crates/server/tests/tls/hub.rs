@@ -219,7 +219,7 @@ impl Client {
 
 /// Waits for `condition`, which another task brings about.
 pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    for _ in 0..500 {
+    for _ in 0..1000 {
         if condition() {
             return;
         }

@@ -17,7 +17,7 @@ use super::hub::{Hub, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn silent_handshake_is_timed_out() {
-    let limits = Limits { handshake_timeout: Duration::from_millis(200), max_handshakes: 1, ..Limits::default() };
+    let limits = Limits { handshake_timeout: Duration::from_secs(1), max_handshakes: 1, ..Limits::default() };
     let hub = Hub::start_with(limits, |ca| ca.crl(1, WEEK_S, &[])).await;
     let mut silent = TcpStream::connect(hub.address).await.unwrap();
     // It holds the only handshake slot, and gives it back.

@@ -16,7 +16,7 @@ use super::pki::{Ca, Says, now_unix_s};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_end_cuts_live_connections_and_pinned_clients_come_back_flagged() {
-    let hub = Hub::start_with(Limits::default(), |ca| ca.crl(1, 3, &[])).await;
+    let hub = Hub::start_with(Limits::default(), |ca| ca.crl(1, 6, &[])).await;
     let bank = hub.connect(&hub.ca.client("bank-demo", 1)).await;
     let court_leaf = hub.ca.client(PINNED, 2);
     let court = hub.connect(&court_leaf).await;
@@ -157,7 +157,7 @@ async fn reload_takes_a_new_server_certificate_without_dropping_anyone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn connection_ends_with_its_certificate() {
     let hub = Hub::start().await;
-    let bank = hub.connect(&hub.ca.issue(&Says { until_s: 2, ..Says::client("bank-demo", 1) })).await;
+    let bank = hub.connect(&hub.ca.issue(&Says { until_s: 5, ..Says::client("bank-demo", 1) })).await;
     bank.call().await.unwrap();
     eventually("cut", || hub.gate.stats().cut(Cut::Expired) == 1).await;
     assert!(bank.call().await.is_err());
