@@ -3,7 +3,7 @@
 //! **Order.** The digest is its own hash: a key's home is its place in the digest space scaled to the capacity
 //! (fastrange), and colliding keys are kept *sorted*. So a table is a sorted array with gaps: a miss ends at the
 //! first greater key, as early as a hit; a snapshot is a walk from left to right, and loading one never looks back.
-//! Capacities need not be powers of two, which is what lets a table grow by an eighth.
+//! Capacities need not be powers of two, which is what lets a table grow by a seventh.
 //!
 //! **Removal** shifts the rest of the run back by one, up to the first gap or the first key that is at home. There
 //! are no tombstones: the layout depends only on what is in the table, never on its history, so churn costs nothing
@@ -193,6 +193,14 @@ impl Table {
         None
     }
 
+    /// Asks memory for the digest's home, without waiting for it.
+    #[inline]
+    pub(crate) fn touch(&self, digest: Digest) {
+        if let Some(slot) = self.slots.get(digest.home(self.capacity)) {
+            hint::black_box(slot.hi.load(Relaxed));
+        }
+    }
+
     /// The writer's way to a digest: it alone changes words, so it needs no sequence number.
     pub(crate) fn place(&self, digest: Digest) -> Place {
         let home = digest.home(self.capacity);
@@ -229,5 +237,43 @@ impl Table {
     /// The side record of `value`. For the writer, or for a table that is no longer written.
     pub(crate) fn side_words(&self, value: Value) -> &[AtomicU64] {
         packed::side_words(value, &self.side).expect("a value of an unchanging table points at a whole side record")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// The stress tests catch a reader that doesn't look twice; one that reads within a single change, from its
+    /// first word to its last, they would meet too seldom.
+    #[test]
+    fn a_reader_gets_no_answer_out_of_a_change_under_way() {
+        let digest = Digest { hi: 1, lo: 1 };
+        let slots = [Slot::new(digest, Value(1)), Slot::empty()];
+        let table = Table::new(1, Box::new(slots), Box::default());
+        let (asked, answered) = (AtomicBool::new(false), AtomicBool::new(false));
+        thread::scope(|scope| {
+            let mut reader = None;
+            table.change(|| {
+                table.slots[0].set_value(Value(3));
+                reader = Some(scope.spawn(|| {
+                    asked.store(true, SeqCst);
+                    let seen = table.probe(digest, |value, _| Some(value));
+                    answered.store(true, SeqCst);
+                    seen
+                }));
+                while !asked.load(SeqCst) {
+                    thread::yield_now();
+                }
+                thread::sleep(Duration::from_millis(20));
+                assert!(!answered.load(SeqCst), "an answer out of the middle of a change");
+                table.slots[0].set_value(Value(5));
+            });
+            assert_eq!(reader.unwrap().join().unwrap(), Some(Value(5)));
+        });
     }
 }

@@ -193,6 +193,12 @@ fn probes_many_as_one_by_one() {
     let one_by_one: Vec<_> = keys.iter().map(|key| index.probe_mask(key, Relations::DEBTOR)).collect();
     assert_eq!(hits, one_by_one);
     assert_eq!(hits.iter().flatten().count(), 50);
+    // Every remainder of the groups that it works in.
+    for len in 0..20 {
+        let mut hits = vec![None; len];
+        index.probe_many(&keys[..len], Relations::DEBTOR, &mut hits);
+        assert_eq!(hits, one_by_one[..len]);
+    }
 }
 
 #[test]
