@@ -170,7 +170,6 @@ impl Command {
             | Command::EndRelation { .. }
             | Command::Withdraw { .. }
             | Command::Reject { .. }
-            | Command::Rectify { .. }
             | Command::Exempt { .. } => true,
             Command::Notice { .. }
             | Command::Propose { .. }
@@ -178,6 +177,8 @@ impl Command {
             | Command::Approve { .. }
             | Command::Serve { .. }
             | Command::Amend { .. }
+            // Its new content may catch somebody else: it is taken only on what the caller has read.
+            | Command::Rectify { .. }
             | Command::Restore { .. }
             | Command::Extend { .. }
             | Command::EndExemption { .. }
@@ -372,4 +373,19 @@ pub enum RowFault {
     /// The row is refused as a command would be.
     #[error("{0}")]
     Refused(Box<CommandError>),
+}
+
+/// A configuration text in force: the open part of a `Configure` event.
+#[derive(Clone, Debug, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Configured {
+    /// Which one, such as `catalogue`.
+    #[n(0)]
+    pub name: String,
+    /// SHA-256 of the text.
+    #[n(1)]
+    #[cbor(with = "minicbor::bytes")]
+    pub hash: [u8; 32],
+    /// The text, so that an answer can be worked out again later.
+    #[n(2)]
+    pub text: String,
 }

@@ -1,7 +1,40 @@
 //! The one deep module that keeps the hub's state.
+//!
+//! Promises: an acknowledged write is never lost; a lift that was acknowledged is never answered from before; everything in
+//! memory and in the detail store is a function of the journal and the slot files (DESIGN D1) and may be deleted.
+//!
+//! Callers see [`Ledger`] and the types it takes and gives. The other modules are public for the audit log, which is a second
+//! instance of the segmented log, and for checks from outside.
 
+pub mod clock;
+pub mod command;
 pub mod crypto;
+pub mod detail;
+#[doc(hidden)]
+pub mod entry;
+pub mod journal;
 pub mod keys;
+mod ledger;
+mod plan;
+mod position;
+#[doc(hidden)]
+pub mod recovery;
+#[doc(hidden)]
+pub mod resident;
 pub mod seglog;
 pub mod slots;
 pub mod storage;
+#[doc(hidden)]
+pub mod table;
+#[doc(hidden)]
+pub mod vault;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod testing;
+mod writer;
+
+pub use clock::{Clock, SystemClock};
+pub use command::{Command, CommandError, ImportBatch, ImportRow, ListingRef, Outcome, Request, RowFault, RowOutcome};
+pub use detail::{Detail, DetailError, DetailExemption, DetailRelation};
+pub use ledger::{Found, Ledger, Match, OpenError, ReachError, Settings, Status};
+pub use position::{BadToken, Position};

@@ -75,7 +75,15 @@ impl Row {
 
     /// A row before its first event.
     pub fn new(court: u16) -> Row {
-        Row { key: Key([0; 16]), place: Place(0), revision_until: NO_TERM << REVISION_BITS, next: 0, court, state: 0, flags: 0 }
+        Row {
+            key: Key([0; 16]),
+            place: Place(0),
+            revision_until: NO_TERM << REVISION_BITS,
+            next: 0,
+            court,
+            state: 0,
+            flags: 0,
+        }
     }
 
     /// The state; `None` before the first event.
@@ -265,22 +273,20 @@ impl ExemptionRow {
 
 /// A key in CBOR: 16 bytes.
 mod key_bytes {
-    use minicbor::{Decoder, Encoder, decode, encode};
+    use minicbor::{Decoder, Encoder};
     use xinhub_index::Key;
 
-    pub(super) use self::{decode_key as decode, encode_key as encode};
-
-    pub(super) fn encode_key<C, W: encode::Write>(
+    pub(super) fn encode<C, W: minicbor::encode::Write>(
         key: &Key,
         e: &mut Encoder<W>,
         _: &mut C,
-    ) -> Result<(), encode::Error<W::Error>> {
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
         e.bytes(&key.0)?;
         Ok(())
     }
 
-    pub(super) fn decode_key<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<Key, decode::Error> {
-        d.bytes()?.try_into().map(Key).map_err(|_| decode::Error::message("a key has 16 bytes"))
+    pub(super) fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<Key, minicbor::decode::Error> {
+        d.bytes()?.try_into().map(Key).map_err(|_| minicbor::decode::Error::message("a key has 16 bytes"))
     }
 }
 

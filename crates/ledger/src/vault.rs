@@ -1,7 +1,9 @@
 //! Sealing and opening of events: the only place where a record's key and its plaintext meet.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use xinhub_domain::listing::{Body, Clear, RecordId, RecordKind};
 
 use crate::crypto::{self, RecordKey};
@@ -106,12 +108,17 @@ impl Slots {
 pub struct Vault {
     journal: Arc<dyn JournalReader>,
     slots: Arc<Vec<(RecordKind, SlotReader)>>,
+    /// The entries read last: an import that is repeated reads each of them a thousand times in a row.
+    recent: Arc<Mutex<VecDeque<(u64, Arc<Entry>)>>>,
 }
+
+/// How many entries stay decoded.
+const RECENT_ENTRIES: usize = 4;
 
 impl Vault {
     /// Over a journal and its slot files.
     pub fn new(journal: Arc<dyn JournalReader>, slots: &Slots) -> Vault {
-        Vault { journal, slots: Arc::new(slots.readers()) }
+        Vault { journal, slots: Arc::new(slots.readers()), recent: Arc::default() }
     }
 
     /// The journal that it opens events of.
@@ -141,11 +148,24 @@ impl Vault {
 
     /// Reads and opens the event at a place.
     pub fn read(&self, place: Place) -> Result<(Clear, Opened), VaultError> {
-        let entry = Entry::decode(&self.journal.read(place.frame())?)?;
+        let entry = self.entry(place.frame())?;
         let event = entry.events.get(place.event()).ok_or_else(|| EntryError::Damaged("no such event".to_owned()))?;
         let clear = event.clear()?;
         let opened = self.open(event, &clear)?;
         Ok((clear, opened))
+    }
+
+    fn entry(&self, frame: u64) -> Result<Arc<Entry>, VaultError> {
+        if let Some((_, entry)) = self.recent.lock().iter().find(|(known, _)| *known == frame) {
+            return Ok(Arc::clone(entry));
+        }
+        let entry = Arc::new(Entry::decode(&self.journal.read(frame)?)?);
+        let mut recent = self.recent.lock();
+        if recent.len() == RECENT_ENTRIES {
+            recent.pop_front();
+        }
+        recent.push_back((frame, Arc::clone(&entry)));
+        Ok(entry)
     }
 }
 

@@ -13,9 +13,9 @@ use crate::name::Name;
 use crate::time::{Day, Timestamp};
 
 /// Longest free text of a listing, in characters.
-pub const MAX_TEXT_CHARS: usize = 4_000;
+pub(super) const MAX_TEXT_CHARS: usize = 4_000;
 /// Longest number or short text, in characters.
-pub const MAX_SHORT_CHARS: usize = 200;
+pub(super) const MAX_SHORT_CHARS: usize = 200;
 /// Longest grace period: three months (法发〔2019〕35号), in days.
 pub const MAX_GRACE_DAYS: u32 = 92;
 /// The fixed term of grounds ② to ⑥, in months (法释〔2017〕7号 art. 2).
@@ -149,6 +149,20 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// Checks a decision that comes alone, as a restoration's does. Whether its term fits the listing's ground is the
+    /// ledger's to see: the request doesn't name the ground again.
+    ///
+    /// # Errors
+    /// Every fault, by its path from `decision` on.
+    pub fn check(draft: &DraftDecision, now: Timestamp) -> Result<Decision, Vec<ContentFault>> {
+        let mut faults = Faults(Vec::new());
+        let ground = if draft.term_months == 0 { Ground::AbleButRefuses } else { Ground::EvidenceOrViolence };
+        match check_decision(draft, ground as u8, now.day(), &mut faults) {
+            Some(decision) if faults.0.is_empty() => Ok(decision),
+            Some(_) | None => Err(faults.0),
+        }
+    }
+
     /// The last day in force. Counted from the decision's own date, so that late service never lengthens a restriction.
     pub fn until(&self) -> Option<Day> {
         self.term_months.map(|months| self.date.plus_months(months + self.extended_months))

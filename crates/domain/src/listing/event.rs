@@ -6,7 +6,7 @@
 
 use minicbor::{Decode, Encode};
 
-use super::content::{Actor, Content, Decision};
+use super::content::{Actor, Content};
 use super::relation::{Exemption, RelationContent};
 use super::state::State;
 use crate::time::{Day, Timestamp};
@@ -181,7 +181,8 @@ pub struct Clear {
 /// The part of an event that is sealed.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub enum Body {
-    /// The whole content after the event: `Notice`, `Propose`, `Publish`, `Amend`, `Rectify`.
+    /// The whole content after the event: `Notice`, `Propose`, `Publish`, `Serve`, `WidenGrace`, `Restore`, `Extend`,
+    /// `Amend`, `Rectify`.
     #[n(1)]
     Content {
         /// What the listing says from now on.
@@ -190,8 +191,11 @@ pub enum Body {
         /// Who acted.
         #[n(1)]
         actor: Actor,
-        /// Why, in the court's words.
+        /// The lawful ground, where the event needs one.
         #[n(2)]
+        ground: Option<String>,
+        /// Why, in the court's words.
+        #[n(3)]
         note: Option<String>,
     },
     /// An act without content: `Approve`, `Reject`, `Withdraw`, `Hide`, `Revoke`, `Remove`, `GiveReason`.
@@ -207,21 +211,8 @@ pub enum Body {
         #[n(2)]
         note: Option<String>,
     },
-    /// A decision served, or made anew: `Serve`, `Restore`, `WidenGrace`, `Extend`.
-    #[n(3)]
-    Decided {
-        /// The decision as it stands after the event.
-        #[n(0)]
-        decision: Decision,
-        /// Who acted.
-        #[n(1)]
-        actor: Actor,
-        /// The lawful ground, where one is needed.
-        #[n(2)]
-        ground: Option<String>,
-    },
     /// `SetRelation`.
-    #[n(4)]
+    #[n(3)]
     Relation {
         /// The related person.
         #[n(0)]
@@ -231,7 +222,7 @@ pub enum Body {
         actor: Actor,
     },
     /// `EndRelation`, `EndExemption` on demand.
-    #[n(5)]
+    #[n(4)]
     Ended {
         /// Who acted.
         #[n(0)]
@@ -241,7 +232,7 @@ pub enum Body {
         basis_document: Option<String>,
     },
     /// `Exempt`.
-    #[n(6)]
+    #[n(5)]
     Exemption {
         /// What is exempted.
         #[n(0)]
@@ -251,7 +242,7 @@ pub enum Body {
         actor: Actor,
     },
     /// `Disclose`.
-    #[n(7)]
+    #[n(6)]
     Disclosed {
         /// The client that was answered.
         #[n(0)]

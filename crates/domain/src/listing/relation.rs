@@ -129,7 +129,7 @@ impl std::fmt::Debug for Exemption {
 }
 
 /// Longest exemption: one month.
-pub const MAX_EXEMPTION_MS: i64 = 31 * 86_400_000;
+const MAX_EXEMPTION_MS: i64 = 31 * 86_400_000;
 
 impl Exemption {
     /// Checks an exemption's bounds; whether the person belongs to the listing is the ledger's to see.

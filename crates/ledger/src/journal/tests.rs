@@ -1,12 +1,9 @@
 #![allow(clippy::unwrap_used)]
 //! What every journal keeps: one suite, two implementations.
 
-use std::sync::Arc;
-
 use super::memory::{Fault, MemoryJournal};
 use super::*;
 use crate::seglog::{LogConfig, LogPurpose};
-use crate::storage::Storage;
 use crate::storage::sim::SimStorage;
 
 /// Makes journals over one lasting history.
@@ -30,7 +27,8 @@ impl Log {
 
 impl Maker for Log {
     fn open(&mut self) -> Box<dyn Journal> {
-        let storage: Arc<dyn Storage> = Arc::new(self.sim.clone());
+        self.sim = self.sim.restart(1);
+        let storage = self.sim.storage();
         if SegmentedLog::exists(&*storage).unwrap() {
             Box::new(SegmentedLog::open(storage, Self::config()).unwrap().0)
         } else {
@@ -38,10 +36,10 @@ impl Maker for Log {
         }
     }
     fn fill(&mut self, full: bool) {
-        self.sim.set_full(full);
+        self.sim.limit_bytes(full.then(|| self.sim.used_bytes()));
     }
     fn fail_next(&mut self) {
-        self.sim.fail_next_sync();
+        self.sim.fail_sync(1, std::io::ErrorKind::Other);
     }
 }
 
@@ -103,7 +101,7 @@ fn check(mut maker: impl Maker) {
 
 #[test]
 fn the_segmented_log_keeps_the_promise() {
-    check(Log { sim: SimStorage::new() });
+    check(Log { sim: SimStorage::new(1) });
 }
 
 #[test]

@@ -1,0 +1,767 @@
+//! The ledger: one handle over journal, state in memory and detail store.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{mpsc, oneshot, watch};
+use xinhub_domain::decision::Hit;
+use xinhub_domain::identity::Identity;
+use xinhub_domain::listing::State;
+use xinhub_domain::measure::{Condition, Relation, RelationSet};
+use xinhub_domain::policy::{DetailPermit, LookupPermit, RegistryPermit};
+use xinhub_domain::time::{Day, Timestamp};
+use xinhub_index::{Index, Key, Relations};
+
+use crate::clock::{Clock, ClockGuard};
+use crate::command::{CommandError, ImportBatch, MAX_IMPORT_ROWS, Outcome, Request, RowOutcome};
+use crate::crypto::{self, Prf};
+use crate::detail::{Detail, DetailError, DetailStore};
+use crate::journal::Journal;
+use crate::keys::{KeyError, Keyring, Purpose};
+use crate::position::{BadToken, Position};
+use crate::recovery::{self, RecoveryError};
+use crate::resident::{Held, Resident};
+use crate::seglog::{LogConfig, LogError, LogPurpose, SegmentedLog};
+use crate::slots::SlotError;
+use crate::storage::{FileStorage, OpenMode, Storage, StorageLock};
+use crate::vault::{Slots, Vault};
+use crate::writer::{Job, Published, Writer};
+
+/// The format of the data directory.
+const DIRECTORY_FORMAT: &str = "xinhub-data;format=1\n";
+/// How many writes may wait, lifts apart.
+const QUEUE: usize = 1_024;
+/// How long a read waits for a revision.
+const REACH_TIMEOUT: Duration = Duration::from_secs(2);
+/// Tries of a consistent read before it holds the writer up.
+const OPTIMISTIC_TRIES: usize = 3;
+
+/// Where the ledger keeps its files, and how much.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The data directory.
+    pub data_dir: PathBuf,
+    /// The keys, apart from the data.
+    pub keys_dir: PathBuf,
+    /// Bytes of one journal segment.
+    pub segment_bytes: u64,
+    /// How many listings' details stay decoded in memory.
+    pub detail_cache_entries: u64,
+    /// A snapshot is written once so many events have come since the last.
+    pub snapshot_every_events: u64,
+}
+
+impl Settings {
+    /// The defaults for two directories.
+    pub fn new(data_dir: impl Into<PathBuf>, keys_dir: impl Into<PathBuf>) -> Settings {
+        Settings {
+            data_dir: data_dir.into(),
+            keys_dir: keys_dir.into(),
+            segment_bytes: 64 << 20,
+            detail_cache_entries: 100_000,
+            snapshot_every_events: 500_000,
+        }
+    }
+}
+
+/// Why a ledger can't be made or opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The system refused something.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is a ledger already.
+    #[error("the data directory holds a ledger already: `init` never overwrites one")]
+    Exists,
+    /// There is none.
+    #[error("the data directory holds no ledger: run `xinhubd init` first")]
+    Missing,
+    /// Another process has it.
+    #[error("the data directory is in use: another xinhubd runs on it")]
+    Locked,
+    /// A newer hub has written it.
+    #[error("the data directory was written by a newer format than this build knows: run the version that wrote it")]
+    NewerFormat,
+    /// Keys.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The journal.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The slot files.
+    #[error(transparent)]
+    Slots(#[from] SlotError),
+    /// The state can't be built.
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
+    /// What was due could not be recorded.
+    #[error("what the clock has brought could not be recorded: {0}")]
+    Tick(CommandError),
+}
+
+fn io_error(what: &'static str) -> impl Fn(io::Error) -> OpenError {
+    move |source| OpenError::Io { what, source }
+}
+
+/// A point in time cannot be answered at yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReachError {
+    /// The token is none.
+    #[error(transparent)]
+    BadToken(#[from] BadToken),
+    /// The token is of another history.
+    #[error(
+        "consistency.at_least: the token is of another epoch: the hub's history was rewound; start over without it"
+    )]
+    OtherEpoch,
+    /// Not there within two seconds.
+    #[error("the hub has not reached that state yet; try again in a moment")]
+    NotYet,
+}
+
+/// What a probe found: why, and on which listings it rests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// For the decision.
+    pub hit: Hit,
+    /// The listings behind it, those in force only.
+    pub listings: Vec<Match>,
+}
+
+/// One listing behind a hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Match {
+    /// Which listing.
+    pub listing: u64,
+    /// How the person stands to it.
+    pub relation: Relation,
+    /// It rests on a flagged identity.
+    pub flagged: bool,
+}
+
+/// What an operator sees.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// The history.
+    pub position: Position,
+    /// The chain hash over all entries.
+    pub chain: [u8; 32],
+    /// How many lifts there were.
+    pub lift_seq: u64,
+    /// Keys in the index.
+    pub index_keys: u64,
+    /// Bytes of the index.
+    pub index_bytes: u64,
+    /// Listings, ended ones included.
+    pub listings: u64,
+    /// Bytes of the listing table.
+    pub table_bytes: u64,
+    /// The revision that the detail store has reached.
+    pub detail_revision: u64,
+    /// Time events are frozen.
+    pub clock_frozen: bool,
+    /// What an operator must see to: name and text.
+    pub alarms: Vec<(&'static str, String)>,
+}
+
+/// The ledger. Cheap to clone; every method may be called from any thread.
+#[derive(Clone)]
+pub struct Ledger(Arc<Inner>);
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Ledger").field(&self.position()).finish()
+    }
+}
+
+struct Inner {
+    resident: Arc<RwLock<Resident>>,
+    index: Index,
+    prf: Prf,
+    gate: Arc<RwLock<()>>,
+    generation: Arc<AtomicU64>,
+    clock: Arc<dyn Clock>,
+    lifts: mpsc::Sender<Job>,
+    others: mpsc::Sender<Job>,
+    published: watch::Receiver<Published>,
+    detail: DetailStore,
+    snapshots: Arc<dyn Storage>,
+    key_epoch: u32,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    stop_snapshots: watch::Sender<bool>,
+    /// Given back by `shutdown`, when nothing can write any more.
+    lock: Mutex<Option<StorageLock>>,
+}
+
+/// What a ledger is opened on.
+struct Parts {
+    storage: Arc<dyn Storage>,
+    keyring: Arc<Keyring>,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+}
+
+impl Ledger {
+    /// Makes an empty ledger: `xinhubd init`. Keys must be there.
+    pub fn create(settings: &Settings) -> Result<(), OpenError> {
+        let storage = FileStorage::open_dir(&settings.data_dir).map_err(io_error("data directory"))?;
+        let keyring = Arc::new(Keyring::load(&settings.keys_dir)?);
+        Self::create_on(&*storage, &keyring, settings)
+    }
+
+    /// [`Ledger::create`] on any storage.
+    #[doc(hidden)]
+    pub fn create_on(storage: &dyn Storage, keyring: &Arc<Keyring>, settings: &Settings) -> Result<(), OpenError> {
+        let _lock = lock(storage)?;
+        if storage.open("FORMAT", OpenMode::ReadOnly).is_ok() {
+            return Err(OpenError::Exists);
+        }
+        let dir = |name| storage.dir(name).map_err(io_error("data directory"));
+        let journal = dir("journal")?;
+        if !SegmentedLog::exists(&*journal)? {
+            SegmentedLog::create(journal, log_config(settings), crypto::random())?;
+        }
+        match Slots::create(&*dir("slots")?, keyring) {
+            // A crash between here and the end leaves slot files without a FORMAT: they are empty, and serve as well.
+            Ok(()) | Err(SlotError::Exists { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        dir("snapshots")?;
+        dir("staging")?;
+        // Last: a directory with a FORMAT is complete.
+        let written = storage.open("FORMAT", OpenMode::CreateNew).and_then(|file| {
+            file.write_at(DIRECTORY_FORMAT.as_bytes(), 0)?;
+            file.sync_data()
+        });
+        written.and_then(|()| storage.sync_dir()).map_err(io_error("FORMAT"))
+    }
+
+    /// Opens a ledger after a clean stop or a kill. Answers are ready when this returns; detail may still be catching up.
+    pub fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Ledger, OpenError> {
+        if !settings.data_dir.is_dir() {
+            return Err(OpenError::Missing);
+        }
+        let storage = FileStorage::open_dir(&settings.data_dir).map_err(io_error("data directory"))?;
+        let keyring = Arc::new(Keyring::load(&settings.keys_dir)?);
+        Self::open_on(storage, keyring, settings, clock)
+    }
+
+    /// [`Ledger::open`] on any storage; the detail store lies under `settings.data_dir` in any case.
+    #[doc(hidden)]
+    pub fn open_on(
+        storage: Arc<dyn Storage>,
+        keyring: Arc<Keyring>,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Ledger, OpenError> {
+        let lock = lock(&*storage)?;
+        check_format(&*storage)?;
+        let dir = |name| storage.dir(name).map_err(io_error("data directory"));
+        let (log, recovery) = SegmentedLog::open(dir("journal")?, log_config(&settings))?;
+        if let Some(cut) = &recovery.cut {
+            tracing::warn!(?cut, "a torn tail was cut from the journal: nothing of it was ever acknowledged");
+        }
+        let epoch = log.id();
+        let parts = Parts { storage, keyring, settings, clock };
+        Self::start(parts, lock, Box::new(log), epoch)
+    }
+
+    fn start(parts: Parts, lock: StorageLock, journal: Box<dyn Journal>, epoch: [u8; 16]) -> Result<Ledger, OpenError> {
+        let Parts { storage, keyring, settings, clock } = parts;
+        let dir = |name| storage.dir(name).map_err(io_error("data directory"));
+        let slots = Slots::open(&*dir("slots")?, &keyring)?;
+        let vault = Vault::new(journal.reader(), &slots);
+        let index_key = keyring.current(Purpose::Index);
+        let prf = Prf::new(index_key.bytes());
+        let key_epoch = index_key.key_epoch();
+        let snapshots = dir("snapshots")?;
+        let reader = journal.reader();
+        let mut resident = recovery::load_snapshot(&*snapshots, &*reader, journal.tail(), epoch, key_epoch, &prf)
+            .map_err(io_error("snapshots"))?;
+        let snapshot_revision = resident.revision;
+        let replayed = recovery::replay(&mut resident, &vault)?;
+        tracing::info!(revision = resident.revision, replayed, "the state is loaded");
+        let index = resident.index();
+        let position = Position { epoch, revision: resident.revision, time: resident.last_at };
+        let (published_tx, published) = watch::channel(Published {
+            position,
+            sequence: resident.sequence,
+            chain: resident.chain,
+            lift_seq: resident.lift_seq,
+            clock_fault: None,
+            agreed: (clock.wall(), clock.boot_ms()),
+            full: false,
+            failed: false,
+        });
+        let resident = Arc::new(RwLock::new(resident));
+        let gate = Arc::new(RwLock::new(()));
+        let generation = Arc::new(AtomicU64::new(0));
+        let (lifts, lift_queue) = mpsc::channel(QUEUE);
+        let (others, other_queue) = mpsc::channel(QUEUE);
+        let mut writer = Writer {
+            journal,
+            slots,
+            vault: vault.clone(),
+            resident: Arc::clone(&resident),
+            gate: Arc::clone(&gate),
+            generation: Arc::clone(&generation),
+            guard: ClockGuard::new(&*clock),
+            clock: Arc::clone(&clock),
+            request_key: *crypto::derive(index_key.bytes(), &[b"request body"]),
+            key_epoch,
+            published: published_tx,
+            lifts: lift_queue,
+            others: other_queue,
+        };
+        // What fell due while the hub was down is recorded before anything is answered.
+        writer.tick().map_err(|_| OpenError::Tick(CommandError::Storage))?;
+        let detail = DetailStore::open(
+            &settings.data_dir.join("detail"),
+            epoch,
+            vault,
+            Arc::clone(&resident),
+            published.clone(),
+            settings.detail_cache_entries,
+        );
+        let (stop_snapshots, stop) = watch::channel(false);
+        let ledger = Ledger(Arc::new(Inner {
+            resident,
+            index,
+            prf,
+            gate,
+            generation,
+            clock,
+            lifts,
+            others,
+            published,
+            detail,
+            snapshots,
+            key_epoch,
+            threads: Mutex::new(Vec::new()),
+            stop_snapshots,
+            lock: Mutex::new(Some(lock)),
+        }));
+        ledger.spawn(writer, stop, snapshot_revision, settings.snapshot_every_events)?;
+        Ok(ledger)
+    }
+
+    fn spawn(
+        &self,
+        writer: Writer,
+        stop: watch::Receiver<bool>,
+        snapshot_revision: u64,
+        every_events: u64,
+    ) -> Result<(), OpenError> {
+        let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let (writing, saving) = (runtime().map_err(io_error("runtime"))?, runtime().map_err(io_error("runtime"))?);
+        let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        let write = thread("ledger-writer").spawn(move || drop(writing.block_on(writer.run())));
+        let saver = Saver {
+            published: self.0.published.clone(),
+            others: self.0.others.clone(),
+            snapshots: Arc::clone(&self.0.snapshots),
+            key_epoch: self.0.key_epoch,
+            saved: snapshot_revision,
+            every_events,
+        };
+        let save = thread("ledger-snapshot").spawn(move || saving.block_on(saver.run(stop)));
+        let mut threads = self.0.threads.lock();
+        // The order in which `shutdown` joins them: the last snapshot needs the writer.
+        threads.push(save.map_err(io_error("thread"))?);
+        threads.push(write.map_err(io_error("thread"))?);
+        Ok(())
+    }
+
+    /// Where the history stands.
+    pub fn position(&self) -> Position {
+        self.0.published.borrow().position
+    }
+
+    /// Waits, at most 2 s, until the state is at least as new as a token.
+    pub async fn reached(&self, token: &[u8]) -> Result<(), ReachError> {
+        let (epoch, revision) = Position::parse_token(token)?;
+        let mut published = self.0.published.clone();
+        if published.borrow().position.epoch != epoch {
+            return Err(ReachError::OtherEpoch);
+        }
+        let there = published.wait_for(|published| published.position.revision >= revision);
+        match tokio::time::timeout(REACH_TIMEOUT, there).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(ReachError::NotYet),
+        }
+    }
+
+    /// Reads at one revision: again if a commit came between, and after three tries between two commits.
+    pub fn consistent<T>(&self, mut read: impl FnMut() -> T) -> (T, Position) {
+        for _ in 0..OPTIMISTIC_TRIES {
+            let before = self.0.generation.load(Ordering::Acquire);
+            let position = self.position();
+            let out = read();
+            // Odd: an entry is becoming visible.
+            if before.is_multiple_of(2) && self.0.generation.load(Ordering::Acquire) == before {
+                return (out, position);
+            }
+        }
+        let _open = self.0.gate.read();
+        let position = self.position();
+        (read(), position)
+    }
+
+    /// Looks an identity up for the permitted measure and item: which of `mask` it has, on which listings.
+    ///
+    /// Most identities have none: that is told from the index alone, without a lock. On a hit the listing table decides,
+    /// listing by listing.
+    pub fn probe(&self, permit: &LookupPermit, identity: &Identity, mask: RelationSet) -> Option<Found> {
+        let bits = Relations::from_bits(mask.bits()).unwrap_or(Relations::ALL);
+        let mut found: Option<Gathered> = None;
+        for input in identity.keys() {
+            let key = Key(self.0.prf.digest(input.as_bytes()));
+            if self.0.index.probe_mask(&key, bits).is_some() {
+                self.gather(permit, &key, mask, found.get_or_insert_default());
+            }
+        }
+        let gathered = found?;
+        let measure = permit.measure();
+        let listed_on = match measure.condition {
+            Condition::AcquiredAfterListing => self.listed_on(&gathered),
+            Condition::None
+            | Condition::InPost(_)
+            | Condition::AmountRequired
+            | Condition::Fact(_)
+            | Condition::CourtOrder
+            | Condition::Recipient(_) => None,
+        };
+        gathered.found(listed_on)
+    }
+
+    fn gather(&self, permit: &LookupPermit, key: &Key, mask: RelationSet, into: &mut Gathered) {
+        let measure = permit.measure();
+        let item = permit.item().map(|item| &*measure.items[item.index()]);
+        let now = self.0.clock.wall();
+        let latest = self.latest_clock(now);
+        let resident = self.0.resident.read();
+        resident.each_in_force(key, |held| {
+            if !mask.contains(held.relation) {
+                return;
+            }
+            let exemptions = resident.table.extra(held.row).map_or(&[][..], |extra| &extra.exemptions);
+            if exemptions.iter().any(|one| one.exempts(key, &measure.code, item, now)) {
+                into.exempt.push(held);
+            } else if held.until.is_some_and(|until| until.end() <= latest) {
+                // The term is over by one of the clocks, and no event says so yet: nobody is restricted on that.
+                into.unsure.push(held);
+            } else {
+                into.firm.push(held);
+            }
+        });
+    }
+
+    /// The later of wall time and of what the wall clock should show by boot time.
+    fn latest_clock(&self, wall: Timestamp) -> Timestamp {
+        let (agreed_wall, agreed_boot_ms) = self.0.published.borrow().agreed;
+        let elapsed = self.0.clock.boot_ms().saturating_sub(agreed_boot_ms);
+        wall.max(Timestamp(agreed_wall.0.saturating_add(i64::try_from(elapsed).unwrap_or(i64::MAX))))
+    }
+
+    fn listed_on(&self, gathered: &Gathered) -> Option<Day> {
+        let days = gathered.firm.iter().map(|held| {
+            let detail = self.detail(u64::from(held.row) + 1).ok().flatten();
+            detail.and_then(|detail| detail.listed_on)
+        });
+        // One listing whose day is not known leaves the question open.
+        days.collect::<Option<Vec<Day>>>()?.into_iter().min()
+    }
+
+    /// A listing in detail, for confirming a name on a hit.
+    ///
+    /// Reading it for a caller needs [`Ledger::listing`] and its permit.
+    pub fn detail(&self, listing: u64) -> Result<Option<Arc<Detail>>, DetailError> {
+        self.0.detail.listing(listing)
+    }
+
+    /// A listing in detail, for a caller. A court sees its own only; another's is as if it were not there.
+    pub fn listing(&self, permit: &DetailPermit, listing: u64) -> Result<Option<Arc<Detail>>, DetailError> {
+        let detail = self.0.detail.listing(listing)?;
+        Ok(detail.filter(|detail| permit.reads(&detail.court).is_ok()))
+    }
+
+    /// Listings of the permit's own court after a number, by number.
+    pub fn listings_of_court(
+        &self,
+        court: &str,
+        after: u64,
+        limit: usize,
+        states: &[State],
+    ) -> Result<Vec<Arc<Detail>>, DetailError> {
+        let numbers: Vec<u64> = {
+            let resident = self.0.resident.read();
+            let Some(number) = resident.courts.find(court) else { return Ok(Vec::new()) };
+            let from = u32::try_from(after).unwrap_or(u32::MAX).min(resident.table.len() as u32);
+            let rows = (from..resident.table.len() as u32).filter(|row| {
+                let listing = resident.table.row(*row);
+                let state = listing.state();
+                listing.court == number && state.is_some_and(|state| states.is_empty() || states.contains(&state))
+            });
+            rows.take(limit).map(|row| u64::from(row) + 1).collect()
+        };
+        let details = numbers.into_iter().map(|number| self.0.detail.listing(number));
+        details.filter_map(Result::transpose).collect()
+    }
+
+    /// The court that a listing belongs to.
+    pub fn court_of(&self, listing: u64) -> Option<String> {
+        let resident = self.0.resident.read();
+        let row = resident.table.row_of(listing)?;
+        Some(resident.courts.name(resident.table.row(row).court).to_owned())
+    }
+
+    /// The clients that were answered adversely on a listing.
+    pub fn disclosed_to(&self, listing: u64) -> Vec<String> {
+        let resident = self.0.resident.read();
+        let extra = resident.table.row_of(listing).and_then(|row| resident.table.extra(row));
+        let clients = extra.map_or(&[][..], |extra| &extra.disclosed_to);
+        clients.iter().map(|client| resident.clients.name(*client).to_owned()).collect()
+    }
+
+    /// A court's mutation; returns once it is durable and visible.
+    pub async fn submit(&self, request: Request) -> Result<Outcome, CommandError> {
+        let lift = request.command.is_lift();
+        let (reply, answer) = oneshot::channel();
+        let job = Job::Command(Box::new(request), reply);
+        if lift {
+            // A lift is never turned away because others wait.
+            self.0.lifts.send(job).await.map_err(|_| self.stopped())?;
+        } else {
+            self.0.others.try_send(job).map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => CommandError::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => self.stopped(),
+            })?;
+        }
+        answer.await.unwrap_or_else(|_| Err(self.stopped()))
+    }
+
+    /// Takes rows of an import, in order; returns once what was taken is durable and visible.
+    pub async fn import(&self, permit: RegistryPermit, batch: ImportBatch) -> Result<Vec<RowOutcome>, CommandError> {
+        debug_assert!(batch.rows.len() <= MAX_IMPORT_ROWS, "an import comes in batches");
+        self.queued(|reply| Job::Import(permit, batch, reply)).await
+    }
+
+    /// Records that a client was answered adversely on these listings; returns once it is durable.
+    pub async fn disclose(&self, client: &Arc<str>, listings: &[u64]) -> Result<(), CommandError> {
+        if self.is_disclosed(client, listings) {
+            return Ok(());
+        }
+        let (client, listings) = (Arc::clone(client), listings.to_vec());
+        self.queued(|reply| Job::Disclose { client, listings, reply }).await
+    }
+
+    fn is_disclosed(&self, client: &str, listings: &[u64]) -> bool {
+        let resident = self.0.resident.read();
+        let Some(client) = resident.clients.find(client) else { return listings.is_empty() };
+        listings.iter().all(|listing| {
+            let extra = resident.table.row_of(*listing).and_then(|row| resident.table.extra(row));
+            extra.is_some_and(|extra| extra.disclosed_to.contains(&client))
+        })
+    }
+
+    /// Records a configuration text that came into force, unless it is in force already.
+    pub async fn configure(&self, name: &str, text: &str) -> Result<(), CommandError> {
+        let (name, text) = (name.to_owned(), text.to_owned());
+        self.queued(|reply| Job::Configure { name, text, reply }).await
+    }
+
+    async fn queued<T>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T, CommandError>>) -> Job,
+    ) -> Result<T, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        self.0.others.send(job(reply)).await.map_err(|_| self.stopped())?;
+        answer.await.unwrap_or_else(|_| Err(self.stopped()))
+    }
+
+    fn stopped(&self) -> CommandError {
+        if self.0.published.borrow().failed { CommandError::Storage } else { CommandError::Stopping }
+    }
+
+    /// An operator accepts the wall clock as it is.
+    pub async fn accept_clock(&self) {
+        let _ = self.0.others.send(Job::AcceptClock).await;
+    }
+
+    /// What an operator sees.
+    pub fn status(&self) -> Status {
+        let published = self.0.published.borrow().clone();
+        let mut alarms = Vec::new();
+        if let Some(fault) = published.clock_fault {
+            alarms.push(("clock_unsure", fault.to_string()));
+        }
+        if published.full {
+            alarms.push(("journal_full", CommandError::Full.to_string()));
+        }
+        if published.failed {
+            alarms.push(("journal_failed", CommandError::Storage.to_string()));
+        }
+        let resident = self.0.resident.read();
+        Status {
+            position: published.position,
+            chain: published.chain,
+            lift_seq: published.lift_seq,
+            index_keys: self.0.index.len() as u64,
+            index_bytes: self.0.index.memory_bytes() as u64,
+            listings: resident.table.len() as u64,
+            table_bytes: resident.table.memory_bytes() as u64,
+            detail_revision: self.0.detail.applied_revision(),
+            clock_frozen: published.clock_fault.is_some(),
+            alarms,
+        }
+    }
+
+    /// Resolves when the journal has failed: the process has to exit, and the next start recovers.
+    pub async fn failed(&self) {
+        let mut published = self.0.published.clone();
+        if published.wait_for(|published| published.failed).await.is_err() {
+            // The writer has stopped without failing: there is nothing to tell.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Stops after what is queued, writes a snapshot and joins the threads. Blocks.
+    pub fn shutdown(&self) {
+        let _ = self.0.stop_snapshots.send(true);
+        let mut threads = self.0.threads.lock();
+        let mut threads = std::mem::take(&mut *threads).into_iter();
+        if let Some(saver) = threads.next() {
+            let _ = saver.join();
+        }
+        // A full queue only means that the writer is busy.
+        let mut stop = Job::Stop;
+        while let Err(mpsc::error::TrySendError::Full(job)) = self.0.others.try_send(stop) {
+            stop = job;
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        for thread in threads {
+            let _ = thread.join();
+        }
+        self.0.detail.stop();
+        self.0.lock.lock().take();
+    }
+
+    /// Looks at the state in memory, for checks.
+    #[doc(hidden)]
+    pub fn inspect<T>(&self, look: impl FnOnce(&Resident) -> T) -> T {
+        look(&self.0.resident.read())
+    }
+}
+
+/// Relations gathered from the listing table.
+#[derive(Default)]
+struct Gathered {
+    firm: Vec<Held>,
+    unsure: Vec<Held>,
+    exempt: Vec<Held>,
+}
+
+impl Gathered {
+    fn found(self, listed_on: Option<Day>) -> Option<Found> {
+        let set = |held: &[Held]| held.iter().map(|held| held.relation).collect::<RelationSet>();
+        let (basis, clock_unsure, exempt) = if !self.firm.is_empty() {
+            (&self.firm, false, false)
+        } else if !self.unsure.is_empty() {
+            (&self.unsure, true, false)
+        } else if !self.exempt.is_empty() {
+            (&self.exempt, false, true)
+        } else {
+            // The index knew of something that has ended in between.
+            return None;
+        };
+        let firm = basis.iter().filter(|held| !held.flagged).map(|held| held.relation).collect::<RelationSet>();
+        let relations = set(basis);
+        let hit = Hit { relations, flagged: relations.without(firm), clock_unsure, exempt, listed_on };
+        let listings = self.firm.iter().map(|held| Match {
+            listing: u64::from(held.row) + 1,
+            relation: held.relation,
+            flagged: held.flagged,
+        });
+        Some(Found { hit, listings: listings.collect() })
+    }
+}
+
+/// Writes snapshots beside the writer.
+struct Saver {
+    published: watch::Receiver<Published>,
+    others: mpsc::Sender<Job>,
+    snapshots: Arc<dyn Storage>,
+    key_epoch: u32,
+    saved: u64,
+    every_events: u64,
+}
+
+impl Saver {
+    async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        loop {
+            let stopping = tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => true,
+                () = tokio::time::sleep(Duration::from_secs(1)) => false,
+            };
+            let (revision, failed) = {
+                let published = self.published.borrow();
+                (published.position.revision, published.failed)
+            };
+            // After a failure the state is not to be trusted over the journal.
+            let worth = !failed && (revision >= self.saved + self.every_events || (stopping && revision > self.saved));
+            if worth {
+                self.save().await;
+            }
+            if stopping {
+                return;
+            }
+        }
+    }
+
+    async fn save(&mut self) {
+        let (reply, frozen) = oneshot::channel();
+        if self.others.send(Job::Freeze(reply)).await.is_err() {
+            return;
+        }
+        let Ok(frozen) = frozen.await else { return };
+        let revision = frozen.revision();
+        match recovery::save_snapshot(&*self.snapshots, frozen, self.key_epoch) {
+            Ok(()) => self.saved = revision,
+            Err(error) => {
+                tracing::warn!(%error, "a snapshot was not written: the next start reads more of the journal")
+            }
+        }
+    }
+}
+
+fn lock(storage: &dyn Storage) -> Result<StorageLock, OpenError> {
+    storage.lock("LOCK").map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => OpenError::Locked,
+        _ => OpenError::Io { what: "LOCK", source: error },
+    })
+}
+
+fn check_format(storage: &dyn Storage) -> Result<(), OpenError> {
+    let file = match storage.open("FORMAT", OpenMode::ReadOnly) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(OpenError::Missing),
+        opened => opened.map_err(io_error("FORMAT"))?,
+    };
+    let length = usize::try_from(file.len().map_err(io_error("FORMAT"))?).unwrap_or(usize::MAX).min(256);
+    let mut text = vec![0; length];
+    file.read_at(&mut text, 0).map_err(io_error("FORMAT"))?;
+    if text == DIRECTORY_FORMAT.as_bytes() { Ok(()) } else { Err(OpenError::NewerFormat) }
+}
+
+fn log_config(settings: &Settings) -> LogConfig {
+    LogConfig { segment_bytes: settings.segment_bytes, ..LogConfig::new(LogPurpose::Journal) }
+}

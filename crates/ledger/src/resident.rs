@@ -1,0 +1,539 @@
+//! The state in memory, and the one function that folds an event into it.
+//!
+//! Promise: the state is a function of the journal alone. The writer, recovery and `fsck` all call [`Resident::apply`], so what
+//! is answered after a crash is what was answered before it. After `apply` returns, no probe of the index finds anything
+//! that the event has ended.
+
+use std::collections::{BTreeMap, HashMap};
+
+use xinhub_domain::listing::{Body, Clear, Content, EventKind, RecordKind, State, Visibility};
+use xinhub_domain::measure::Relation;
+use xinhub_domain::time::{Day, Timestamp};
+use xinhub_index::{Entry as IndexEntry, Index, IndexWriter, Key, Relations, Until};
+
+use crate::crypto::Prf;
+use crate::entry::OutcomeRecord;
+use crate::table::{ERASED, ExemptionRow, FLAGGED, Link, OWN_UNIT_ONLY, Place, RelationRow, Row, Table};
+use crate::vault::Opened;
+
+pub mod chain;
+pub mod due;
+pub mod snapshot;
+
+use due::Due;
+
+/// Outcomes are kept this long.
+pub const OUTCOMES_KEPT_MS: i64 = 7 * 86_400_000;
+
+/// An event does not fit the state that the journal has built so far.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("revision {revision}: {what}; run `xinhubd fsck`")]
+pub struct FoldError {
+    /// Which event.
+    pub revision: u64,
+    /// What does not fit.
+    pub what: &'static str,
+}
+
+/// Names that recur, as small numbers.
+#[derive(Debug, Default)]
+pub struct Interner {
+    names: Vec<String>,
+    numbers: HashMap<String, u16>,
+}
+
+impl Interner {
+    /// The number of a name, given one when it is new.
+    pub fn number(&mut self, name: &str) -> u16 {
+        if let Some(number) = self.numbers.get(name) {
+            return *number;
+        }
+        let number = u16::try_from(self.names.len()).unwrap_or(u16::MAX);
+        self.names.push(name.to_owned());
+        self.numbers.insert(name.to_owned(), number);
+        number
+    }
+
+    /// The number of a name that was seen.
+    pub fn find(&self, name: &str) -> Option<u16> {
+        self.numbers.get(name).copied()
+    }
+
+    /// The name of a number.
+    pub fn name(&self, number: u16) -> &str {
+        self.names.get(usize::from(number)).map_or("", String::as_str)
+    }
+
+    /// All names in the order of their numbers.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+}
+
+/// All state in memory.
+pub struct Resident {
+    /// Every listing.
+    pub table: Table,
+    /// The read side of the index.
+    index: Index,
+    writer: IndexWriter,
+    prf: Prf,
+    /// Courts by number.
+    pub courts: Interner,
+    /// Clients by number.
+    pub clients: Interner,
+    /// The history.
+    pub epoch: [u8; 16],
+    /// How many events were folded.
+    pub revision: u64,
+    /// How many of them were lifts.
+    pub lift_seq: u64,
+    /// When the last was recorded.
+    pub last_at: Timestamp,
+    /// How many entries were folded, and the chain hash over them.
+    pub sequence: u64,
+    /// See `sequence`.
+    pub chain: [u8; 32],
+    /// How many relations and exemptions there ever were.
+    pub relations: u64,
+    /// See `relations`.
+    pub exemptions: u64,
+    /// What the clock will bring.
+    pub due: Due,
+    /// Outcomes by request id (which begins with its time) and caller.
+    pub outcomes: BTreeMap<([u8; 16], u16), OutcomeRecord>,
+    /// SHA-256 of the configuration texts in force, by name.
+    pub configured: BTreeMap<String, [u8; 32]>,
+}
+
+impl std::fmt::Debug for Resident {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Resident").field("revision", &self.revision).field("listings", &self.table.len()).finish()
+    }
+}
+
+impl Resident {
+    /// The state before the first event.
+    pub fn new(epoch: [u8; 16], prf: Prf) -> Resident {
+        let (index, writer) = Index::new();
+        Resident {
+            table: Table::default(),
+            index,
+            writer,
+            prf,
+            courts: Interner::default(),
+            clients: Interner::default(),
+            epoch,
+            revision: 0,
+            lift_seq: 0,
+            last_at: Timestamp(0),
+            sequence: 0,
+            chain: [0; 32],
+            relations: 0,
+            exemptions: 0,
+            due: Due::default(),
+            outcomes: BTreeMap::new(),
+            configured: BTreeMap::new(),
+        }
+    }
+
+    /// The read side of the index.
+    pub fn index(&self) -> Index {
+        self.index.clone()
+    }
+
+    /// The keys of an identity, in its own order.
+    pub fn keys(&self, identity: &xinhub_domain::identity::Identity) -> impl Iterator<Item = Key> {
+        identity.keys().map(|input| Key(self.prf.digest(input.as_bytes())))
+    }
+
+    /// Folds one event. `opened` is its sealed part.
+    pub fn apply(&mut self, clear: &Clear, opened: &Opened, place: Place) -> Result<(), FoldError> {
+        let fault = |what| FoldError { revision: clear.revision, what };
+        if clear.revision != self.revision + 1 {
+            return Err(fault("the revision does not follow the one before"));
+        }
+        self.revision = clear.revision;
+        self.lift_seq += u64::from(clear.lift_seq.is_some());
+        if clear.lift_seq.is_some_and(|seq| seq != self.lift_seq) {
+            return Err(fault("the count of lifts does not follow the one before"));
+        }
+        self.last_at = self.last_at.max(clear.at);
+        match clear.kind {
+            EventKind::Configure => {
+                self.configure(clear);
+                return Ok(());
+            }
+            EventKind::Import => return Ok(()),
+            EventKind::Erase => return self.erase(clear).ok_or(fault("it erases a record that is not there")),
+            EventKind::Notice
+            | EventKind::Propose
+            | EventKind::Approve
+            | EventKind::Reject
+            | EventKind::Withdraw
+            | EventKind::Publish
+            | EventKind::Serve
+            | EventKind::EndGrace
+            | EventKind::WidenGrace
+            | EventKind::Hide
+            | EventKind::Restore
+            | EventKind::Rectify
+            | EventKind::Amend
+            | EventKind::Extend
+            | EventKind::Revoke
+            | EventKind::Remove
+            | EventKind::Expire
+            | EventKind::SetRelation
+            | EventKind::EndRelation
+            | EventKind::Exempt
+            | EventKind::EndExemption
+            | EventKind::GiveReason
+            | EventKind::Disclose => {}
+        }
+        let row = self.row_for(clear).ok_or(fault("it is about a listing that is not there"))?;
+        self.apply_to_listing(row, clear, opened, place).map_err(fault)
+    }
+
+    /// The listing's row; a new one where the event begins it.
+    fn row_for(&mut self, clear: &Clear) -> Option<u32> {
+        if let Some(row) = self.table.row_of(clear.listing) {
+            return Some(row);
+        }
+        let begins = matches!(clear.kind, EventKind::Notice | EventKind::Propose | EventKind::Publish);
+        if !begins || clear.listing != self.table.len() as u64 + 1 {
+            return None;
+        }
+        let court = self.courts.number(&clear.court);
+        Some(self.table.push(Row::new(court)))
+    }
+
+    fn apply_to_listing(&mut self, row: u32, clear: &Clear, opened: &Opened, place: Place) -> Result<(), &'static str> {
+        let mut touched = Vec::new();
+        match opened {
+            Opened::Body(body) => match &**body {
+                Body::Content { content, .. } => self.set_content(row, content, place, &mut touched),
+                Body::Relation { content, .. } => {
+                    let key = self.keys(&content.identity).next().ok_or("the related person has no key")?;
+                    let relation = RelationRow {
+                        number: clear.record.number,
+                        key,
+                        relation: content.relation.bit(),
+                        flagged: content.identity.is_flagged(),
+                        until: content.until,
+                        ended: false,
+                        place: place.0,
+                    };
+                    self.add_relation(row, relation, &mut touched);
+                }
+                Body::Exemption { content, .. } => {
+                    let key = self.keys(&content.identity).next().ok_or("the exempted person has no key")?;
+                    self.exemptions = self.exemptions.max(clear.record.number);
+                    self.due.at(content.until, due::Event::EndExemption { row, exemption: clear.record.number });
+                    self.table.extra_mut(row).exemptions.push(ExemptionRow {
+                        number: clear.record.number,
+                        key,
+                        measures: content.measures.clone(),
+                        items: content.items.clone(),
+                        from: content.from,
+                        until: content.until,
+                        ended: false,
+                        place: place.0,
+                    });
+                }
+                Body::Disclosed { client } => {
+                    let client = self.clients.number(client);
+                    let disclosed = &mut self.table.extra_mut(row).disclosed_to;
+                    if !disclosed.contains(&client) {
+                        disclosed.push(client);
+                    }
+                }
+                Body::Act { .. } | Body::Ended { .. } => {}
+            },
+            Opened::Erased => self.note_erased(row, clear),
+            Opened::Nothing => {}
+        }
+        self.end_record(row, clear, &mut touched);
+        self.set_standing(row, clear);
+        touched.extend(self.keys_of(row));
+        touched.sort_unstable();
+        touched.dedup();
+        for key in touched {
+            self.refold(&key);
+        }
+        Ok(())
+    }
+
+    /// State, term, grace and etag after the event.
+    fn set_standing(&mut self, row: u32, clear: &Clear) {
+        // Being asked about changes nothing that a court could have read.
+        if clear.kind != EventKind::Disclose {
+            self.table.row_mut(row).set_revision(clear.revision);
+        }
+        let Some(state) = clear.state else { return };
+        self.table.row_mut(row).set_state(state);
+        // The `until` of an event about a relation or an exemption is that record's own.
+        if clear.record.kind == RecordKind::Listing && clear.kind != EventKind::Disclose {
+            self.table.row_mut(row).set_until(clear.until);
+            let grace = clear.grace_until.filter(|_| state == State::Grace);
+            if grace.is_some() || self.table.extra(row).is_some_and(|extra| extra.grace_until.is_some()) {
+                self.table.extra_mut(row).grace_until = grace;
+            }
+        }
+        self.schedule(row);
+    }
+
+    /// Notes what the clock will bring for a listing. What no longer fits when it falls due is passed over.
+    fn schedule(&mut self, row: u32) {
+        let listing = self.table.row(row);
+        let Some(state) = listing.state().filter(|state| !state.has_ended()) else { return };
+        if let Some(until) = listing.until().filter(|_| can_expire(state)) {
+            self.due.expiry(until, row);
+        }
+        if let Some(grace) = self.table.extra(row).and_then(|extra| extra.grace_until) {
+            self.due.at(grace.end(), due::Event::EndGrace { row });
+        }
+    }
+
+    fn set_content(&mut self, row: u32, content: &Content, place: Place, touched: &mut Vec<Key>) {
+        self.table.row_mut(row).place = place;
+        let own_unit_only = content.visibility == Visibility::OwnUnitOnly;
+        let flags = &mut self.table.row_mut(row).flags;
+        *flags = if own_unit_only { *flags | OWN_UNIT_ONLY } else { *flags & !OWN_UNIT_ONLY };
+        // One key may come from two identities; it is flagged only if all of them are.
+        let mut keys: Vec<(Key, bool)> = Vec::with_capacity(4);
+        for identity in content.identities.iter() {
+            for key in self.keys(identity) {
+                match keys.iter_mut().find(|(known, _)| *known == key) {
+                    Some((_, flagged)) => *flagged &= identity.is_flagged(),
+                    None => keys.push((key, identity.is_flagged())),
+                }
+            }
+        }
+        let now = self.debtor_keys(row);
+        for (key, _) in &now {
+            if !keys.iter().any(|(kept, _)| kept == key) {
+                self.drop_debtor_key(row, key);
+                touched.push(*key);
+            }
+        }
+        for (key, flagged) in keys {
+            self.put_debtor_key(row, key, flagged);
+            touched.push(key);
+        }
+    }
+
+    fn add_relation(&mut self, row: u32, relation: RelationRow, touched: &mut Vec<Key>) {
+        self.relations = self.relations.max(relation.number);
+        if let Some(until) = relation.until {
+            self.due.at(until.end(), due::Event::EndRelation { row, relation: relation.number });
+        }
+        touched.push(relation.key);
+        let key = relation.key;
+        self.table.extra_mut(row).relations.push(relation);
+        if self.table.row(row).key != key && !self.table.extra_mut(row).links.iter().any(|link| link.key == key) {
+            let next = self.head(&key);
+            self.table.extra_mut(row).links.push(Link { key, next, debtor: false, flagged: false });
+            self.set_head(&key, row + 1);
+        }
+    }
+
+    /// Ends the relation or exemption that the event is about.
+    fn end_record(&mut self, row: u32, clear: &Clear, touched: &mut Vec<Key>) {
+        let number = clear.record.number;
+        match clear.kind {
+            EventKind::EndRelation => {
+                for relation in &mut self.table.extra_mut(row).relations {
+                    if relation.number == number {
+                        relation.ended = true;
+                        touched.push(relation.key);
+                    }
+                }
+            }
+            EventKind::EndExemption => {
+                for exemption in &mut self.table.extra_mut(row).exemptions {
+                    exemption.ended |= exemption.number == number;
+                }
+            }
+            EventKind::Notice
+            | EventKind::Propose
+            | EventKind::Approve
+            | EventKind::Reject
+            | EventKind::Withdraw
+            | EventKind::Publish
+            | EventKind::Serve
+            | EventKind::EndGrace
+            | EventKind::WidenGrace
+            | EventKind::Hide
+            | EventKind::Restore
+            | EventKind::Rectify
+            | EventKind::Amend
+            | EventKind::Extend
+            | EventKind::Revoke
+            | EventKind::Remove
+            | EventKind::Expire
+            | EventKind::SetRelation
+            | EventKind::Exempt
+            | EventKind::GiveReason
+            | EventKind::Disclose
+            | EventKind::Erase
+            | EventKind::Configure
+            | EventKind::Import => {}
+        }
+    }
+
+    /// An event whose record was erased since: its number is taken, and that is all that is left of it.
+    fn note_erased(&mut self, row: u32, clear: &Clear) {
+        match clear.record.kind {
+            RecordKind::Listing => self.table.row_mut(row).flags |= ERASED,
+            RecordKind::Relation => self.relations = self.relations.max(clear.record.number),
+            RecordKind::Exemption => self.exemptions = self.exemptions.max(clear.record.number),
+            RecordKind::Hub => {}
+        }
+    }
+
+    /// A record's key was destroyed: nothing of it stays in memory either.
+    fn erase(&mut self, clear: &Clear) -> Option<()> {
+        let row = self.table.row_of(clear.listing)?;
+        let keys = self.keys_of(row);
+        for key in &keys {
+            self.unlink(row, key);
+        }
+        self.table.extras.remove(&row);
+        let listing = self.table.row_mut(row);
+        listing.key = Key([0; 16]);
+        listing.flags = ERASED;
+        for key in keys {
+            self.refold(&key);
+        }
+        Some(())
+    }
+
+    fn configure(&mut self, clear: &Clear) {
+        if let Some(open) = &clear.open
+            && let Ok(configured) = minicbor::decode::<crate::command::Configured>(open)
+        {
+            self.configured.insert(configured.name, configured.hash);
+        }
+    }
+
+    /// Keeps an outcome, and forgets those that are too old to be asked for.
+    pub fn note_outcome(&mut self, outcome: OutcomeRecord) {
+        let caller = self.clients.number(&outcome.caller);
+        let oldest = outcome.at.0 - OUTCOMES_KEPT_MS;
+        self.outcomes.insert((outcome.request_id, caller), outcome);
+        while let Some(first) = self.outcomes.first_entry() {
+            // A UUIDv7 begins with its milliseconds: what comes first is oldest.
+            if request_time(&first.key().0).0 >= oldest {
+                break;
+            }
+            first.remove();
+        }
+    }
+
+    /// The index entry of a key, worked out anew from its chain.
+    fn refold(&mut self, key: &Key) {
+        let head = self.head(key);
+        if head == 0 {
+            self.writer.remove(key);
+            return;
+        }
+        let mut entry = IndexEntry { head, ..IndexEntry::default() };
+        let mut firm = [None::<Until>; Relations::COUNT];
+        let mut flagged = [None::<Until>; Relations::COUNT];
+        self.each_in_force(key, |held| {
+            let position = held.relation.bit().trailing_zeros() as usize;
+            let until = held.until.and_then(|day: Day| Until::day(day.0)).unwrap_or(Until::FOREVER);
+            let of = if held.flagged { &mut flagged } else { &mut firm };
+            of[position] = of[position].max(Some(until));
+        });
+        let mut only_flagged = 0;
+        for position in 0..Relations::COUNT {
+            entry.relations[position] = firm[position].or(flagged[position]);
+            only_flagged |= u8::from(firm[position].is_none() && flagged[position].is_some()) << position;
+        }
+        entry.flagged = Relations::from_bits(only_flagged).unwrap_or(Relations::ALL);
+        // Exemptions are decided from the table, listing by listing: one court's leave does not speak for another's.
+        self.writer.insert(*key, &entry);
+    }
+
+    fn set_head(&mut self, key: &Key, head: u32) {
+        let mut entry = self.index.probe(key).unwrap_or_default();
+        entry.head = head;
+        if head == 0 {
+            self.writer.remove(key);
+        } else {
+            self.writer.insert(*key, &entry);
+        }
+    }
+
+    fn put_debtor_key(&mut self, row: u32, key: Key, flagged: bool) {
+        let listing = self.table.row(row);
+        if listing.key == key {
+            let flags = &mut self.table.row_mut(row).flags;
+            *flags = if flagged { *flags | FLAGGED } else { *flags & !FLAGGED };
+            return;
+        }
+        let known = self.table.extra(row).is_some_and(|extra| extra.links.iter().any(|link| link.key == key));
+        if known {
+            for link in &mut self.table.extra_mut(row).links {
+                if link.key == key {
+                    (link.debtor, link.flagged) = (true, flagged);
+                }
+            }
+            return;
+        }
+        let next = self.head(&key);
+        if listing_has_no_key(self.table.row(row)) {
+            let listing = self.table.row_mut(row);
+            (listing.key, listing.next) = (key, next);
+            listing.flags = if flagged { listing.flags | FLAGGED } else { listing.flags & !FLAGGED };
+        } else {
+            self.table.extra_mut(row).links.push(Link { key, next, debtor: true, flagged });
+        }
+        self.set_head(&key, row + 1);
+    }
+
+    /// The key is no longer one of the debtor's; it stays chained where a related person has it.
+    fn drop_debtor_key(&mut self, row: u32, key: &Key) {
+        let related = self.table.extra(row).is_some_and(|extra| extra.relations.iter().any(|one| one.key == *key));
+        let primary = self.table.row(row).key == *key;
+        let next = self.unlink(row, key);
+        if related {
+            let next = if primary { self.head(key) } else { next };
+            self.table.extra_mut(row).links.push(Link { key: *key, next, debtor: false, flagged: false });
+            self.set_head(key, row + 1);
+        }
+    }
+}
+
+fn listing_has_no_key(row: &Row) -> bool {
+    row.key == Key([0; 16])
+}
+
+/// Which states a term ends (see the table of states).
+pub(crate) fn can_expire(state: State) -> bool {
+    matches!(state, State::Decided | State::Grace | State::Listed | State::Hidden)
+}
+
+/// The time that a UUIDv7 begins with (RFC 9562, section 5.7).
+pub fn request_time(request_id: &[u8; 16]) -> Timestamp {
+    let mut ms = [0; 8];
+    ms[2..].copy_from_slice(&request_id[..6]);
+    Timestamp(i64::try_from(u64::from_be_bytes(ms)).unwrap_or(i64::MAX))
+}
+
+/// One relation in force of one key, from one listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The listing's row.
+    pub row: u32,
+    /// How the key's owner stands to it.
+    pub relation: Relation,
+    /// It rests on a flagged identity.
+    pub flagged: bool,
+    /// Last day.
+    pub until: Option<Day>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! The chain of listings under one key.
+//!
+//! The index points to the first listing of a key, each listing to the next: so that several listings of one subject, from
+//! several courts, stand side by side, and ending one leaves the rest.
+
+use xinhub_domain::measure::Relation;
+use xinhub_index::Key;
+
+use super::{Held, Resident};
+use crate::table::{FLAGGED, OWN_UNIT_ONLY};
+
+impl Resident {
+    /// 1 + the row of the key's first listing; 0 for none.
+    pub(super) fn head(&self, key: &Key) -> u32 {
+        self.index.probe(key).map_or(0, |entry| entry.head)
+    }
+
+    /// The rows of all listings under a key, ended ones included, newest first.
+    pub fn rows_of(&self, key: &Key) -> Vec<u32> {
+        let mut rows = Vec::new();
+        let mut at = self.head(key);
+        while at != 0 {
+            rows.push(at - 1);
+            at = self.next(at - 1, key);
+        }
+        rows
+    }
+
+    /// Calls `see` for every relation in force that the key's owner has.
+    pub fn each_in_force(&self, key: &Key, mut see: impl FnMut(Held)) {
+        let mut at = self.head(key);
+        while at != 0 {
+            let row = at - 1;
+            self.each_of_row(row, key, &mut see);
+            at = self.next(row, key);
+        }
+    }
+
+    fn each_of_row(&self, row: u32, key: &Key, see: &mut impl FnMut(Held)) {
+        let listing = self.table.row(row);
+        if !listing.state().is_some_and(|state| state.restricts()) || listing.has(OWN_UNIT_ONLY) {
+            return;
+        }
+        let extra = self.table.extra(row);
+        let link = extra.and_then(|extra| extra.links.iter().find(|link| link.key == *key && link.debtor));
+        if listing.key == *key {
+            see(Held { row, relation: Relation::Debtor, flagged: listing.has(FLAGGED), until: listing.until() });
+        } else if let Some(link) = link {
+            see(Held { row, relation: Relation::Debtor, flagged: link.flagged, until: listing.until() });
+        }
+        for related in extra.map_or(&[][..], |extra| &extra.relations) {
+            if related.key != *key || related.ended {
+                continue;
+            }
+            let until = match (related.until, listing.until()) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
+            if let Some(relation) = related.relation() {
+                see(Held { row, relation, flagged: related.flagged, until });
+            }
+        }
+    }
+
+    fn next(&self, row: u32, key: &Key) -> u32 {
+        let listing = self.table.row(row);
+        if listing.key == *key {
+            return listing.next;
+        }
+        let link = self.table.extra(row).and_then(|extra| extra.links.iter().find(|link| link.key == *key));
+        link.map_or(0, |link| link.next)
+    }
+
+    fn set_next(&mut self, row: u32, key: &Key, next: u32) {
+        if self.table.row(row).key == *key {
+            self.table.row_mut(row).next = next;
+            return;
+        }
+        for link in &mut self.table.extra_mut(row).links {
+            if link.key == *key {
+                link.next = next;
+            }
+        }
+    }
+
+    /// The debtor's keys of a listing, with their flags.
+    pub(super) fn debtor_keys(&self, row: u32) -> Vec<(Key, bool)> {
+        let listing = self.table.row(row);
+        let mut keys = Vec::new();
+        if listing.key != Key([0; 16]) {
+            keys.push((listing.key, listing.has(FLAGGED)));
+        }
+        let links = self.table.extra(row).map_or(&[][..], |extra| &extra.links);
+        keys.extend(links.iter().filter(|link| link.debtor).map(|link| (link.key, link.flagged)));
+        keys
+    }
+
+    /// Every key under which a listing is chained.
+    pub fn keys_of(&self, row: u32) -> Vec<Key> {
+        let listing = self.table.row(row);
+        let links = self.table.extra(row).map_or(&[][..], |extra| &extra.links);
+        let primary = (listing.key != Key([0; 16])).then_some(listing.key);
+        primary.into_iter().chain(links.iter().map(|link| link.key)).collect()
+    }
+
+    /// Takes a listing out of a key's chain; returns what came after it.
+    pub(super) fn unlink(&mut self, row: u32, key: &Key) -> u32 {
+        let after = self.next(row, key);
+        let rows = self.rows_of(key);
+        match rows.iter().position(|one| *one == row) {
+            Some(0) => self.set_head(key, after),
+            Some(at) => self.set_next(rows[at - 1], key, after),
+            None => {}
+        }
+        let listing = self.table.row_mut(row);
+        if listing.key == *key {
+            listing.key = Key([0; 16]);
+            listing.next = 0;
+            listing.flags &= !FLAGGED;
+        } else if self.table.extra(row).is_some() {
+            self.table.extra_mut(row).links.retain(|link| link.key != *key);
+        }
+        after
+    }
+}

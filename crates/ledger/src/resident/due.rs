@@ -1,0 +1,126 @@
+//! What the clock will bring: terms that end, grace periods, relations and exemptions that run out.
+//!
+//! Entries are hints: what falls due is checked against the state then, so nothing has to be taken back when a term changes.
+
+use std::collections::BTreeMap;
+
+use xinhub_domain::time::{Day, Timestamp};
+
+/// Something that falls due at an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A listing's grace period ends.
+    EndGrace {
+        /// Which listing.
+        row: u32,
+    },
+    /// A relation's own term ends.
+    EndRelation {
+        /// Of which listing.
+        row: u32,
+        /// Its number.
+        relation: u64,
+    },
+    /// An exemption ends.
+    EndExemption {
+        /// Of which listing.
+        row: u32,
+        /// Its number.
+        exemption: u64,
+    },
+    /// A listing's term ends.
+    Expire {
+        /// Which listing.
+        row: u32,
+    },
+}
+
+/// What will fall due, by time. Terms, by far the most, take 4 bytes each.
+#[derive(Debug, Default)]
+pub struct Due {
+    expiries: BTreeMap<Day, Vec<u32>>,
+    others: BTreeMap<Timestamp, Vec<Event>>,
+}
+
+impl Due {
+    /// A listing's term ends with this day.
+    pub fn expiry(&mut self, until: Day, row: u32) {
+        self.expiries.entry(until).or_default().push(row);
+    }
+
+    /// Something else falls due at this instant.
+    pub fn at(&mut self, when: Timestamp, event: Event) {
+        let events = self.others.entry(when).or_default();
+        if !events.contains(&event) {
+            events.push(event);
+        }
+    }
+
+    /// Takes out up to `limit` of what is due at `now`, oldest first.
+    pub fn take(&mut self, now: Timestamp, limit: usize) -> Vec<(Timestamp, Event)> {
+        let mut taken = Vec::new();
+        while let Some(mut first) = self.others.first_entry() {
+            if *first.key() > now || taken.len() >= limit {
+                break;
+            }
+            let when = *first.key();
+            let events = first.get_mut();
+            let rest = events.split_off(events.len().min(limit - taken.len()));
+            taken.extend(events.drain(..).map(|event| (when, event)));
+            if rest.is_empty() {
+                first.remove();
+            } else {
+                *events = rest;
+            }
+        }
+        while let Some(mut first) = self.expiries.first_entry() {
+            if first.key().end() > now || taken.len() >= limit {
+                break;
+            }
+            let when = first.key().end();
+            let rows = first.get_mut();
+            let rest = rows.split_off(rows.len().min(limit - taken.len()));
+            taken.extend(rows.drain(..).map(|row| (when, Event::Expire { row })));
+            if rest.is_empty() {
+                first.remove();
+            } else {
+                *rows = rest;
+            }
+        }
+        taken
+    }
+
+    /// Puts back what was taken and could not be recorded.
+    pub fn put_back(&mut self, taken: Vec<(Timestamp, Event)>) {
+        for (when, event) in taken {
+            match event {
+                Event::Expire { row } => self.expiry(Timestamp(when.0 - 1).day(), row),
+                Event::EndGrace { .. } | Event::EndRelation { .. } | Event::EndExemption { .. } => self.at(when, event),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_due_comes_once_and_in_order() {
+        let mut due = Due::default();
+        let day = Day(20_000);
+        for row in 0..5 {
+            due.expiry(day, row);
+        }
+        due.at(Timestamp(5), Event::EndGrace { row: 9 });
+        due.at(Timestamp(5), Event::EndGrace { row: 9 });
+        assert_eq!(due.take(Timestamp(4), 10), vec![]);
+        let first = due.take(day.end(), 3);
+        assert_eq!(first.len(), 3);
+        assert_eq!(first[0], (Timestamp(5), Event::EndGrace { row: 9 }));
+        due.put_back(first);
+        assert_eq!(due.take(Timestamp(day.end().0 - 1), 10).len(), 1, "a day lasts until its end");
+        assert_eq!(due.take(day.end(), 10).len(), 5);
+        assert_eq!(due.take(day.end(), 10), vec![]);
+    }
+}

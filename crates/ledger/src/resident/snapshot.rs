@@ -1,0 +1,301 @@
+//! The state in memory as a file, so that a start reads the journal's tail only.
+//!
+//! A snapshot is derived: a missing, damaged or foreign one costs time, never data. It is written from a frozen copy, to a
+//! temporary name, synced, then renamed; so a file under a snapshot's name is whole unless the disk has damaged it.
+//!
+//! Layout: the magic, then sections of chunks `length u32 | crc32c u32 | bytes`, little-endian: the header (CBOR), rows of 40
+//! bytes by 4,096 a chunk, side entries (CBOR) by 1,024, outcomes (CBOR) by 1,024; then the index's own section.
+
+use std::io::{self, Read, Write};
+
+use minicbor::{Decode, Encode};
+use xinhub_domain::time::Timestamp;
+use xinhub_index::{Heads, LoadError, read_entries, write_entries};
+
+use super::{Interner, Resident};
+use crate::crypto::Prf;
+use crate::entry::OutcomeRecord;
+use crate::table::{Extra, Row};
+
+const MAGIC: &[u8; 8] = b"XHSNAP\x00\x01";
+/// The format of snapshots that this build writes.
+const FORMAT: u16 = 1;
+const ROWS_PER_CHUNK: usize = 4_096;
+const ITEMS_PER_CHUNK: usize = 1_024;
+/// No chunk is larger; a longer length is damage.
+const MAX_CHUNK_BYTES: u32 = 256 << 20;
+
+#[derive(Debug, Encode, Decode)]
+struct Header {
+    #[n(0)]
+    format: u16,
+    /// The generation of the index key that made the digests.
+    #[n(1)]
+    key_epoch: u32,
+    #[n(2)]
+    #[cbor(with = "minicbor::bytes")]
+    epoch: [u8; 16],
+    #[n(3)]
+    revision: u64,
+    #[n(4)]
+    lift_seq: u64,
+    #[n(5)]
+    last_at: Timestamp,
+    /// How many entries of the journal it holds, and the chain hash over them.
+    #[n(6)]
+    sequence: u64,
+    #[n(7)]
+    #[cbor(with = "minicbor::bytes")]
+    chain: [u8; 32],
+    #[n(8)]
+    relations: u64,
+    #[n(9)]
+    exemptions: u64,
+    #[n(10)]
+    courts: Vec<String>,
+    #[n(11)]
+    clients: Vec<String>,
+    #[n(12)]
+    configured: Vec<(String, minicbor::bytes::ByteVec)>,
+    #[n(13)]
+    rows: u64,
+    #[n(14)]
+    extras: u64,
+    #[n(15)]
+    outcomes: u64,
+}
+
+/// The state as it was at one moment, to be written without the writer.
+pub struct Frozen {
+    header: Header,
+    rows: Vec<u8>,
+    extras: Vec<(u32, Box<Extra>)>,
+    outcomes: Vec<OutcomeRecord>,
+    index: xinhub_index::Frozen,
+}
+
+impl std::fmt::Debug for Frozen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Frozen").field("revision", &self.header.revision).finish()
+    }
+}
+
+/// Why a snapshot was not loaded. The journal rebuilds the state all the same.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// It can't be read.
+    #[error("reading failed: {0}")]
+    Io(#[from] io::Error),
+    /// It is damaged, or none.
+    #[error("damaged: {0}")]
+    Damaged(&'static str),
+    /// Another format.
+    #[error("format {0} is not this build's {FORMAT}")]
+    Format(u16),
+    /// Made under another index key, or of another history.
+    #[error("belongs to another {0}")]
+    Foreign(&'static str),
+    /// Its index part.
+    #[error(transparent)]
+    Index(#[from] LoadError),
+}
+
+impl Frozen {
+    /// The revision that it holds.
+    pub fn revision(&self) -> u64 {
+        self.header.revision
+    }
+
+    /// Writes it; syncing is the caller's.
+    pub fn write(mut self, key_epoch: u32, out: &mut impl Write) -> io::Result<()> {
+        self.header.key_epoch = key_epoch;
+        out.write_all(MAGIC)?;
+        write_chunk(out, &encoded(&self.header))?;
+        for rows in self.rows.chunks(ROWS_PER_CHUNK * Row::BYTES) {
+            write_chunk(out, rows)?;
+        }
+        for extras in self.extras.chunks(ITEMS_PER_CHUNK) {
+            write_chunk(out, &encoded(extras))?;
+        }
+        for outcomes in self.outcomes.chunks(ITEMS_PER_CHUNK) {
+            write_chunk(out, &encoded(outcomes))?;
+        }
+        write_entries(&self.index, key_epoch, Heads::Keep, out)
+    }
+}
+
+impl Resident {
+    /// A copy for a snapshot. Costs a copy of the table; the index is shared.
+    pub fn freeze(&mut self) -> Frozen {
+        let mut rows = Vec::with_capacity(self.table.len() * Row::BYTES);
+        for (_, row) in self.table.iter() {
+            rows.extend_from_slice(&row.to_bytes());
+        }
+        let extras: Vec<_> = self.table.extras.iter().map(|(row, extra)| (*row, extra.clone())).collect();
+        let outcomes: Vec<_> = self.outcomes.values().cloned().collect();
+        let configured = self.configured.iter();
+        let header = Header {
+            format: FORMAT,
+            key_epoch: 0,
+            epoch: self.epoch,
+            revision: self.revision,
+            lift_seq: self.lift_seq,
+            last_at: self.last_at,
+            sequence: self.sequence,
+            chain: self.chain,
+            relations: self.relations,
+            exemptions: self.exemptions,
+            courts: self.courts.names().to_vec(),
+            clients: self.clients.names().to_vec(),
+            configured: configured.map(|(name, hash)| (name.clone(), hash.to_vec().into())).collect(),
+            rows: self.table.len() as u64,
+            extras: extras.len() as u64,
+            outcomes: outcomes.len() as u64,
+        };
+        Frozen { header, rows, extras, outcomes, index: self.writer.freeze() }
+    }
+
+    /// Loads a snapshot of the history `epoch`, made under the index key of generation `key_epoch`.
+    pub fn load(from: &mut impl Read, epoch: [u8; 16], key_epoch: u32, prf: Prf) -> Result<Resident, SnapshotError> {
+        let mut magic = [0; MAGIC.len()];
+        from.read_exact(&mut magic)?;
+        if magic != *MAGIC {
+            return Err(SnapshotError::Damaged("it does not begin as a snapshot does"));
+        }
+        let header = read_header(&read_chunk(from)?)?;
+        if header.epoch != epoch {
+            return Err(SnapshotError::Foreign("history"));
+        }
+        if header.key_epoch != key_epoch {
+            return Err(SnapshotError::Foreign("generation of the index key"));
+        }
+        let mut resident = Resident::new(epoch, prf);
+        load_rows(from, &header, &mut resident)?;
+        load_items(from, header.extras, |(row, extra): (u32, Box<Extra>)| {
+            resident.table.extras.insert(row, extra);
+        })?;
+        load_items(from, header.outcomes, |outcome: OutcomeRecord| {
+            let caller = header.clients.iter().position(|name| *name == outcome.caller).unwrap_or(0);
+            resident.outcomes.insert((outcome.request_id, caller as u16), outcome);
+        })?;
+        read_entries(from, key_epoch, &mut resident.writer)?;
+        resident.adopt(header)?;
+        Ok(resident)
+    }
+
+    fn adopt(&mut self, header: Header) -> Result<(), SnapshotError> {
+        self.revision = header.revision;
+        self.lift_seq = header.lift_seq;
+        self.last_at = header.last_at;
+        self.sequence = header.sequence;
+        self.chain = header.chain;
+        self.relations = header.relations;
+        self.exemptions = header.exemptions;
+        self.courts = interner(&header.courts);
+        self.clients = interner(&header.clients);
+        for (name, hash) in header.configured {
+            let hash = <[u8; 32]>::try_from(hash.as_slice());
+            self.configured.insert(name, hash.map_err(|_| SnapshotError::Damaged("a hash has 32 bytes"))?);
+        }
+        for row in 0..self.table.len() as u32 {
+            self.schedule(row);
+        }
+        let rows: Vec<u32> = self.table.extras.keys().copied().collect();
+        for row in rows {
+            self.schedule_records(row);
+        }
+        Ok(())
+    }
+
+    /// What the clock will bring for a listing's relations and exemptions.
+    fn schedule_records(&mut self, row: u32) {
+        let Some(extra) = self.table.extras.get(&row) else { return };
+        for relation in extra.relations.iter().filter(|one| !one.ended) {
+            if let Some(until) = relation.until {
+                self.due.at(until.end(), super::due::Event::EndRelation { row, relation: relation.number });
+            }
+        }
+        for exemption in extra.exemptions.iter().filter(|one| !one.ended) {
+            self.due.at(exemption.until, super::due::Event::EndExemption { row, exemption: exemption.number });
+        }
+    }
+}
+
+fn load_rows(from: &mut impl Read, header: &Header, resident: &mut Resident) -> Result<(), SnapshotError> {
+    let mut left = header.rows;
+    while left > 0 {
+        let chunk = read_chunk(from)?;
+        let (rows, rest) = chunk.as_chunks::<{ Row::BYTES }>();
+        if !rest.is_empty() || rows.is_empty() || rows.len() as u64 > left {
+            return Err(SnapshotError::Damaged("a chunk of rows has another length"));
+        }
+        for row in rows {
+            resident.table.push(Row::from_bytes(row));
+        }
+        left -= rows.len() as u64;
+    }
+    Ok(())
+}
+
+fn load_items<T>(from: &mut impl Read, count: u64, mut see: impl FnMut(T)) -> Result<(), SnapshotError>
+where
+    T: for<'b> Decode<'b, ()>,
+{
+    let mut left = count;
+    while left > 0 {
+        let items: Vec<T> =
+            minicbor::decode(&read_chunk(from)?).map_err(|_| SnapshotError::Damaged("a chunk does not decode"))?;
+        if items.is_empty() || items.len() as u64 > left {
+            return Err(SnapshotError::Damaged("a chunk has another number of items"));
+        }
+        left -= items.len() as u64;
+        items.into_iter().for_each(&mut see);
+    }
+    Ok(())
+}
+
+fn read_header(bytes: &[u8]) -> Result<Header, SnapshotError> {
+    let damaged = |_| SnapshotError::Damaged("its header does not decode");
+    let mut decoder = minicbor::Decoder::new(bytes);
+    decoder.array().map_err(damaged)?;
+    let format = decoder.u16().map_err(damaged)?;
+    if format != FORMAT {
+        return Err(SnapshotError::Format(format));
+    }
+    minicbor::decode(bytes).map_err(damaged)
+}
+
+fn interner(names: &[String]) -> Interner {
+    let mut interner = Interner::default();
+    for name in names {
+        interner.number(name);
+    }
+    interner
+}
+
+fn encoded<T: Encode<()> + ?Sized>(value: &T) -> Vec<u8> {
+    minicbor::to_vec(value).expect("encoding into memory does not fail")
+}
+
+fn write_chunk(out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(bytes.len()).map_err(|_| io::Error::other("a chunk is over 4 GiB"))?;
+    out.write_all(&length.to_le_bytes())?;
+    out.write_all(&crc32c::crc32c(bytes).to_le_bytes())?;
+    out.write_all(bytes)
+}
+
+fn read_chunk(from: &mut impl Read) -> Result<Vec<u8>, SnapshotError> {
+    let mut head = [0; 8];
+    from.read_exact(&mut head)?;
+    let [l0, l1, l2, l3, c0, c1, c2, c3] = head;
+    let length = u32::from_le_bytes([l0, l1, l2, l3]);
+    if length > MAX_CHUNK_BYTES {
+        return Err(SnapshotError::Damaged("a chunk is longer than any"));
+    }
+    let mut bytes = vec![0; length as usize];
+    from.read_exact(&mut bytes)?;
+    if crc32c::crc32c(&bytes) != u32::from_le_bytes([c0, c1, c2, c3]) {
+        return Err(SnapshotError::Damaged("a checksum does not match"));
+    }
+    Ok(bytes)
+}
