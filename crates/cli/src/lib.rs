@@ -1,3 +1,32 @@
-//! The parts of `xinhub` that tests and tools use too.
+//! `xinhub`, the command line of XinHub, as a library: for its binary, and for tests and tools that need its certificates or
+//! its synthetic rows.
+//!
+//! What is promised here: data on standard output and messages on standard error; one exit code for each way a command can
+//! end ([`Exit`]); no secret taken from arguments or the environment; JSON output that is stable (OUTPUT.md).
+#![warn(missing_docs)]
+// A command line talks: messages go to standard error. Data is written through `output::Out` alone.
+#![allow(clippy::print_stderr)]
 
+mod args;
+mod batch;
 pub mod certs;
+mod check;
+mod cli;
+mod codes;
+mod content;
+mod context;
+mod exit;
+mod import;
+mod inquiry;
+mod lang;
+mod listing;
+mod output;
+mod session;
+mod shapes;
+mod status;
+pub mod synthesize;
+mod template;
+mod text;
+
+pub use cli::run;
+pub use exit::Exit;

@@ -1,0 +1,198 @@
+//! All of the command line in one place: what can be called, and what it calls.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use serde::Serialize;
+use xinhub_client::Error;
+
+use crate::args::GlobalArgs;
+use crate::batch::{self, BatchArgs};
+use crate::certs::{self, CertsArgs};
+use crate::check::{self, CheckArgs};
+use crate::codes::Code as _;
+use crate::context::{self, ContextCommand};
+use crate::exit::{self, Exit, Failure};
+use crate::import::{self, ImportArgs};
+use crate::lang::Lang;
+use crate::listing::{self, GetArgs, ListingArgs, RelationArgs};
+use crate::output::{Format, Out};
+use crate::status::{self, StatusArgs};
+use crate::synthesize::{self, SynthesizeArgs};
+
+/// The command line of XinHub: ask whether a person or organisation is restricted for one named purpose, and, for courts,
+/// publish, correct and lift listings of judgment defaulters.
+#[derive(Debug, Parser)]
+#[command(name = "xinhub", version, about, after_long_help = exit::HELP, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    global: GlobalArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Ask whether one person or organisation is restricted for one purpose
+    ///
+    /// The verdict is the exit code: 0 CLEAR, 10 RESTRICTED, 11 CONSIDER (a person decides), 12 UNKNOWN (never a
+    /// restriction). CLEAR says nothing about solvency, character or other purposes.
+    Check(Box<CheckArgs>),
+    Batch(BatchArgs),
+    Import(ImportArgs),
+    Listing(Box<ListingArgs>),
+    Relation(RelationArgs),
+    Get(GetArgs),
+    Status(StatusArgs),
+    /// Name hubs and certificates once, and use them by name
+    ///
+    /// Contexts are kept in the file $XINHUB_CONFIG, or ~/.config/xinhub/contexts.toml. It holds paths and names, no secret.
+    Context {
+        #[command(subcommand)]
+        command: ContextCommand,
+    },
+    Certs(CertsArgs),
+    Synthesize(SynthesizeArgs),
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs `xinhub` with these arguments, the first of which is its own name.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are data, on standard output; nothing is left to do if that is closed.
+            drop(error.print());
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() };
+        }
+    };
+    let format = cli.global.output;
+    match dispatch(cli) {
+        Ok(exit) => exit.into(),
+        Err(failure) if failure.is_broken_pipe() => Exit::Success.into(),
+        Err(failure) => {
+            report(&failure, format);
+            failure.exit().into()
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<Exit, Failure> {
+    let global = &cli.global;
+    let mut out = Out::stdout(global.output, global.lang.unwrap_or_else(Lang::of_environment));
+    let exit = match cli.command {
+        Command::Check(args) => in_runtime(check::run(*args, global, &mut out)),
+        Command::Batch(args) => in_runtime(batch::run(args, global, &mut out)),
+        Command::Import(args) => in_runtime(import::run(args, global, &mut out)),
+        Command::Listing(args) => in_runtime(listing::run(*args, global, &mut out)),
+        Command::Relation(args) => in_runtime(listing::run_relation(args, global, &mut out)),
+        Command::Get(args) => in_runtime(listing::get(args, global, &mut out)),
+        Command::Status(args) => in_runtime(status::run(args, global, &mut out)),
+        Command::Context { command } => context::run(command, &mut out),
+        Command::Certs(args) => certs::run(args).map(|()| Exit::Success).map_err(Failure::from),
+        Command::Synthesize(args) => synthesize::run(args, &mut out),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "xinhub", &mut out.writer());
+            Ok(Exit::Success)
+        }
+    }?;
+    out.flush()?;
+    Ok(exit)
+}
+
+/// One thread is enough for one command.
+fn in_runtime(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(Failure::io("starting"))?;
+    let done = runtime.block_on(command);
+    // A read of standard input may still be waiting on its thread; nobody waits for it.
+    runtime.shutdown_background();
+    done
+}
+
+/// A failure as JSON shows it.
+#[derive(Serialize)]
+struct Told<'a> {
+    error: ToldError<'a>,
+}
+
+#[derive(Serialize)]
+struct ToldError<'a> {
+    exit: u8,
+    code: Option<String>,
+    reason: Option<&'static str>,
+    message: String,
+    fields: Vec<ToldField<'a>>,
+    retry_after_ms: Option<u64>,
+    request_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct ToldField<'a> {
+    field: &'a str,
+    problem: &'a str,
+}
+
+/// Tells a failure on standard error: in words, or as one JSON object where output is JSON.
+fn report(failure: &Failure, format: Format) {
+    let hub = match failure {
+        Failure::Hub(error) => Some(error),
+        Failure::Usage(_) | Failure::Config(_) | Failure::Io { .. } | Failure::Certs(_) | Failure::Synthesize(_) => {
+            None
+        }
+    };
+    if format == Format::Json {
+        // Strings, numbers and lists of them always serialise.
+        let told = serde_json::to_string(&Told { error: told(failure, hub) }).unwrap_or_default();
+        eprintln!("{told}");
+        return;
+    }
+    match hub.and_then(|error| Some((error.reason()?, error))) {
+        Some((reason, error)) => eprintln!("xinhub: {failure} ({}, {:?})", reason.label(), error.code()),
+        None => eprintln!("xinhub: {failure}"),
+    }
+    for fault in hub.map(Error::fields).unwrap_or_default() {
+        eprintln!("  {}: {}", fault.field, fault.description);
+    }
+    if let Some(after) = hub.and_then(Error::retry_after) {
+        eprintln!("  try again in {:.1} s", after.as_secs_f64());
+    }
+}
+
+fn told<'a>(failure: &Failure, hub: Option<&'a Error>) -> ToldError<'a> {
+    let refusal = match hub {
+        Some(Error::Hub(refusal)) => Some(refusal),
+        _ => None,
+    };
+    let fields = hub.map(Error::fields).unwrap_or_default().iter();
+    ToldError {
+        exit: failure.exit().code(),
+        code: refusal.map(|refusal| screaming(&format!("{:?}", refusal.code))),
+        reason: hub.and_then(Error::reason).map(|reason| reason.label()),
+        message: failure.to_string(),
+        fields: fields.map(|fault| ToldField { field: &fault.field, problem: &fault.description }).collect(),
+        retry_after_ms: hub.and_then(Error::retry_after).and_then(|after| u64::try_from(after.as_millis()).ok()),
+        request_id: refusal.and_then(|refusal| refusal.request_id.as_deref()),
+    }
+}
+
+/// `NotFound` as gRPC writes it: `NOT_FOUND`.
+fn screaming(name: &str) -> String {
+    let mut told = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && !told.is_empty() {
+            told.push('_');
+        }
+        told.push(c.to_ascii_uppercase());
+    }
+    told
+}
+
+#[cfg(test)]
+#[path = "cli_tests.rs"]
+mod tests;

@@ -1,0 +1,217 @@
+//! `xinhub import`: a file in the courts' own layout, sent as it is. The hub reads it; here nothing of it is understood.
+
+use std::fs::File;
+use std::io::{BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use xinhub_client::v1;
+use xinhub_client::v1::import_listings_request::Part as Sent;
+use xinhub_client::v1::import_listings_response::Part as Told;
+
+use crate::args::{ActorArgs, ConnectArgs, GlobalArgs};
+use crate::codes::label;
+use crate::exit::{Exit, Failure};
+use crate::output::{Line, Out};
+use crate::session::{Session, checked_uuid};
+use crate::shapes;
+
+/// The hub takes at most 1 MiB; a quarter of it keeps the stream's window busy.
+const CHUNK_BYTES: usize = 256 * 1024;
+/// Chunks read ahead of the connection.
+const CHUNKS_AHEAD: usize = 4;
+
+/// Import a file of listings, or of relations, in the courts' own column layout
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// CSV in UTF-8 or GB 18030, with header and trailer; - is standard input
+    file: PathBuf,
+    /// The file holds relations, not listings
+    #[arg(long)]
+    relations: bool,
+    /// Report what would happen, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Take rows that differ from a listing in force as amendments
+    #[arg(long)]
+    amend: bool,
+    /// A UUIDv7. To go on after a break, give that of the broken import. Made, and told on standard error, if not given
+    #[arg(long, value_name = "UUID")]
+    import_id: Option<String>,
+    /// Write faults to a CSV file (line, column, reason, message) in place of standard error
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
+    #[command(flatten)]
+    actor: ActorArgs,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+pub(crate) async fn run(args: ImportArgs, global: &GlobalArgs, out: &mut Out) -> Result<Exit, Failure> {
+    out.refuse_csv()?;
+    let session = Session::resolve(global, &args.connect)?;
+    let options = options(&args, &session)?;
+    let file = open(&args.file)?;
+    let mut faults = Faults::open(args.faults.as_deref())?;
+    let hub = session.connect().await?;
+    let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
+    let reading = tokio::task::spawn_blocking(move || feed(file, options, &sender));
+    let mut told = hub.registry().import_listings(ReceiverStream::new(receiver)).await?;
+    let bar = progress_bar();
+    let mut summary = None;
+    let ended = loop {
+        match told.next().await {
+            Ok(Some(v1::ImportListingsResponse { part: Some(Told::Progress(progress)) })) => {
+                bar.set_length(progress.rows_total.max(progress.rows_read));
+                bar.set_position(progress.rows_read);
+            }
+            Ok(Some(v1::ImportListingsResponse { part: Some(Told::Fault(fault)) })) => {
+                bar.suspend(|| faults.tell(&fault))?;
+            }
+            Ok(Some(v1::ImportListingsResponse { part: Some(Told::Summary(told)) })) => summary = Some(told),
+            Ok(Some(v1::ImportListingsResponse { part: None })) => {}
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    bar.finish_and_clear();
+    faults.finish()?;
+    // A file that couldn't be read to its end is the cause of what the hub then says of it.
+    if reading.is_finished()
+        && let Ok(read) = reading.await
+    {
+        read?;
+    }
+    ended?;
+    let broken = || xinhub_client::Error::Connection("the import ended without a summary".to_owned());
+    show(summary.ok_or_else(broken)?, out)
+}
+
+fn options(args: &ImportArgs, session: &Session) -> Result<v1::ImportOptions, Failure> {
+    let actor = session.actor(&args.actor)?;
+    let import_id = match &args.import_id {
+        Some(id) => checked_uuid(id, "--import-id")?,
+        None => {
+            let id = xinhub_client::request_id();
+            eprintln!("import id: {id}");
+            id
+        }
+    };
+    let file = if args.relations { v1::ImportFile::Relations } else { v1::ImportFile::Listings };
+    Ok(v1::ImportOptions { import_id, file: file.into(), dry_run: args.dry_run, amend: args.amend, actor: Some(actor) })
+}
+
+/// A file that is being read, with its name for messages.
+struct Source {
+    bytes: Box<dyn Read + Send>,
+    name: String,
+}
+
+fn open(path: &Path) -> Result<Source, Failure> {
+    let name = path.display().to_string();
+    let bytes: Box<dyn Read + Send> = if path == Path::new("-") {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(File::open(path).map_err(Failure::io(name.clone()))?)
+    };
+    Ok(Source { bytes, name })
+}
+
+/// Sends the options and then the file. Ends early, and well, when nobody takes more: the hub has refused by then. Blocks.
+fn feed(
+    mut file: Source,
+    options: v1::ImportOptions,
+    to: &mpsc::Sender<v1::ImportListingsRequest>,
+) -> Result<(), Failure> {
+    let mut part = Sent::Options(options);
+    while to.blocking_send(v1::ImportListingsRequest { part: Some(part) }).is_ok() {
+        let mut chunk = Vec::with_capacity(CHUNK_BYTES);
+        let read = (&mut file.bytes).take(CHUNK_BYTES as u64).read_to_end(&mut chunk);
+        if read.map_err(Failure::io(file.name.clone()))? == 0 {
+            break;
+        }
+        part = Sent::Chunk(chunk);
+    }
+    Ok(())
+}
+
+/// Seen on a terminal only.
+fn progress_bar() -> ProgressBar {
+    let bar = ProgressBar::no_length();
+    // A template that does not parse leaves the default one.
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} rows, {per_sec}, {eta}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// Where faults of rows are told.
+enum Faults {
+    Stderr,
+    File { csv: Box<csv::Writer<BufWriter<File>>>, path: String },
+}
+
+impl Faults {
+    fn open(path: Option<&Path>) -> Result<Self, Failure> {
+        let Some(path) = path else { return Ok(Faults::Stderr) };
+        let shown = path.display().to_string();
+        let file = File::create(path).map_err(Failure::io(shown.clone()))?;
+        let mut faults = Faults::File { csv: Box::new(csv::Writer::from_writer(BufWriter::new(file))), path: shown };
+        faults.write(["line", "column", "reason", "message"])?;
+        Ok(faults)
+    }
+
+    fn tell(&mut self, fault: &v1::RowFault) -> Result<(), Failure> {
+        let reason = label::<v1::Reason>(fault.reason).unwrap_or_default();
+        match self {
+            Faults::Stderr => {
+                let mut stderr = std::io::stderr().lock();
+                let line = format!("line {}: {}: {} ({reason})\n", fault.line, fault.column, fault.message);
+                stderr.write_all(line.as_bytes()).map_err(Failure::io("standard error"))
+            }
+            Faults::File { .. } => self.write([&fault.line.to_string(), &fault.column, reason, &fault.message]),
+        }
+    }
+
+    fn write(&mut self, fields: [&str; 4]) -> Result<(), Failure> {
+        match self {
+            Faults::Stderr => Ok(()),
+            Faults::File { csv, path } => {
+                csv.write_record(fields).map_err(|error| Failure::io(path.clone())(error.into()))
+            }
+        }
+    }
+
+    fn finish(self) -> Result<(), Failure> {
+        match self {
+            Faults::Stderr => Ok(()),
+            Faults::File { mut csv, path } => csv.flush().map_err(Failure::io(path)),
+        }
+    }
+}
+
+fn show(summary: v1::ImportSummary, out: &mut Out) -> Result<Exit, Failure> {
+    let shape = shapes::Import::from(summary);
+    let lang = out.lang;
+    out.record(&shape, || {
+        let name = |en: &'static str, zh: &'static str| lang.pick(en, zh);
+        let mut lines: Vec<Line> = vec![
+            (name("import", "导入编号"), shape.import_id.clone()),
+            (name("rows", "行数"), shape.rows.to_string()),
+            (name("added", "新增"), shape.added.to_string()),
+            (name("amended", "更正"), shape.amended.to_string()),
+            (name("unchanged", "未变"), shape.unchanged.to_string()),
+            (name("faults", "错误"), shape.faults.to_string()),
+            (name("warnings", "警告"), shape.warnings.to_string()),
+            (name("finished", "完成时间"), shape.finish_time.clone().unwrap_or_default()),
+        ];
+        if shape.dry_run {
+            lines.push((name("dry run", "试运行"), name("nothing was changed", "未作任何更改").to_owned()));
+        }
+        lines
+    })?;
+    Ok(if shape.faults > 0 { Exit::RowFaults } else { Exit::Success })
+}

@@ -1,0 +1,110 @@
+//! From raw arguments and the context to one checked way to the hub.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use uuid::Uuid;
+use xinhub_client::{Config, Hub, v1};
+
+use crate::args::{ActorArgs, ConnectArgs, GlobalArgs, MutationArgs};
+use crate::context::{self, Context, Contexts};
+use crate::exit::Failure;
+
+/// A hub to call, and who calls.
+pub(crate) struct Session {
+    config: Config,
+    actor: Option<String>,
+    post: Option<String>,
+}
+
+impl Session {
+    /// Arguments go before the context.
+    pub(crate) fn resolve(global: &GlobalArgs, connect: &ConnectArgs) -> Result<Self, Failure> {
+        let given = Context {
+            endpoint: connect.endpoint.clone(),
+            ca: connect.ca.clone(),
+            cert: connect.cert.clone(),
+            key: connect.key.clone(),
+            server_name: connect.server_name.clone(),
+            actor: None,
+            post: None,
+        };
+        // Where everything is given, a broken file of contexts is nobody's trouble.
+        let is_whole = given.endpoint.is_some() && given.ca.is_some() && given.cert.is_some() && given.key.is_some();
+        let context = match (&global.context, is_whole) {
+            (None, true) => given,
+            (name, _) => given.or(Contexts::read(&context::path()?)?.select(name.as_deref())?),
+        };
+        Self::of(context, connect.timeout)
+    }
+
+    fn of(context: Context, timeout_s: Option<u64>) -> Result<Self, Failure> {
+        let missing: Vec<&str> = [
+            ("--endpoint", context.endpoint.is_none()),
+            ("--ca", context.ca.is_none()),
+            ("--cert", context.cert.is_none()),
+            ("--key", context.key.is_none()),
+        ]
+        .into_iter()
+        .filter_map(|(name, is_missing)| is_missing.then_some(name))
+        .collect();
+        if !missing.is_empty() {
+            return Err(Failure::Config(format!(
+                "no way to the hub: give {}, or make a context (`xinhub context set`)",
+                missing.join(", ")
+            )));
+        }
+        let path = |path: Option<PathBuf>| path.unwrap_or_default();
+        let mut config =
+            Config::new(context.endpoint.unwrap_or_default(), path(context.ca), path(context.cert), path(context.key));
+        config.server_name = context.server_name;
+        if let Some(timeout) = timeout_s.map(Duration::from_secs) {
+            config.timeouts.connect = timeout;
+            config.timeouts.lookup = timeout;
+            config.timeouts.batch = timeout;
+            config.timeouts.mutation = timeout;
+        }
+        Ok(Self { config, actor: context.actor, post: context.post })
+    }
+
+    /// Connects.
+    pub(crate) async fn connect(&self) -> Result<Hub, Failure> {
+        Ok(Hub::connect(self.config.clone()).await?)
+    }
+
+    /// The head of a mutation. A request id made here is told, so that an unclear outcome can be asked for again.
+    pub(crate) fn mutation(&self, args: &MutationArgs) -> Result<v1::Mutation, Failure> {
+        let actor = self.actor(&args.actor)?;
+        let request_id = match &args.request_id {
+            Some(id) => checked_uuid(id, "--request-id")?,
+            None => {
+                let id = xinhub_client::request_id();
+                eprintln!("request id: {id}");
+                id
+            }
+        };
+        Ok(v1::Mutation { request_id, etag: args.etag.clone().unwrap_or_default(), actor: Some(actor) })
+    }
+
+    /// Who stands behind a mutation.
+    pub(crate) fn actor(&self, args: &ActorArgs) -> Result<v1::Actor, Failure> {
+        let pick = |given: &Option<String>, kept: &Option<String>, name| {
+            let value = given.as_ref().or(kept.as_ref()).cloned();
+            value.ok_or_else(|| {
+                Failure::Usage(format!("{name}: who stands behind this? Give it here or in the context"))
+            })
+        };
+        Ok(v1::Actor {
+            staff_id: pick(&args.actor, &self.actor, "--actor")?,
+            post: pick(&args.post, &self.post, "--post")?,
+        })
+    }
+}
+
+/// A UUIDv7 (RFC 9562), as the hub demands it.
+pub(crate) fn checked_uuid(text: &str, name: &str) -> Result<String, Failure> {
+    match Uuid::try_parse(text) {
+        Ok(id) if id.get_version_num() == 7 => Ok(id.to_string()),
+        Ok(_) | Err(_) => Err(Failure::Usage(format!("{name}: expected a UUIDv7 (RFC 9562)"))),
+    }
+}
