@@ -24,7 +24,7 @@ use crate::synthesize::{self, SynthesizeArgs};
 /// The command line of XinHub: ask whether a person or organisation is restricted for one named purpose, and, for courts,
 /// publish, correct and lift listings of judgment defaulters.
 #[derive(Debug, Parser)]
-#[command(name = "xinhub", version, about, after_long_help = exit::HELP, propagate_version = true)]
+#[command(name = "xinhub", version, after_long_help = exit::HELP, propagate_version = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,

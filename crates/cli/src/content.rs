@@ -130,15 +130,26 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
     }
 }
 
-/// Errors tell line and key. The excerpt that TOML's errors carry is left out: it could show a number or a name.
+/// Errors tell line and key, and never a value: it could be a number or a name. So the excerpt of TOML's errors is left out.
 fn parse<F: DeserializeOwned>(text: &str) -> Result<F, String> {
     if text.trim_start().starts_with('{') {
-        return serde_json::from_str(text).map_err(|error| error.to_string());
+        return serde_json::from_str(text)
+            .map_err(|error| format!("line {}: {}", error.line(), without_value(&error.to_string())));
     }
     toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-        format!("line {line}: {}", error.message())
+        format!("line {line}: {}", without_value(error.message()))
     })
+}
+
+/// Serde quotes the value that it refuses.
+fn without_value(message: &str) -> String {
+    let quotes = message.starts_with("invalid type") || message.starts_with("invalid value");
+    match message.rsplit_once(", expected ").filter(|_| quotes) {
+        Some((_, expected)) => format!("wrong type or value, expected {expected}"),
+        None if quotes => "wrong type or value".to_owned(),
+        None => message.to_owned(),
+    }
 }
 
 fn text(value: Option<String>) -> String {

@@ -26,9 +26,16 @@ fn content_is_read_strictly() {
 
 #[test]
 fn errors_show_no_value() {
-    let with_fault = "name = \"不可示人\"\nidentities = [{ kind = \"resident_id\", number = 110101199001010007 }]";
-    let problem = parse::<ContentFile>(with_fault).unwrap_err();
-    assert!(!problem.contains("不可示人"), "{problem}");
+    let check = |text: &str, part: &str| {
+        let problem = parse::<ContentFile>(text).unwrap_err();
+        assert!(problem.contains(part), "{problem:?} lacks {part:?}");
+        assert!(!problem.contains("不可示人") && !problem.contains("110101199001010007"), "{problem}");
+    };
+    let identity = "[[identities]]\nkind = \"resident_id\"\nnumber = 110101199001010007";
+    check(&format!("name = \"不可示人\"\n{identity}"), "line 4: wrong type or value, expected a string");
+    check(r#"{"name": "不可示人", "ground": "不可示人"}"#, "line 1: wrong type or value, expected i32");
+    check("name = \"不可示人\"\nground = \"不可示人\"", "line 2: wrong type or value, expected i32");
+    check("name = \"不可示人", "line 1");
 }
 
 #[test]

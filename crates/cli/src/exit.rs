@@ -123,3 +123,54 @@ impl Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_end_has_its_code() {
+        let check = |exit: Exit, code: u8| assert_eq!(exit.code(), code, "{exit:?}");
+        check(Exit::Success, 0);
+        check(Exit::Io, 1);
+        check(Exit::Usage, 2);
+        check(Exit::Config, 3);
+        check(Exit::Connection, 4);
+        check(Exit::RowFaults, 5);
+        check(Exit::Verdict(v1::Verdict::Clear), 0);
+        check(Exit::Verdict(v1::Verdict::Restricted), 10);
+        check(Exit::Verdict(v1::Verdict::Consider), 11);
+        check(Exit::Verdict(v1::Verdict::Unknown), 12);
+        check(Exit::Verdict(v1::Verdict::Unspecified), 12);
+        for grpc in 1..=16 {
+            check(Exit::Hub(Code::from_i32(grpc)), 20 + u8::try_from(grpc).unwrap());
+        }
+    }
+
+    #[test]
+    fn every_failure_has_its_end() {
+        use std::time::Duration;
+        use xinhub_client::Error;
+        let check = |failure: Failure, exit: Exit| assert_eq!(failure.exit(), exit, "{failure}");
+        check(Failure::Usage(String::new()), Exit::Usage);
+        check(Failure::Config(String::new()), Exit::Config);
+        check(Failure::io("f")(io::Error::other("full")), Exit::Io);
+        check(Error::Config(String::new()).into(), Exit::Config);
+        check(Error::Connection(String::new()).into(), Exit::Connection);
+        check(Error::Deadline(Duration::ZERO).into(), Exit::Hub(Code::DeadlineExceeded));
+        check(SynthesizeError::Setting { field: "rows", problem: "" }.into(), Exit::Usage);
+        check(SynthesizeError::Io(io::Error::other("full")).into(), Exit::Io);
+    }
+
+    #[test]
+    fn help_and_output_md_tell_the_same_codes() {
+        let documented = include_str!("../OUTPUT.md");
+        for code in [0, 1, 2, 3, 4, 5, 10, 11, 12] {
+            assert!(documented.contains(&format!("\n| {code} |")), "OUTPUT.md lacks {code}");
+            assert!(HELP.contains(&format!("\n  {code:2}  ")), "--help lacks {code}");
+        }
+        for code in 21..=36 {
+            assert!(documented.contains(&format!("| {code} |")), "OUTPUT.md lacks {code}");
+        }
+    }
+}

@@ -293,3 +293,7 @@ impl From<v1::GetStatusResponse> for Status {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "shapes_tests.rs"]
+mod tests;

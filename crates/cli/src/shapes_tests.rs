@@ -1,0 +1,111 @@
+//! OUTPUT.md promises these shapes: its examples have exactly the fields that are written.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::*;
+
+const OUTPUT_MD: &str = include_str!("../OUTPUT.md");
+
+/// The examples under one label.
+fn examples(wanted: &str) -> Vec<Value> {
+    let mut found = Vec::new();
+    let mut label = None;
+    for line in OUTPUT_MD.lines() {
+        match (line.strip_prefix("```"), label) {
+            (Some(info), None) => label = Some(info.strip_prefix("json ").unwrap_or("other")),
+            (Some(_), Some(_)) => label = None,
+            (None, Some(label)) if label == wanted => found.push(serde_json::from_str(line).unwrap()),
+            (None, _) => {}
+        }
+    }
+    assert!(!found.is_empty(), "OUTPUT.md has no example {wanted}");
+    found
+}
+
+/// Every path of a value; list members as one.
+fn paths(value: &Value, at: &str, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let at = format!("{at}.{name}");
+                into.insert(at.clone());
+                paths(value, &at, into);
+            }
+        }
+        Value::Array(members) => members.iter().for_each(|member| paths(member, at, into)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn check(label: &str, written: &impl Serialize) {
+    let mut expected = BTreeSet::new();
+    paths(&serde_json::to_value(written).unwrap(), "", &mut expected);
+    let mut documented = BTreeSet::new();
+    for example in examples(label) {
+        paths(&example, "", &mut documented);
+    }
+    assert_eq!(documented, expected, "{label}");
+}
+
+fn identity() -> v1::Identity {
+    v1::Identity { kind: 1, number: "110101199001010007".to_owned(), issuing_state: String::new() }
+}
+
+fn listing() -> v1::Listing {
+    let relation = v1::RelationContent { identity: Some(identity()), ..Default::default() };
+    let exemption = v1::ExemptionContent { identity: Some(identity()), ..Default::default() };
+    v1::Listing {
+        content: Some(v1::ListingContent {
+            identities: vec![identity()],
+            decision: Some(v1::Decision::default()),
+            ..Default::default()
+        }),
+        relations: vec![v1::ListedRelation { content: Some(relation), ..Default::default() }],
+        exemptions: vec![v1::ListedExemption { content: Some(exemption), ..Default::default() }],
+        ..Default::default()
+    }
+}
+
+#[test]
+fn output_md_documents_every_field() {
+    let position = || Some(v1::Position::default());
+    let answer = || v1::Answer { slip: Some(v1::Slip::default()), ..Default::default() };
+    check("check", &Check { answer: answer().into(), position: position().map(Position::from), use_by: None });
+    let error = v1::ItemError::default();
+    let without_slip = v1::Answer::default().into();
+    check("batch", &BatchRow { line: 1, reference: None, answer: Some(without_slip), error: Some(error.into()) });
+    check("import", &Import::from(v1::ImportSummary { position: position(), ..Default::default() }));
+    check("outcome", &Outcome::from(v1::MutationOutcome { position: position(), ..Default::default() }));
+    check("listing", &Listing::from(listing()));
+    let alarms = vec![v1::Alarm::default()];
+    check("status", &Status::from(v1::GetStatusResponse { position: position(), alarms, ..Default::default() }));
+    check("synthesize", &crate::synthesize::Summary::default());
+}
+
+#[test]
+fn every_code_in_the_examples_exists() {
+    use crate::codes::Code;
+    let has = |label: &str, known: Vec<&str>| assert!(known.contains(&label), "{label}");
+    for example in examples("check") {
+        has(example["verdict"].as_str().unwrap(), v1::Verdict::all().into_iter().map(Code::label).collect());
+        has(example["reason"].as_str().unwrap(), v1::AnswerReason::all().into_iter().map(Code::label).collect());
+    }
+    for example in examples("error") {
+        has(example["error"]["reason"].as_str().unwrap(), v1::Reason::all().into_iter().map(Code::label).collect());
+    }
+}
+
+#[test]
+fn what_a_newer_hub_says_is_told_as_such() {
+    let answer = Answer::from(v1::Answer { verdict: 99, reason: 1, ..Default::default() });
+    assert_eq!((answer.verdict, answer.reason, answer.effect), (Some("UNRECOGNISED"), Some("NOT_LISTED"), None));
+}
+
+#[test]
+fn a_limit_is_told_where_there_is_one() {
+    let limit = |effect: v1::Effect| Answer::from(v1::Answer { effect: effect.into(), ..Default::default() }).limit_fen;
+    assert_eq!(limit(v1::Effect::Limit), Some(0));
+    assert_eq!(limit(v1::Effect::Prohibit), None);
+}

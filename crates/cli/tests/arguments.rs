@@ -1,0 +1,162 @@
+//! What the command line accepts, and how it ends where no hub is asked.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// Runs `xinhub` with nothing of this machine's configuration.
+fn xinhub(dir: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_xinhub"))
+        .args(args)
+        .current_dir(dir)
+        .env_clear()
+        .env("XINHUB_CONFIG", dir.join("contexts.toml"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// Ends with `code`, and says `part` on standard error.
+fn check(args: &[&str], code: i32, part: &str) {
+    let dir = TempDir::new().unwrap();
+    let output = xinhub(dir.path(), args);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {told}");
+    assert!(told.contains(part), "{args:?}: {told:?} lacks {part:?}");
+    if code != 0 {
+        assert!(output.stdout.is_empty(), "{args:?} wrote data");
+    }
+}
+
+const ASK: [&str; 4] = ["check", "--measure", "credit.lending", "--kind"];
+
+fn ask<'a>(rest: &[&'a str]) -> Vec<&'a str> {
+    ASK.iter().chain(rest).copied().collect()
+}
+
+#[test]
+fn arguments() {
+    // Help is no fault, and nothing at all is one.
+    check(&["--help"], 0, "");
+    check(&["listing", "exempt", "--help"], 0, "");
+    check(&["--version"], 0, "");
+    check(&[], 2, "Usage");
+    check(&["chekc"], 2, "unrecognized subcommand");
+    // One source of the number, and a kind that exists.
+    check(&ask(&["uscc"]), 2, "--number");
+    check(&ask(&["uscc", "--number", "1", "--stdin"]), 2, "cannot be used with");
+    check(&ask(&["id", "--number", "1"]), 2, "possible values");
+    check(&ask(&["passport", "--number", "1"]), 2, "--issuing-state");
+    check(&["check", "--kind", "uscc", "--number", "1"], 2, "--measure");
+    check(&ask(&["uscc", "--number", "1", "--condition", "x=maybe"]), 2, "NAME=not_met");
+    check(&ask(&["uscc", "--number", "1", "--at-least", "xyz"]), 2, "expected hex");
+    check(&["batch", "f.csv", "--measure", "m", "--chunk", "10001"], 2, "1..=10000");
+    check(&["listing", "list", "--state", "gone"], 2, "possible values");
+    check(&["listing", "hide", "first"], 2, "invalid");
+    check(&["completions", "cobol"], 2, "possible values");
+    check(&["status", "--output", "xml"], 2, "possible values");
+    check(&["status", "--output", "csv"], 2, "csv is for `batch`");
+    check(&["synthesize", "--rows", "100000000", "--court", "c", "--court-name", "n", "--out", "f"], 2, "99,999,999");
+    check(&["synthesize", "--rows", "1", "--court", "a;b", "--court-name", "n", "--out", "f"], 2, "court:");
+}
+
+#[test]
+fn configuration() {
+    let number = ask(&["uscc", "--number", "1"]);
+    check(&number, 3, "give --endpoint, --ca, --cert, --key");
+    let with_endpoint: Vec<&str> = number.iter().copied().chain(["--endpoint", "https://127.0.0.1:1"]).collect();
+    check(&with_endpoint, 3, "give --ca, --cert, --key");
+    check(&["--context", "nowhere", "status"], 3, "context nowhere");
+    let files = ["--ca", "ca.pem", "--cert", "c.pem", "--key", "c.key"];
+    let absent: Vec<&str> = with_endpoint.iter().copied().chain(files).collect();
+    check(&absent, 3, "ca.pem");
+    let plain: Vec<&str> = number.iter().copied().chain(files).chain(["--endpoint", "http://127.0.0.1:1"]).collect();
+    check(&plain, 3, "another scheme than https");
+}
+
+#[test]
+fn a_refused_officer_is_not_repeated() {
+    let dir = TempDir::new().unwrap();
+    let endpoint = ["--endpoint", "https://127.0.0.1:1", "--ca", "a", "--cert", "b", "--key", "c"];
+    let mut args = ask(&["uscc", "--number", "1", "--officer", "boss:resident_id:110101199001010007"]);
+    args.extend(endpoint);
+    let output = xinhub(dir.path(), &args);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("--officer: capacity") && !told.contains("110101199001010007"), "{told}");
+}
+
+#[test]
+fn contexts_are_kept() {
+    let dir = TempDir::new().unwrap();
+    let run = |args: &[&str]| {
+        let output = xinhub(dir.path(), args);
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    let endpoint = "https://127.0.0.1:7443";
+    assert_eq!(run(&["context", "set", "bank", "--endpoint", endpoint, "--ca", "ca.pem"]).0, 0);
+    assert_eq!(run(&["context", "set", "court", "--endpoint", endpoint, "--actor", "s-1", "--post", "judge"]).0, 0);
+    assert_eq!(run(&["context", "set", "bank", "--cert", "bank.pem"]).0, 0);
+    assert_eq!(run(&["context", "use", "court"]).0, 0);
+    assert_eq!(run(&["context", "use", "nobody"]).0, 3);
+    let (code, listed) = run(&["context", "list", "--output", "json"]);
+    assert_eq!(code, 0);
+    let contexts: Vec<serde_json::Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(contexts.len(), 2);
+    assert_eq!((&contexts[0]["name"], &contexts[0]["current"]), (&"bank".into(), &false.into()));
+    assert_eq!(contexts[0]["endpoint"], endpoint);
+    // Absolute, whatever was given.
+    let ca = contexts[0]["ca"].as_str().unwrap();
+    assert!(Path::new(ca).is_absolute() && ca.ends_with("ca.pem"), "{ca}");
+    assert!(contexts[0]["cert"].as_str().unwrap().ends_with("bank.pem"));
+    assert_eq!((&contexts[1]["actor"], &contexts[1]["current"]), (&"s-1".into(), &true.into()));
+    // OUTPUT.md's example has the same fields.
+    let documented = include_str!("../OUTPUT.md").split("```json context\n").nth(1).unwrap().lines().next().unwrap();
+    let documented: serde_json::Value = serde_json::from_str(documented).unwrap();
+    let names = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&documented), names(&contexts[0]));
+    assert_eq!(run(&["context", "remove", "court"]).0, 0);
+    assert_eq!(run(&["context", "remove", "court"]).0, 3);
+}
+
+#[test]
+fn a_broken_file_of_contexts_is_told() {
+    let dir = TempDir::new().unwrap();
+    std::fs::write(dir.path().join("contexts.toml"), "[contexts.bank]\nendpiont = \"x\"\n").unwrap();
+    let output = xinhub(dir.path(), &["status"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{told}");
+    assert!(told.contains("contexts.toml") && told.contains("endpiont"), "{told}");
+}
+
+#[test]
+fn failures_are_json_where_output_is() {
+    let dir = TempDir::new().unwrap();
+    let output = xinhub(dir.path(), &["status", "--output", "json"]);
+    let told: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!(told["error"]["exit"], 3);
+    let documented = include_str!("../OUTPUT.md").split("```json error\n").nth(1).unwrap().lines().next().unwrap();
+    let documented: serde_json::Value = serde_json::from_str(documented).unwrap();
+    let names = |value: &serde_json::Value| value["error"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&documented), names(&told));
+}
+
+#[test]
+fn templates_and_completions_are_data() {
+    let dir = TempDir::new().unwrap();
+    for what in ["listing", "decision", "relation", "exemption"] {
+        let output = xinhub(dir.path(), &["listing", "template", what]);
+        assert!(output.status.success() && output.stderr.is_empty());
+        assert!(toml_like(&output.stdout), "{what}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let output = xinhub(dir.path(), &["completions", shell]);
+        assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).contains("xinhub"), "{shell}");
+    }
+}
+
+fn toml_like(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_ok_and(|text| text.starts_with("# ") && text.contains(" = "))
+}
