@@ -25,6 +25,8 @@ pub use args::SynthesizeArgs;
 pub(crate) use args::run;
 pub use file::ImportFile;
 use row::Drawn;
+pub use xinhub_domain::import::Mode;
+use xinhub_domain::import::{Header, ListingColumn, RelationColumn};
 
 /// What to make.
 #[derive(Clone, Debug)]
@@ -55,24 +57,6 @@ pub struct Settings {
 pub const MAX_ROWS: u64 = 99_999_999;
 /// Rows reach back five years at most, and to nobody under age.
 const FIRST_AS_OF: Date = jiff::civil::date(2023, 1, 1);
-
-/// What a file attests, and with which columns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Mode {
-    /// The list as published so far; the header attests decision and service.
-    Migration,
-    /// With the decision of each row.
-    Current,
-}
-
-impl Mode {
-    fn code(self) -> &'static str {
-        match self {
-            Mode::Migration => "migration",
-            Mode::Current => "current",
-        }
-    }
-}
 
 /// The characters of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -153,14 +137,12 @@ pub fn synthesize(
 ) -> Result<Summary, SynthesizeError> {
     settings.check()?;
     let header = settings.header();
-    let columns = layout::LISTING_COLUMNS.into_iter();
-    let current = layout::CURRENT_COLUMNS.into_iter().filter(|_| settings.mode == Mode::Current);
-    let mut listings =
-        ImportFile::start(outputs.listings, settings.encoding, settings.bom, &header, columns.chain(current))?;
-    let mut relations = outputs
-        .relations
-        .map(|out| ImportFile::start(out, settings.encoding, settings.bom, &header, layout::RELATION_COLUMNS))
-        .transpose()?;
+    let (encoding, bom) = (settings.encoding, settings.bom);
+    let columns = ListingColumn::of(settings.mode).iter().map(|column| column.as_str());
+    let mut listings = ImportFile::start(outputs.listings, encoding, bom, &header, columns)?;
+    let relation_columns = layout::RELATION_COLUMNS.map(RelationColumn::as_str);
+    let mut relations =
+        outputs.relations.map(|out| ImportFile::start(out, encoding, bom, &header, relation_columns)).transpose()?;
     let mut answers = outputs.answers.map(Answers::start).transpose()?;
     let mut summary = Summary::default();
     for at in 0..settings.rows {
@@ -207,10 +189,13 @@ impl Settings {
         Ok(())
     }
 
-    fn header(&self) -> String {
-        let (court, mode, signer) = (&self.court, self.mode.code(), &self.signer);
-        let as_of = self.as_of.round(jiff::Unit::Second).unwrap_or(self.as_of).display_with_offset(china_offset());
-        format!("#xinhub-import;format=1;court={court};as_of={as_of};mode={mode};signer={signer}")
+    fn header(&self) -> Header {
+        Header {
+            court: self.court.clone(),
+            as_of: xinhub_domain::time::Timestamp(self.as_of.as_millisecond()),
+            mode: self.mode,
+            signer: self.signer.clone(),
+        }
     }
 
     /// The day in China.

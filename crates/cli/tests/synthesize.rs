@@ -3,16 +3,18 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
+use std::sync::Arc;
 
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
-use xinhub_cli::synthesize::layout::{
-    ANSWER_COLUMNS, CONDUCTS, CURRENT_COLUMNS, LISTING_COLUMNS, ORGANISATION, PERSON, RELATION_COLUMNS,
-};
+use xinhub_cli::synthesize::layout::{ANSWER_COLUMNS, CONDUCTS, ORGANISATION, PERSON, RELATION_COLUMNS};
 use xinhub_cli::synthesize::{Encoding, Mode, Outputs, Settings, Summary, synthesize};
 use xinhub_domain::case_number::CaseNumber;
 use xinhub_domain::identity::{Identity, Kind, Source, Subject, fitting_kinds};
+use xinhub_domain::import::{Header, ListingColumn, ListingRows, RelationColumn, RelationRows};
+use xinhub_domain::measure::Catalogue;
 use xinhub_domain::name::Name;
+use xinhub_domain::policy::Policy;
 
 const ROWS: u64 = 5_000;
 const AS_OF_DAY: Date = jiff::civil::date(2026, 3, 1);
@@ -61,6 +63,10 @@ fn rows(file: &[u8], columns: &[&str]) -> Vec<HashMap<String, String>> {
     rows
 }
 
+fn columns(mode: Mode) -> Vec<&'static str> {
+    ListingColumn::of(mode).iter().map(|column| column.as_str()).collect()
+}
+
 fn header(file: &[u8]) -> &str {
     std::str::from_utf8(file.split(|&byte| byte == b'\n').next().unwrap()).unwrap()
 }
@@ -84,7 +90,7 @@ fn every_row_is_valid() {
         header(&made.listings),
         "#xinhub-import;format=1;court=court-leizhou;as_of=2026-03-01T00:00:00+08:00;mode=current;signer=p-001"
     );
-    let columns: Vec<&str> = LISTING_COLUMNS.into_iter().chain(CURRENT_COLUMNS).collect();
+    let columns = columns(Mode::Current);
     let rows = rows(&made.listings, &columns);
     assert_eq!(u64::try_from(rows.len()).unwrap(), made.summary.rows);
     let mut keys = HashSet::new();
@@ -134,12 +140,12 @@ fn check_row(row: &HashMap<String, String>) {
 #[test]
 fn relations_belong_to_rows() {
     let made = make(&settings());
-    let columns: Vec<&str> = LISTING_COLUMNS.into_iter().chain(CURRENT_COLUMNS).collect();
+    let columns = columns(Mode::Current);
     let listed: HashMap<(String, String), String> = rows(&made.listings, &columns)
         .into_iter()
         .map(|row| ((row["caseCode"].clone(), row["cardNum"].clone()), row["businessEntity"].clone()))
         .collect();
-    let relations = rows(&made.relations, &RELATION_COLUMNS);
+    let relations = rows(&made.relations, &RELATION_COLUMNS.map(RelationColumn::as_str));
     assert!(u64::try_from(relations.len()).unwrap() >= made.summary.organisations);
     for row in &relations {
         let representative = &listed[&(row["caseCode"].clone(), row["cardNum"].clone())];
@@ -210,7 +216,36 @@ fn encodings_hold_the_same_rows() {
 fn a_migration_file_has_no_decisions() {
     let made = make(&Settings { mode: Mode::Migration, ..settings() });
     assert!(header(&made.listings).contains(";mode=migration;"));
-    assert_eq!(rows(&made.listings, &LISTING_COLUMNS).len(), usize::try_from(ROWS).unwrap());
+    assert_eq!(rows(&made.listings, &columns(Mode::Migration)).len(), usize::try_from(ROWS).unwrap());
+}
+
+/// The rows between header and trailer as the hub reads them.
+fn records(file: &[u8]) -> (Header, csv::StringRecord, Vec<csv::StringRecord>) {
+    let trailer = file.windows(6).rposition(|window| window == b"\n#end;").unwrap() + 1;
+    let mut csv = csv::Reader::from_reader(&file[header(file).len() + 1..trailer]);
+    let columns = csv.headers().unwrap().clone();
+    (Header::parse(header(file)).unwrap(), columns, csv.records().map(Result::unwrap).collect())
+}
+
+#[test]
+fn the_hub_takes_every_row() {
+    let policy = "format = 1\nrelease = \"one\"\n[[court]]\nid = \"court-leizhou\"\nname_zh = \"雷州市人民法院\"\n";
+    let policy = Arc::new(Policy::parse(policy, Catalogue::shipped()).unwrap());
+    let now = xinhub_domain::time::Timestamp(settings().as_of.as_millisecond());
+    for mode in [Mode::Migration, Mode::Current] {
+        let made = make(&Settings { mode, ..settings() });
+        let (header, columns, rows) = records(&made.listings);
+        let listings = ListingRows::new(&header, &columns, Arc::clone(&policy)).unwrap();
+        for row in &rows {
+            let (_, warnings) = listings.content(row, now).unwrap_or_else(|fault| panic!("{mode}: {}", fault.message));
+            assert!(warnings.is_empty(), "{warnings:?}");
+        }
+        let (_, columns, rows) = records(&made.relations);
+        let relations = RelationRows::new(&columns).unwrap();
+        for row in &rows {
+            relations.relation(row, now).unwrap_or_else(|fault| panic!("{mode}: {}", fault.message));
+        }
+    }
 }
 
 /// Writing fails after so many bytes, as on a full disk.

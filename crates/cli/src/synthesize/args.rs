@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
@@ -51,12 +52,18 @@ pub struct SynthesizeArgs {
     /// Begin with a byte order mark
     #[arg(long)]
     bom: bool,
-    /// With which columns
-    #[arg(long, value_enum, default_value_t = Mode::Migration)]
+    /// migration: the list as published so far, whose decisions the header attests; current: with the decision of each row
+    #[arg(long, default_value = Mode::Migration.as_str(), value_parser = mode())]
     mode: Mode,
     /// The instant that the file tells the state of, RFC 3339; the last midnight in China if not given
     #[arg(long, value_name = "TIME")]
     as_of: Option<Timestamp>,
+}
+
+/// The modes of import files, by their names there.
+fn mode() -> impl TypedValueParser<Value = Mode> {
+    let names = Mode::ALL.iter().map(|mode| mode.as_str());
+    PossibleValuesParser::new(names).try_map(|name| Mode::parse(&name).ok_or("not in the list"))
 }
 
 /// Runs `xinhub synthesize`. Files get their names when they are whole.

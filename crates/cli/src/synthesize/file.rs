@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use aws_lc_rs::digest::{Context, SHA256};
+use xinhub_domain::import::{Header, Trailer};
 
 use super::Encoding;
 
@@ -24,14 +25,13 @@ impl<W: Write> ImportFile<W> {
         mut out: W,
         encoding: Encoding,
         bom: bool,
-        header: &str,
+        header: &Header,
         columns: impl IntoIterator<Item = &'a str>,
     ) -> io::Result<Self> {
         if bom {
             out.write_all(encoding.bom())?;
         }
-        out.write_all(header.as_bytes())?;
-        out.write_all(b"\n")?;
+        writeln!(out, "{header}")?;
         let mut file =
             Self { out, encoding, digest: Context::new(&SHA256), rows: 0, line: String::with_capacity(1024) };
         file.write_line(columns)?;
@@ -62,11 +62,10 @@ impl<W: Write> ImportFile<W> {
     /// What writing meets.
     pub fn finish(mut self) -> io::Result<u64> {
         let digest = self.digest.finish();
-        write!(self.out, "#end;rows={};sha256=", self.rows)?;
-        for byte in digest.as_ref() {
-            write!(self.out, "{byte:02x}")?;
-        }
-        self.out.write_all(b"\n")?;
+        let mut sha256 = [0; 32];
+        // Both are 32 bytes long.
+        sha256.copy_from_slice(digest.as_ref());
+        writeln!(self.out, "{}", Trailer { rows: self.rows, sha256 })?;
         self.out.flush()?;
         Ok(self.rows)
     }

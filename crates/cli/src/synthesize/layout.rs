@@ -1,34 +1,22 @@
-//! The courts' own column layout, as files carry it: names and texts that reader and writer must agree on.
+//! The texts of synthetic files that a reader must agree on. Header, trailer and columns are the domain's own
+//! ([`xinhub_domain::import`]).
 
-/// The columns of a file of listings.
-pub const LISTING_COLUMNS: [&str; 18] = [
-    "iname",
-    "sexy",
-    "age",
-    "cardNum",
-    "caseCode",
-    "courtName",
-    "areaName",
-    "gistId",
-    "gistUnit",
-    "duty",
-    "performance",
-    "performedPart",
-    "unperformPart",
-    "disruptTypeName",
-    "publishDate",
-    "regDate",
-    "businessEntity",
-    "partyTypeName",
-];
+use xinhub_domain::import::RelationColumn;
 
-/// The columns that follow in a file of the mode `current`.
-pub const CURRENT_COLUMNS: [&str; 6] = ["decisionNo", "decisionDate", "servedDate", "termMonths", "signer", "ground"];
-
-/// The columns of a file of relations. `listing` is the hub's number; where it is empty, `caseCode` and `cardNum` (the
+/// The columns of a file of relations. `listing` stays empty, since the hub gives the numbers: `caseCode` and `cardNum` (the
 /// debtor's) name the listing.
-pub const RELATION_COLUMNS: [&str; 10] =
-    ["listing", "caseCode", "cardNum", "kind", "number", "name", "role", "basisDocument", "from", "until"];
+pub const RELATION_COLUMNS: [RelationColumn; 10] = [
+    RelationColumn::Listing,
+    RelationColumn::CaseCode,
+    RelationColumn::CardNum,
+    RelationColumn::Kind,
+    RelationColumn::Number,
+    RelationColumn::Name,
+    RelationColumn::Role,
+    RelationColumn::BasisDocument,
+    RelationColumn::From,
+    RelationColumn::Until,
+];
 
 /// The columns of a file of answers.
 pub const ANSWER_COLUMNS: [&str; 4] = ["kind", "number", "name", "expected"];
