@@ -14,9 +14,11 @@ use std::time::Duration;
 
 use xinhub_domain::fault::Fault;
 
+use crate::audit::{AuditSettings, MIN_RETENTION_DAYS};
+use crate::import::ImportSettings;
 use crate::serve;
 use crate::tls::TlsSettings;
-use raw::{Raw, RawLimits};
+use raw::{Raw, RawAudit, RawLedger, RawLimits};
 
 /// The file's name in faults where it has none of its own.
 const FILE: &str = "hub.toml";
@@ -30,8 +32,6 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Where metrics are served, without TLS; `None` for nowhere.
     pub metrics: Option<SocketAddr>,
-    /// Journal, audit, detail, snapshots.
-    pub data_dir: PathBuf,
     /// Keys, apart from the data.
     pub keys_dir: PathBuf,
     /// The policy file.
@@ -45,9 +45,11 @@ pub struct Settings {
     /// What calls may take.
     pub calls: CallLimits,
     /// The ledger's own.
-    pub ledger: LedgerSettings,
+    pub ledger: xinhub_ledger::Settings,
     /// The audit log's own.
     pub audit: AuditSettings,
+    /// What uploads may take.
+    pub import: ImportSettings,
     /// Which log lines to write.
     pub log: String,
     /// Threads that serve; `None` for one per core.
@@ -65,28 +67,6 @@ pub struct CallLimits {
     pub max_registry_message_bytes: usize,
     /// Checks of one stream under way at a time.
     pub max_stream_checks: usize,
-}
-
-/// How the ledger keeps its files.
-#[derive(Clone, Copy, Debug)]
-pub struct LedgerSettings {
-    /// Bytes of one segment of the journal.
-    pub segment_bytes: u64,
-    /// Listings whose detail is kept in memory.
-    pub detail_cache_entries: u64,
-    /// Events between two snapshots.
-    pub snapshot_every_events: u64,
-}
-
-/// How the audit log keeps its files.
-#[derive(Clone, Copy, Debug)]
-pub struct AuditSettings {
-    /// Bytes of one segment.
-    pub segment_bytes: u64,
-    /// How long records are kept.
-    pub keep: Duration,
-    /// Records waiting to be written; with more, answers stop.
-    pub max_waiting: usize,
 }
 
 /// Why a configuration can't be used.
@@ -194,8 +174,6 @@ impl Check<'_> {
         Settings {
             listen,
             metrics,
-            data_dir,
-            keys_dir,
             policy: self.path("policy", &raw.policy),
             catalogue_dir: raw.catalogue_dir.as_deref().map(|dir| self.path("catalogue_dir", dir)),
             tls: self.tls(&raw),
@@ -211,26 +189,14 @@ impl Check<'_> {
                 max_registry_message_bytes: self.kib("limits.registry_message_kib", raw.limits.registry_message_kib),
                 max_stream_checks: self.count("limits.stream_checks", raw.limits.stream_checks, 4_096),
             },
-            ledger: LedgerSettings {
-                segment_bytes: self.mib("ledger.segment_mib", raw.ledger.segment_mib),
-                detail_cache_entries: self.within(
-                    "ledger.detail_cache_entries",
-                    raw.ledger.detail_cache_entries,
-                    1,
-                    1 << 32,
-                ),
-                snapshot_every_events: self.within(
-                    "ledger.snapshot_every_events",
-                    raw.ledger.snapshot_every_events,
-                    1_000,
-                    1 << 40,
-                ),
+            ledger: self.ledger(&raw.ledger, &data_dir, &keys_dir),
+            audit: self.audit(&raw.audit, &data_dir),
+            import: ImportSettings {
+                max_file_bytes: self.within("import.max_file_mib", raw.import.max_file_mib, 1, 1 << 20) << 20,
+                min_free_bytes: self.within("import.min_free_mib", raw.import.min_free_mib, 64, 1 << 20) << 20,
+                ..ImportSettings::new(data_dir.join("staging"))
             },
-            audit: AuditSettings {
-                segment_bytes: self.mib("audit.segment_mib", raw.audit.segment_mib),
-                keep: Duration::from_secs(86_400 * self.keep_days(raw.audit.keep_days)),
-                max_waiting: self.count("audit.max_waiting", raw.audit.max_waiting, 1 << 20),
-            },
+            keys_dir,
             log: raw.log.clone(),
             worker_threads: match raw.worker_threads {
                 0 => None,
@@ -306,16 +272,25 @@ impl Check<'_> {
         }
     }
 
-    fn keep_days(&mut self, days: u64) -> u64 {
-        // Records of giving personal data to others: at least 3 years (网络数据安全管理条例 art. 12).
-        const THREE_YEARS: u64 = 3 * 365 + 1;
-        if days < THREE_YEARS {
-            let problem = format!(
-                "is {days}: records of providing personal data are kept 3 years (网络数据安全管理条例 art. 12)"
-            );
-            self.fault("audit.keep_days", problem, format!("write {THREE_YEARS} or more"));
+    fn ledger(&mut self, raw: &RawLedger, data_dir: &Path, keys_dir: &Path) -> xinhub_ledger::Settings {
+        let (cache, snapshot) = (raw.detail_cache_entries, raw.snapshot_every_events);
+        xinhub_ledger::Settings {
+            segment_bytes: self.mib("ledger.segment_mib", raw.segment_mib),
+            detail_cache_entries: self.within("ledger.detail_cache_entries", cache, 1, 1 << 32),
+            snapshot_every_events: self.within("ledger.snapshot_every_events", snapshot, 1_000, 1 << 40),
+            ..xinhub_ledger::Settings::new(data_dir, keys_dir)
         }
-        self.within("audit.keep_days", days.max(THREE_YEARS), THREE_YEARS, 36_500)
+    }
+
+    fn audit(&mut self, raw: &RawAudit, data_dir: &Path) -> AuditSettings {
+        // Records of giving personal data to others are kept 3 years (网络数据安全管理条例 art. 12).
+        let days = self.within("audit.keep_days", raw.keep_days, u64::from(MIN_RETENTION_DAYS), 36_500);
+        AuditSettings {
+            segment_bytes: self.mib("audit.segment_mib", raw.segment_mib),
+            queue_records: self.count("audit.max_waiting", raw.max_waiting, 1 << 24),
+            retention_days: u32::try_from(days).unwrap_or(u32::MAX),
+            ..AuditSettings::new(data_dir.join("audit"))
+        }
     }
 
     fn within(&mut self, key: &str, value: u64, least: u64, most: u64) -> u64 {

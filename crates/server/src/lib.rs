@@ -1,9 +1,13 @@
 //! The hub's parts, composed by the binary `xinhubd`: sockets, certificates, configuration, services, audit.
 
+pub mod audit;
 pub mod authorise;
 pub mod config;
+pub mod import;
 pub mod logging;
 pub mod metrics;
 pub mod quota;
+pub mod run;
 pub mod serve;
+pub mod service;
 pub mod tls;

@@ -239,7 +239,9 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let scrape = move || {
         let text = Arc::clone(&text);
-        async move { ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text()).into_response() }
+        async move {
+            ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text()).into_response()
+        }
     };
     axum::serve(listener, Router::new().route("/metrics", get(scrape))).with_graceful_shutdown(stop).await
 }

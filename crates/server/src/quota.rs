@@ -148,8 +148,10 @@ mod tests {
     /// 2026-03-01T12:00:00+08:00.
     const NOON: Timestamp = Timestamp(1_772_337_600_000);
 
-    /// Takes each `(ms since start, cost)` and compares with the expected outcome: `None` passes, `Some((limit, wait in ms))`.
-    fn check(steps: &[(u64, u64, Option<(Limit, u64)>)]) {
+    /// When (ms since the start), what it costs, and what comes of it: `None` passes, else the limit and the wait in ms.
+    type Step = (u64, u64, Option<(Limit, u64)>);
+
+    fn check(steps: &[Step]) {
         let mut spent = Spent::new(QUOTA, NOON, 1_000);
         for (at, cost, expected) in steps {
             let now = Timestamp(NOON.0 + i64::try_from(*at).unwrap_or(0));

@@ -105,6 +105,11 @@ impl TlsState {
         CrlHealth::at(now_unix_s, self.generations.borrow().first_crl_end_unix_s())
     }
 
+    /// When the first of the revocation lists ends, for metrics.
+    pub fn first_crl_end_unix_s(&self) -> u64 {
+        self.generations.borrow().first_crl_end_unix_s()
+    }
+
     /// When the hub's own certificate ends, for health and metrics.
     pub fn server_not_after_unix_s(&self) -> u64 {
         self.generations.borrow().material.server_not_after_unix_s

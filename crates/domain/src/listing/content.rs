@@ -349,6 +349,11 @@ impl Content {
         Ok((content, warnings))
     }
 
+    /// The soft faults of what it says, as [`Content::check`] told them.
+    pub fn warnings(&self) -> Vec<String> {
+        soft_faults(&self.identities, &self.case_number)
+    }
+
     /// Whether both are about the same subject: an identity in common.
     pub fn same_subject(&self, other: &Content) -> bool {
         self.identities.iter().any(|mine| other.identities.iter().any(|theirs| mine.keys().any(|key| theirs.keys().any(|other| key == other))))

@@ -39,6 +39,9 @@ pub(super) struct Raw {
     /// The record of every call.
     #[serde(default)]
     pub(super) audit: RawAudit,
+    /// Courts' files.
+    #[serde(default)]
+    pub(super) import: RawImport,
 }
 
 /// `[tls]`: PEM files.
@@ -111,13 +114,13 @@ pub(super) struct RawLedger {
     pub(super) segment_mib: u64,
     /// Listings whose detail is kept in memory. Default 100,000.
     pub(super) detail_cache_entries: u64,
-    /// Events between two snapshots. Default 1,000,000.
+    /// Events between two snapshots. Default 500,000.
     pub(super) snapshot_every_events: u64,
 }
 
 impl Default for RawLedger {
     fn default() -> Self {
-        RawLedger { segment_mib: 64, detail_cache_entries: 100_000, snapshot_every_events: 1_000_000 }
+        RawLedger { segment_mib: 64, detail_cache_entries: 100_000, snapshot_every_events: 500_000 }
     }
 }
 
@@ -129,13 +132,29 @@ pub(super) struct RawAudit {
     pub(super) segment_mib: u64,
     /// Days for which records are kept; at least 3 years. Default 1,461 (4 years).
     pub(super) keep_days: u64,
-    /// Records waiting for the disk; with more, answers stop. Default 16,384.
+    /// Calls being answered and records waiting for the disk; with more, answers stop. Default 65,536.
     pub(super) max_waiting: u64,
 }
 
 impl Default for RawAudit {
     fn default() -> Self {
-        RawAudit { segment_mib: 64, keep_days: 1_461, max_waiting: 16_384 }
+        RawAudit { segment_mib: 64, keep_days: 1_461, max_waiting: 65_536 }
+    }
+}
+
+/// `[import]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawImport {
+    /// Largest file, in MiB. Default 16,384.
+    pub(super) max_file_mib: u64,
+    /// MiB that an upload leaves free on the disk, where the journal lives too. Default 256.
+    pub(super) min_free_mib: u64,
+}
+
+impl Default for RawImport {
+    fn default() -> Self {
+        RawImport { max_file_mib: 16_384, min_free_mib: 256 }
     }
 }
 

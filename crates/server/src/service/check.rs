@@ -1,0 +1,172 @@
+//! One question answered: plan, probe, conclude, confirm the name, and what of it the caller sees.
+//!
+//! Promises: the index is read only with a permit; an answer is noted for the record in the same breath as it is made, so
+//! that none can leave without; what the caller doesn't see is in the record alone.
+
+use jiff::civil::Date;
+use xinhub_api::convert::{Inquiry, answer_to};
+use xinhub_api::reason::Failure;
+use xinhub_api::v1;
+use xinhub_domain::decision::{Answer, NameCheck, Plan, Question, Via, plan, view};
+use xinhub_domain::identity::Identity;
+use xinhub_domain::measure::{Relation, RelationSet};
+use xinhub_domain::name::Name;
+use xinhub_domain::policy::{LookupPermit, Policy};
+use xinhub_ledger::{Detail, Found, Ledger};
+
+use super::call::Call;
+use crate::audit::{AuditId, AuditItem, SubjectView};
+
+/// One question, permitted.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    /// The right to ask it.
+    pub(super) permit: &'a LookupPermit,
+    /// The item as the caller names it; whether the measure has it is part of the decision.
+    pub(super) item: Option<&'a str>,
+    /// Who is asked about.
+    pub(super) inquiry: &'a Inquiry,
+    /// Where the inquiry stands in the request, for faults.
+    pub(super) path: &'a str,
+}
+
+/// What the hub knows, and the listings that it rests on.
+pub(super) struct Decided {
+    pub(super) answer: Answer,
+    listings: Vec<u64>,
+}
+
+impl Decided {
+    /// The item of the record.
+    pub(super) fn item(&self, inquiry: &Inquiry) -> AuditItem {
+        let told = self.tells();
+        AuditItem {
+            key: inquiry.identity.keys().next(),
+            verdict: Some(self.answer.verdict()),
+            error: None,
+            listings: if told { self.listings.clone() } else { Vec::new() },
+            subject_view: told.then(|| SubjectView {
+                reason: self.answer.reason(),
+                effect: self.answer.effect(),
+                relation: match self.answer.via() {
+                    Via::Subject(relations) => relations.iter().next(),
+                    Via::Officer { .. } => Some(Relation::Debtor),
+                    Via::Nobody => None,
+                },
+                open_condition: self.answer.open_condition().map(str::to_owned),
+            }),
+            reference: String::new(),
+        }
+    }
+
+    /// Whether it tells of a listing: an adverse verdict, or a count of officers beside another one.
+    fn tells(&self) -> bool {
+        self.answer.verdict().is_adverse() || !self.answer.officers_listed().is_empty()
+    }
+
+    /// The answer as the caller sees it. Notes it for the record of `call`, and so whom it tells about.
+    pub(super) fn leave(&self, call: &Call, asked: &Asked<'_>, item: AuditItem) -> v1::Answer {
+        let disclosed: &[u64] = if self.tells() { &self.listings } else { &[] };
+        let hub = call.hub();
+        hub.metrics.count_answer(call.method(), self.answer.verdict());
+        let view = view(&self.answer, asked.permit.fields());
+        let slip = view.slip.then(|| {
+            let court = self.listings.first().and_then(|listing| hub.ledger.court_of(*listing));
+            slip(&hub.authority.policy(), court.as_deref(), call.audit_reference())
+        });
+        let answer = answer_to(&view, &self.listings, slip);
+        call.note_item(item, disclosed);
+        answer
+    }
+}
+
+/// Decides a question by the state as it is. Takes no lock on a miss, and reads names on a hit alone.
+///
+/// # Errors
+/// Where the question doesn't fit its measure.
+pub(super) fn decide(ledger: &Ledger, asked: &Asked<'_>, today: Date) -> Result<Decided, Failure> {
+    let Asked { permit, item, inquiry, path } = *asked;
+    let conditions = inquiry.conditions();
+    let question = Question {
+        subject: &inquiry.identity,
+        item,
+        officers: &inquiry.officers,
+        conditions: &conditions,
+        limit_fen: permit.limit_fen(),
+        today,
+    };
+    let probe = match plan(permit.measure(), &question).map_err(|refusal| Failure::from((refusal, path)))? {
+        Plan::Answer(answer) => return Ok(Decided { answer, listings: Vec::new() }),
+        Plan::Probe(probe) => probe,
+    };
+    let subject = probe.subject().and_then(|(identity, mask)| ledger.probe(permit, identity, mask));
+    let mut officers: Vec<(usize, Found)> = Vec::new();
+    let conclusion = probe.conclude(subject.as_ref().map(|found| found.hit), |position, identity| {
+        let found = ledger.probe(permit, identity, RelationSet::DEBTOR)?;
+        let hit = found.hit;
+        officers.push((position, found));
+        Some(hit)
+    });
+    let name = match (&inquiry.name, &subject) {
+        (Some(name), Some(found)) if conclusion.needs_name() => compare(ledger, name, &inquiry.identity, found),
+        (Some(_) | None, _) => NameCheck::NotGiven,
+    };
+    let answer = conclusion.confirm_name(name);
+    let listings = listings(&answer, subject.as_ref(), &officers);
+    Ok(Decided { answer, listings })
+}
+
+/// The listings that an answer rests on, and those of the officers that it counts.
+fn listings(answer: &Answer, subject: Option<&Found>, officers: &[(usize, Found)]) -> Vec<u64> {
+    let mut listings: Vec<u64> = Vec::new();
+    if let (Via::Subject(relations), Some(found)) = (answer.via(), subject) {
+        let counts = found.listings.iter().filter(|one| !one.flagged && relations.contains(one.relation));
+        listings.extend(counts.map(|one| one.listing));
+    }
+    for position in answer.officers_listed().iter() {
+        let found = officers.iter().filter(|(at, _)| *at == position).flat_map(|(_, found)| &found.listings);
+        listings.extend(found.filter(|one| !one.flagged).map(|one| one.listing));
+    }
+    listings.sort_unstable();
+    listings.dedup();
+    listings
+}
+
+/// Compares a name with those that the listings behind a hit have for this person. One that matches is enough: several
+/// courts may write a name in several ways.
+fn compare(ledger: &Ledger, name: &Name, identity: &Identity, found: &Found) -> NameCheck {
+    let mut unread = false;
+    for one in found.listings.iter().filter(|one| !one.flagged) {
+        match ledger.detail(one.listing) {
+            Ok(Some(detail)) if confirms(&detail, one.relation, name, identity) => return NameCheck::Matches,
+            Ok(Some(_)) => {}
+            Ok(None) | Err(_) => unread = true,
+        }
+    }
+    if unread { NameCheck::Unavailable } else { NameCheck::Differs }
+}
+
+fn confirms(detail: &Detail, relation: Relation, name: &Name, identity: &Identity) -> bool {
+    if relation == Relation::Debtor {
+        return detail.content.name.confirms(name);
+    }
+    let same = |other: &Identity| identity.keys().any(|key| other.keys().any(|theirs| theirs == key));
+    let related = detail.relations.iter().filter(|one| !one.ended && one.content.relation == relation);
+    related.filter(|one| same(&one.content.identity)).any(|one| one.content.name.confirms(name))
+}
+
+/// What a one-bit caller hands to the person: no detail, and never a word of what they may have done.
+fn slip(policy: &Policy, court: Option<&str>, reference: Option<AuditId>) -> v1::Slip {
+    let name = court.map(|id| policy.court(id).map_or(id, |court| court.name_zh())).unwrap_or_default();
+    let reference = reference.map(|id| id.to_string()).unwrap_or_default();
+    v1::Slip {
+        text_zh: format!(
+            "本次消费依人民法院的命令受到限制。本单位不掌握任何详情；如有疑问，请凭编号 {reference} 向{name}查询。"
+        ),
+        text_en: format!(
+            "This purchase is restricted by court order. We hold no details. Please ask {name} under reference {reference}."
+        ),
+        court: name.to_owned(),
+        reference,
+    }
+}
