@@ -744,14 +744,14 @@ impl Saver {
     }
 }
 
-fn lock(storage: &dyn Storage) -> Result<StorageLock, OpenError> {
+pub(crate) fn lock(storage: &dyn Storage) -> Result<StorageLock, OpenError> {
     storage.lock("LOCK").map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => OpenError::Locked,
         _ => OpenError::Io { what: "LOCK", source: error },
     })
 }
 
-fn check_format(storage: &dyn Storage) -> Result<(), OpenError> {
+pub(crate) fn check_format(storage: &dyn Storage) -> Result<(), OpenError> {
     let file = match storage.open("FORMAT", OpenMode::ReadOnly) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(OpenError::Missing),
         opened => opened.map_err(io_error("FORMAT"))?,

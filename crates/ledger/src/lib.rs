@@ -12,6 +12,7 @@ pub mod crypto;
 pub mod detail;
 #[doc(hidden)]
 pub mod entry;
+pub mod fsck;
 pub mod journal;
 pub mod keys;
 mod ledger;

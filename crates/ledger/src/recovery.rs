@@ -92,7 +92,7 @@ pub fn load_snapshot(
     Ok(Resident::new(epoch, prf.clone()))
 }
 
-fn load_one(
+pub(crate) fn load_one(
     snapshots: &dyn Storage,
     name: &str,
     epoch: [u8; 16],
