@@ -97,14 +97,22 @@ impl ListingRows {
     pub fn new(header: &Header, columns: &StringRecord, policy: Arc<Policy>) -> Result<ListingRows, MarkFault> {
         let court = policy.court(&header.court);
         let court = court.ok_or_else(|| MarkFault("court: is not in the hub's policy".to_owned()))?;
-        let known: Vec<&'static str> = ListingColumn::of(header.mode).iter().map(|column| column.as_str()).collect();
         Ok(ListingRows {
-            layout: Layout::parse(columns, &known, &known)?,
+            layout: layout(header.mode, columns)?,
             mode: header.mode,
             signer: header.signer.clone(),
             court_name: half_width_trimmed(court.name_zh()),
             policy,
         })
+    }
+
+    /// Whether a file in this mode may have this column row.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn check_columns(mode: Mode, columns: &StringRecord) -> Result<(), MarkFault> {
+        layout(mode, columns).map(|_| ())
     }
 
     /// The content of one row, with its soft warnings; `now` decides what lies in the future and who is a minor.
@@ -312,6 +320,11 @@ impl ListingRows {
             _ => C::CardNum,
         }
     }
+}
+
+fn layout(mode: Mode, columns: &StringRecord) -> Result<Layout, MarkFault> {
+    let known: Vec<&'static str> = ListingColumn::of(mode).iter().map(|column| column.as_str()).collect();
+    Layout::parse(columns, &known, &known)
 }
 
 /// The kind of a number from its form; where two fit, a person has to say.

@@ -1,0 +1,407 @@
+//! What is known of a call, and what of it is kept.
+
+use std::fmt;
+use std::sync::Arc;
+
+use minicbor::{Decode, Encode};
+use xinhub_domain::decision::{AnswerReason, Verdict};
+use xinhub_domain::identity::KeyInput;
+use xinhub_domain::measure::{Effect, Relation};
+use xinhub_domain::policy::{Class, Method};
+use xinhub_domain::time::Timestamp;
+use xinhub_ledger::crypto;
+
+use super::AuditId;
+use super::id::hour_of;
+use super::keys::AuditKeys;
+
+/// Measures whose clear answers would be a record of stays and journeys.
+const COARSE_MEASURES: &str = "consumption.";
+
+/// Everything about one call. Hand in all of it, always: what is kept of it is decided here.
+pub struct Record {
+    /// The client's id, from its certificate.
+    pub caller: Arc<str>,
+    /// Its class.
+    pub class: Class,
+    /// The audit class of its grant: digests of two classes don't join.
+    pub audit_class: String,
+    /// What it called.
+    pub method: Method,
+    /// The measure asked for: the purpose.
+    pub measure: Option<String>,
+    /// The item of the measure.
+    pub item: Option<String>,
+    /// When it was answered.
+    pub time: Timestamp,
+    /// The caller's own reference.
+    pub reference: String,
+    /// The state that the answer was read from.
+    pub token: Vec<u8>,
+    /// The id under which the service's log has the call.
+    pub request_id: [u8; 16],
+    /// The gRPC code of the call as a whole; 0 is OK.
+    pub code: i32,
+    /// One for each inquiry; for a mutation one that names the listing, or none.
+    pub items: Vec<AuditItem>,
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Record({}, {} items)", self.method, self.items.len())
+    }
+}
+
+impl Record {
+    /// Whether the answer may leave only once this is durable.
+    pub fn is_adverse(&self) -> bool {
+        self.items.iter().any(AuditItem::is_adverse)
+    }
+
+    fn is_coarse(&self) -> bool {
+        self.measure.as_deref().is_some_and(|measure| measure.starts_with(COARSE_MEASURES))
+    }
+}
+
+/// One inquiry and what became of it.
+#[derive(Clone, Default)]
+pub struct AuditItem {
+    /// Whom it was about. Digested here, never stored.
+    pub key: Option<KeyInput>,
+    /// What was answered.
+    pub verdict: Option<Verdict>,
+    /// Or why nothing was: the number of a `Reason`.
+    pub error: Option<i32>,
+    /// The listings that the answer rests on.
+    pub listings: Vec<u64>,
+    /// What was said about their subject, for the subject's own view.
+    pub subject_view: Option<SubjectView>,
+    /// In a batch, the inquiry's own reference; empty where the call's says it.
+    pub reference: String,
+}
+
+impl AuditItem {
+    /// A listing that was read or changed itself.
+    pub fn listing(listing: u64) -> AuditItem {
+        AuditItem { listings: vec![listing], ..AuditItem::default() }
+    }
+
+    /// Whether it speaks against somebody.
+    pub fn is_adverse(&self) -> bool {
+        self.verdict.is_some_and(Verdict::is_adverse)
+    }
+}
+
+impl fmt::Debug for AuditItem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AuditItem(..)")
+    }
+}
+
+/// What the subject may later learn of an adverse answer, beyond who asked, when and what for (个人信息保护法 art. 45).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubjectView {
+    /// Why it was said.
+    pub reason: AnswerReason,
+    /// What it does.
+    pub effect: Option<Effect>,
+    /// How the person asked about stands to the listing.
+    pub relation: Option<Relation>,
+    /// The condition left to the caller.
+    pub open_condition: Option<String>,
+}
+
+/// As stored, sealed under the listing's key: names, so that a catalogue that grows stays readable.
+#[derive(Encode, Decode)]
+#[cbor(array)]
+struct StoredView {
+    #[n(0)]
+    reason: String,
+    #[n(1)]
+    effect: Option<String>,
+    #[n(2)]
+    relation: Option<String>,
+    #[n(3)]
+    open_condition: Option<String>,
+}
+
+impl SubjectView {
+    fn to_bytes(&self) -> Vec<u8> {
+        let stored = StoredView {
+            reason: self.reason.as_str().to_owned(),
+            effect: self.effect.map(|effect| effect.as_str().to_owned()),
+            relation: self.relation.map(|relation| relation.as_str().to_owned()),
+            open_condition: self.open_condition.clone(),
+        };
+        to_cbor(&stored)
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<SubjectView> {
+        let stored: StoredView = minicbor::decode(bytes).ok()?;
+        Some(SubjectView {
+            reason: AnswerReason::parse(&stored.reason)?,
+            effect: stored.effect.and_then(|effect| Effect::parse(&effect)),
+            relation: stored.relation.and_then(|relation| Relation::parse(&relation)),
+            open_condition: stored.open_condition,
+        })
+    }
+}
+
+/// One entry of the log. CBOR arrays by index: a field may be added at the end, none is ever moved or reused.
+#[derive(Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Entry {
+    /// A call, with all that may be kept.
+    #[n(1)]
+    Call(#[n(0)] Box<Call>),
+    /// A call of which next to nothing may be kept.
+    #[n(2)]
+    Coarse(#[n(0)] Coarse),
+    /// A time in which nothing could be recorded, and therefore nothing was answered.
+    #[n(3)]
+    Gap(#[n(0)] Gap),
+}
+
+/// One call.
+#[derive(Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct Call {
+    /// The record's id.
+    #[n(0)]
+    #[cbor(with = "minicbor::bytes")]
+    pub id: [u8; 16],
+    /// When it was answered.
+    #[n(1)]
+    pub time: Timestamp,
+    /// Who asked.
+    #[n(2)]
+    pub caller: String,
+    /// The caller's class, by its name in policy.
+    #[n(3)]
+    pub class: String,
+    /// The audit class of its grant.
+    #[n(4)]
+    pub audit_class: String,
+    /// The method's name, without its service.
+    #[n(5)]
+    pub method: String,
+    /// The measure.
+    #[n(6)]
+    pub measure: Option<String>,
+    /// Its item.
+    #[n(7)]
+    pub item: Option<String>,
+    /// The caller's reference.
+    #[n(8)]
+    pub reference: String,
+    /// The state that the answer was read from.
+    #[n(9)]
+    #[cbor(with = "minicbor::bytes")]
+    pub token: Vec<u8>,
+    /// The id of the service's log line.
+    #[n(10)]
+    #[cbor(with = "minicbor::bytes")]
+    pub request_id: [u8; 16],
+    /// The gRPC code.
+    #[n(11)]
+    pub code: i32,
+    /// 16 bytes for each inquiry kept: the digest of whom it was about, or zeros where the number was none.
+    #[n(12)]
+    #[cbor(with = "minicbor::bytes")]
+    pub digests: Vec<u8>,
+    /// One byte for each inquiry kept, as in `xinhub.v1.Verdict`; 0 where it failed.
+    #[n(13)]
+    #[cbor(with = "minicbor::bytes")]
+    pub verdicts: Vec<u8>,
+    /// What only some of them have, by their place in `verdicts`.
+    #[n(14)]
+    pub details: Vec<Detail>,
+    /// Inquiries that left nothing but their number: answered clear.
+    #[n(15)]
+    pub coarse_clear: u32,
+    /// Likewise: answered unknown, or failed.
+    #[n(16)]
+    pub coarse_other: u32,
+}
+
+impl Call {
+    /// The digest of whom inquiry `index` was about.
+    pub fn digest(&self, index: usize) -> Option<[u8; 16]> {
+        let digest: [u8; 16] = self.digests.get(16 * index..16 * (index + 1))?.try_into().ok()?;
+        (digest != [0; 16]).then_some(digest)
+    }
+
+    /// What inquiry `index` was answered; `None` where it failed.
+    pub fn verdict(&self, index: usize) -> Option<Verdict> {
+        self.verdicts.get(index).and_then(|number| verdict_of(*number))
+    }
+}
+
+/// What only some inquiries have.
+#[derive(Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct Detail {
+    /// Which inquiry.
+    #[n(0)]
+    pub index: u32,
+    /// Why it failed: the number of a `Reason`.
+    #[n(1)]
+    pub error: Option<i32>,
+    /// Its own reference.
+    #[n(2)]
+    pub reference: Option<String>,
+    /// The listings that its answer rests on.
+    #[n(3)]
+    pub listings: Vec<Adverse>,
+}
+
+/// One listing that an answer rests on.
+#[derive(Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct Adverse {
+    /// Its number.
+    #[n(0)]
+    pub listing: u64,
+    /// The [`SubjectView`], sealed under the listing's key of the month.
+    #[n(1)]
+    #[cbor(with = "minicbor::bytes")]
+    pub view: Option<Vec<u8>>,
+}
+
+/// A call of which next to nothing may be kept.
+#[derive(Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct Coarse {
+    /// The start of the hour.
+    #[n(0)]
+    pub hour: Timestamp,
+    /// Who asked.
+    #[n(1)]
+    pub caller: String,
+    /// What for.
+    #[n(2)]
+    pub measure: String,
+    /// How many inquiries were answered clear.
+    #[n(3)]
+    pub clear: u32,
+    /// How many were answered unknown, or failed.
+    #[n(4)]
+    pub other: u32,
+}
+
+/// A time in which the log was full.
+#[derive(Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct Gap {
+    /// When a write first found no space.
+    #[n(0)]
+    pub from: Timestamp,
+    /// When space was found again.
+    #[n(1)]
+    pub to: Timestamp,
+    /// Calls refused meanwhile.
+    #[n(2)]
+    pub refused: u64,
+}
+
+/// The bytes of one record, sealed where they must be.
+pub(super) fn encode(record: &Record, id: AuditId, keys: &AuditKeys) -> Vec<u8> {
+    let coarse = record.is_coarse();
+    let keeps = |item: &AuditItem| !coarse || item.is_adverse();
+    let is_clear = |item: &AuditItem| item.verdict == Some(Verdict::Clear);
+    let dropped = || record.items.iter().filter(|item| !keeps(item));
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let (clear, all) = (dropped().filter(|item| is_clear(item)).count(), dropped().count());
+    let (clear, other) = (count(clear), count(all - clear));
+    if coarse && record.code == 0 && !record.is_adverse() {
+        let measure = record.measure.clone().unwrap_or_default();
+        let hour = hour_of(record.time);
+        return to_cbor(&Entry::Coarse(Coarse { hour, caller: record.caller.to_string(), measure, clear, other }));
+    }
+    let kept: Vec<&AuditItem> = record.items.iter().filter(|item| keeps(item)).collect();
+    // Of a call about a stay that came to nothing, the booking's reference is not kept either.
+    let names_stay = coarse && kept.is_empty();
+    let method = record.method.as_str();
+    to_cbor(&Entry::Call(Box::new(Call {
+        id: *id.as_bytes(),
+        time: record.time,
+        caller: record.caller.to_string(),
+        class: record.class.as_str().to_owned(),
+        audit_class: record.audit_class.clone(),
+        method: method.rsplit('/').next().unwrap_or(method).to_owned(),
+        measure: record.measure.clone(),
+        item: record.item.clone().filter(|_| !names_stay),
+        reference: if names_stay { String::new() } else { record.reference.clone() },
+        token: record.token.clone(),
+        request_id: record.request_id,
+        code: record.code,
+        digests: digests(&kept, record, keys),
+        verdicts: kept.iter().map(|item| item.verdict.map_or(0, verdict_number)).collect(),
+        details: details(&kept, record.time, id, keys),
+        coarse_clear: clear,
+        coarse_other: other,
+    })))
+}
+
+fn digests(kept: &[&AuditItem], record: &Record, keys: &AuditKeys) -> Vec<u8> {
+    let mut digests = Vec::with_capacity(16 * kept.len());
+    let prf =
+        kept.iter().any(|item| item.key.is_some()).then(|| keys.prf(&record.audit_class, keys.month(record.time)));
+    for item in kept {
+        match (&item.key, &prf) {
+            (Some(key), Some(prf)) => digests.extend_from_slice(&prf.digest(key.as_bytes())),
+            (_, _) => digests.extend_from_slice(&[0; 16]),
+        }
+    }
+    digests
+}
+
+fn details(kept: &[&AuditItem], time: Timestamp, id: AuditId, keys: &AuditKeys) -> Vec<Detail> {
+    let is_plain = |item: &AuditItem| item.error.is_none() && item.reference.is_empty() && item.listings.is_empty();
+    let detail = |(index, item): (u32, &&AuditItem)| Detail {
+        index,
+        error: item.error,
+        reference: (!item.reference.is_empty()).then(|| item.reference.clone()),
+        listings: adverse(item, time, id, keys),
+    };
+    (0..).zip(kept).filter(|(_, item)| !is_plain(item)).map(detail).collect()
+}
+
+fn adverse(item: &AuditItem, time: Timestamp, id: AuditId, keys: &AuditKeys) -> Vec<Adverse> {
+    let view = item.subject_view.as_ref().map(SubjectView::to_bytes);
+    let month = keys.month(time);
+    let seal = |listing: u64| {
+        let key = keys.subject(keys.key_epoch(), listing, month)?;
+        Some(crypto::seal(&key, &view_aad(id.as_bytes(), listing), view.as_deref()?))
+    };
+    item.listings.iter().map(|listing| Adverse { listing: *listing, view: seal(*listing) }).collect()
+}
+
+/// Binds a view to its record and listing: none can be put into another's place.
+pub(super) fn view_aad(id: &[u8; 16], listing: u64) -> [u8; 24] {
+    let mut aad = [0; 24];
+    aad[..16].copy_from_slice(id);
+    aad[16..].copy_from_slice(&listing.to_le_bytes());
+    aad
+}
+
+pub(super) fn to_cbor<T: Encode<()>>(value: &T) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(192);
+    minicbor::encode(value, &mut bytes).expect("writing to a vector never fails, and no type here refuses a value");
+    bytes
+}
+
+/// As in `xinhub.v1.Verdict`; on disk for ever.
+fn verdict_number(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Clear => 1,
+        Verdict::Restricted => 2,
+        Verdict::Consider => 3,
+        Verdict::Unknown => 4,
+    }
+}
+
+fn verdict_of(number: u8) -> Option<Verdict> {
+    [Verdict::Clear, Verdict::Restricted, Verdict::Consider, Verdict::Unknown]
+        .into_iter()
+        .find(|verdict| verdict_number(*verdict) == number)
+}

@@ -1,0 +1,433 @@
+//! Taking a court's file.
+//!
+//! Promises:
+//! - Nothing is applied before the whole file is here and its trailer holds: every row counted, every byte hashed. A
+//!   file that was cut or changed on its way is refused whole, with the line and the way out.
+//! - A row that can't be taken is told with its line and column, and the rest goes on. Faults are streamed out as they are
+//!   found; memory does not grow with the file.
+//! - A file sent again, after a break or twice, adds nothing twice: the ledger knows court, case and subject.
+//! - An uploaded file lies on the disk under a key that is in memory alone. It is removed when the import ends; what a
+//!   crash leaves can't be read by anybody, and goes at the next start.
+//!
+//! The order: receive and spool ([`intake`]) → check rows and trailer ([`rows::survey`]) → read again, row by row, in
+//! batches to the ledger ([`rows::read`]). A break before the last step has changed nothing; a break within it has applied
+//! whole batches.
+
+mod intake;
+mod rows;
+mod spool;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tokio_stream::{Stream, StreamExt};
+use tonic::Status;
+use uuid::Uuid;
+use xinhub_api::reason::{Failure, Reason};
+use xinhub_domain::import::Mode;
+use xinhub_domain::listing::Actor;
+use xinhub_domain::policy::{Policy, RegistryPermit, Release};
+use xinhub_domain::time::Timestamp;
+use xinhub_ledger::clock::Clock;
+use xinhub_ledger::{CommandError, ImportBatch, Ledger, Position, RowFault as Untaken, RowOutcome};
+
+use intake::{Encoding, Intake, Received};
+use rows::{Batch, Step};
+
+/// Bytes gathered before they go to a blocking thread.
+const GATHER_BYTES: usize = 256 << 10;
+/// Steps read ahead of the ledger: while it commits one batch the next is being checked.
+const STEPS_AHEAD: usize = 4;
+
+/// Where uploads lie while they are checked, and how large they may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportSettings {
+    /// A directory of its own, `staging` under the data directory. Emptied at start.
+    pub staging_dir: PathBuf,
+    /// Largest file, in bytes.
+    pub max_file_bytes: u64,
+    /// Space that an upload leaves free on the disk, in bytes: the journal lives there too.
+    pub min_free_bytes: u64,
+}
+
+impl ImportSettings {
+    /// The defaults, in this directory: 16 GiB, and 256 MiB left free.
+    pub fn new(staging_dir: impl Into<PathBuf>) -> ImportSettings {
+        ImportSettings { staging_dir: staging_dir.into(), max_file_bytes: 16 << 30, min_free_bytes: 256 << 20 }
+    }
+}
+
+/// What kind of rows a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// The list itself.
+    Listings,
+    /// Related people.
+    Relations,
+}
+
+/// What the caller wants.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Chosen by the caller, the same when a file is sent again. Names the import in logs.
+    pub import_id: Uuid,
+    /// What the rows are.
+    pub file: FileKind,
+    /// Report what would happen, and change nothing.
+    pub dry_run: bool,
+    /// Take rows that differ from a listing in force as amendments.
+    pub amend: bool,
+    /// The clerk behind it.
+    pub actor: Actor,
+}
+
+/// What is told while an import runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// How far it is.
+    Progress {
+        /// Rows dealt with.
+        rows_read: u64,
+        /// Rows in the file.
+        rows_total: u64,
+    },
+    /// A row that was not taken.
+    Fault(RowFault),
+}
+
+/// A row that was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowFault {
+    /// The line on which it begins, from 1.
+    pub line: u64,
+    /// The first column at fault; empty where the row as a whole is.
+    pub column: &'static str,
+    /// Why.
+    pub reason: Reason,
+    /// What is wrong and what to do. Never a number or a name.
+    pub message: String,
+}
+
+/// What became of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Rows in it.
+    pub rows: u64,
+    /// New listings or relations.
+    pub added: u64,
+    /// Amended listings.
+    pub amended: u64,
+    /// Rows that were there already.
+    pub unchanged: u64,
+    /// Rows not taken.
+    pub faults: u64,
+    /// Rows taken that had soft faults.
+    pub warnings: u64,
+    /// Whether nothing was changed.
+    pub dry_run: bool,
+    /// The history with it.
+    pub position: Position,
+    /// When it was done.
+    pub finished_at: Timestamp,
+}
+
+/// Takes files. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Importer {
+    settings: Arc<ImportSettings>,
+}
+
+impl Importer {
+    /// Makes the staging directory ready: leftovers of a crash can't be read by anybody, and go.
+    ///
+    /// # Errors
+    ///
+    /// What the file system said.
+    pub fn open(settings: ImportSettings) -> io::Result<Importer> {
+        spool::clear(&settings.staging_dir)?;
+        Ok(Importer { settings: Arc::new(settings) })
+    }
+
+    /// Takes one file. Progress and faults go to `reports`; the summary is returned, to be sent last. `permits` is asked
+    /// for each batch anew, so that a grant or certificate withdrawn meanwhile ends the import.
+    ///
+    /// # Errors
+    ///
+    /// The file is refused whole and nothing was applied; or the ledger stopped taking rows in between: whoever sends the
+    /// file again finds what was applied unchanged, and the rest follows.
+    #[allow(clippy::too_many_arguments)] // Each is another's to give: rights, rules, wishes, bytes, ears.
+    pub async fn run<P, S>(
+        &self,
+        ledger: &Ledger,
+        permits: &P,
+        policy: &Arc<Policy>,
+        options: Options,
+        clock: Arc<dyn Clock>,
+        chunks: S,
+        reports: &mpsc::Sender<Report>,
+    ) -> Result<Summary, Failure>
+    where
+        P: Fn() -> Result<RegistryPermit, Failure> + Sync,
+        S: Stream<Item = Result<Vec<u8>, Status>> + Send + Unpin,
+    {
+        let permit = permits()?;
+        let (received, encoding) = self.receive(permit.court(), options.file, &clock, chunks).await?;
+        let attested = received.header.mode == Mode::Migration;
+        if permit.release() == Release::Two && options.file == FileKind::Listings && !attested && !options.dry_run {
+            let problem = "here two actors release a listing: propose and approve, or import in mode migration what was \
+                           published before";
+            return Err(Failure::new(Reason::Release, problem));
+        }
+        let rows = received.trailer.rows;
+        tracing::info!(import = %options.import_id, rows, dry_run = options.dry_run, "import: the file is whole");
+        let as_of = received.header.as_of;
+        let (steps, mut reading) = mpsc::channel(STEPS_AHEAD);
+        let (policy, reader_clock) = (Arc::clone(policy), Arc::clone(&clock));
+        let file = options.file;
+        let reader = spawn_blocking(move || {
+            rows::read(&received, encoding, file, policy, &*reader_clock, &mut |step| steps.blocking_send(step).is_ok())
+        });
+        let mut taker = Taker::new(ledger, permits, &options, as_of, rows, reports);
+        while let Some(step) = reading.recv().await {
+            taker.take(step).await?;
+        }
+        joined(reader.await)??;
+        Ok(taker.summary(clock.wall()))
+    }
+
+    /// The whole file, spooled and proven whole.
+    async fn receive<S>(
+        &self,
+        court: &str,
+        file: FileKind,
+        clock: &Arc<dyn Clock>,
+        mut chunks: S,
+    ) -> Result<(Received, Encoding), Failure>
+    where
+        S: Stream<Item = Result<Vec<u8>, Status>> + Send + Unpin,
+    {
+        let intake = Intake::begin(&self.settings, court, clock.wall());
+        let mut intake = intake.map_err(|error| storage(&error))?;
+        let mut gathered = Vec::with_capacity(GATHER_BYTES);
+        let mut ended = false;
+        while !ended {
+            match chunks.next().await {
+                Some(Ok(chunk)) => gathered.extend_from_slice(&chunk),
+                Some(Err(_)) => return Err(FileFault::new(None, "the upload broke off; send the file again").into()),
+                None => ended = true,
+            }
+            if gathered.len() < GATHER_BYTES && !ended {
+                continue;
+            }
+            // Hashing, sealing and writing would hold up the calls that share this thread.
+            let pushed = spawn_blocking(move || {
+                let outcome = intake.push(&gathered);
+                gathered.clear();
+                (intake, gathered, outcome)
+            });
+            let outcome;
+            (intake, gathered, outcome) = joined(pushed.await)?;
+            outcome?;
+        }
+        let checked = spawn_blocking(move || {
+            let received = intake.finish()?;
+            let encoding = rows::survey(&received, file)?;
+            Ok::<_, Refused>((received, encoding))
+        });
+        Ok(joined(checked.await)??)
+    }
+}
+
+/// Hands batches to the ledger, in the order of the file, and keeps count.
+struct Taker<'a, P> {
+    ledger: &'a Ledger,
+    permits: &'a P,
+    options: &'a Options,
+    as_of: Timestamp,
+    reports: &'a mpsc::Sender<Report>,
+    rows_read: u64,
+    summary: Summary,
+}
+
+impl<'a, P: Fn() -> Result<RegistryPermit, Failure> + Sync> Taker<'a, P> {
+    fn new(
+        ledger: &'a Ledger,
+        permits: &'a P,
+        options: &'a Options,
+        as_of: Timestamp,
+        rows: u64,
+        reports: &'a mpsc::Sender<Report>,
+    ) -> Taker<'a, P> {
+        let summary = Summary {
+            rows,
+            added: 0,
+            amended: 0,
+            unchanged: 0,
+            faults: 0,
+            warnings: 0,
+            dry_run: options.dry_run,
+            position: ledger.position(),
+            finished_at: as_of,
+        };
+        Taker { ledger, permits, options, as_of, reports, rows_read: 0, summary }
+    }
+
+    async fn take(&mut self, step: Step) -> Result<(), Failure> {
+        match step {
+            Step::Batch(batch) => self.apply(batch).await,
+            Step::Fault(fault) => self.fault(fault).await,
+            Step::Progress(rows_read) => {
+                self.rows_read = rows_read;
+                self.tell(Report::Progress { rows_read, rows_total: self.summary.rows }).await
+            }
+        }
+    }
+
+    async fn apply(&mut self, batch: Batch) -> Result<(), Failure> {
+        let Batch { rows, origins } = batch;
+        let Options { actor, dry_run, amend, .. } = self.options;
+        let batch = ImportBatch { actor: actor.clone(), dry_run: *dry_run, amend: *amend, as_of: self.as_of, rows };
+        let outcomes = self.ledger.import((self.permits)()?, batch).await.map_err(|error| self.stopped(&error))?;
+        for (origin, outcome) in origins.into_iter().zip(outcomes) {
+            match outcome {
+                RowOutcome::Added { .. } => self.summary.added += 1,
+                RowOutcome::Amended { .. } => self.summary.amended += 1,
+                RowOutcome::Unchanged { .. } => self.summary.unchanged += 1,
+                RowOutcome::Fault(untaken) => {
+                    let (column, reason) = place(&untaken, self.options.file);
+                    self.fault(RowFault { line: origin.line, column, reason, message: untaken.to_string() }).await?;
+                    continue;
+                }
+            }
+            self.summary.warnings += u64::from(origin.has_warnings);
+        }
+        Ok(())
+    }
+
+    async fn fault(&mut self, fault: RowFault) -> Result<(), Failure> {
+        self.summary.faults += 1;
+        self.tell(Report::Fault(fault)).await
+    }
+
+    /// A caller who is gone ends the import: what was applied stays, and sending the file again goes on from there.
+    async fn tell(&self, report: Report) -> Result<(), Failure> {
+        let gone = |_| Failure::new(Reason::ImportFile, "the caller went away; send the file again to go on");
+        self.reports.send(report).await.map_err(gone)
+    }
+
+    fn stopped(&self, error: &CommandError) -> Failure {
+        let rows = self.rows_read;
+        let text = format!(
+            "stopped after {rows} rows: {error}. Send the file again: what was taken stays unchanged, the rest follows"
+        );
+        Failure::new(reason_of(error), text)
+    }
+
+    fn summary(self, finished_at: Timestamp) -> Summary {
+        Summary { position: self.ledger.position(), finished_at, ..self.summary }
+    }
+}
+
+/// The column and the catalogue's entry for a row that the ledger did not take.
+fn place(untaken: &Untaken, file: FileKind) -> (&'static str, Reason) {
+    let names_listing = match file {
+        FileKind::Listings => "caseCode",
+        FileKind::Relations => "listing",
+    };
+    match untaken {
+        Untaken::Differs { .. } => ("", Reason::ListingExists),
+        Untaken::Ended { .. } => (names_listing, Reason::EndedCase),
+        Untaken::NotFound => (names_listing, Reason::NotFound),
+        Untaken::Refused(error) => ("", reason_of(error)),
+    }
+}
+
+fn reason_of(error: &CommandError) -> Reason {
+    match error {
+        CommandError::State(_) => Reason::State,
+        CommandError::NotFound(_) => Reason::NotFound,
+        CommandError::OtherCourt => Reason::OtherCourt,
+        CommandError::StaleEtag { .. } => Reason::StaleEtag,
+        CommandError::RequestIdReused => Reason::RequestIdReused,
+        CommandError::RequestIdExpired => Reason::RequestIdInvalid,
+        CommandError::ListingExists { .. } => Reason::ListingExists,
+        CommandError::SecondPersonRequired => Reason::SecondPersonRequired,
+        CommandError::Faults(_) => Reason::InvalidField,
+        CommandError::Overloaded => Reason::Overloaded,
+        CommandError::Full | CommandError::Storage => Reason::Storage,
+        CommandError::Stopping => Reason::Draining,
+        CommandError::ClockUnsure => Reason::Clock,
+    }
+}
+
+/// A file that is refused whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct FileFault {
+    reason: Reason,
+    line: Option<u64>,
+    problem: String,
+}
+
+impl FileFault {
+    fn new(line: impl Into<Option<u64>>, problem: impl Into<String>) -> FileFault {
+        FileFault { reason: Reason::ImportFile, line: line.into(), problem: problem.into() }
+    }
+}
+
+impl From<FileFault> for Failure {
+    fn from(fault: FileFault) -> Failure {
+        let FileFault { reason, line, problem } = fault;
+        let text = match line {
+            Some(line) => format!("line {line}: {problem}"),
+            None => problem,
+        };
+        Failure::new(reason, format!("{text} (nothing was applied)"))
+    }
+}
+
+/// Why an upload doesn't come to its rows.
+#[derive(Debug)]
+enum Refused {
+    File(FileFault),
+    Disk(io::Error),
+}
+
+impl From<FileFault> for Refused {
+    fn from(fault: FileFault) -> Refused {
+        Refused::File(fault)
+    }
+}
+
+impl From<io::Error> for Refused {
+    fn from(error: io::Error) -> Refused {
+        Refused::Disk(error)
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Failure {
+        match refused {
+            Refused::File(fault) => fault.into(),
+            Refused::Disk(error) => storage(&error),
+        }
+    }
+}
+
+fn storage(error: &io::Error) -> Failure {
+    tracing::error!(%error, "import: the staging directory");
+    let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    let text = match full {
+        true => "the hub has no room for the upload; nothing was applied. Try again later, or ask its operator",
+        false => "the hub can't keep the upload; nothing was applied. Ask its operator to look into the log",
+    };
+    Failure::new(Reason::Storage, text)
+}
+
+fn joined<T>(outcome: Result<T, tokio::task::JoinError>) -> Result<T, Failure> {
+    outcome.map_err(|_| Failure::new(Reason::Internal, "reading the file failed inside the hub; send the file again"))
+}
