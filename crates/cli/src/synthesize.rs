@@ -35,7 +35,7 @@ pub struct Settings {
     pub rows: u64,
     /// Another seed, other rows.
     pub seed: u64,
-    /// The court's id at the hub: the client that imports.
+    /// The court's id in the hub's policy.
     pub court: String,
     /// The court's name, as in `courtName`.
     pub court_name: String,
@@ -178,7 +178,7 @@ impl Settings {
         let plain =
             |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_graphic() && c != b';' && c != b'=');
         if !plain(&self.court) {
-            return refuse("court", "the court's id at the hub: ASCII without space, ; and =");
+            return refuse("court", "the court's id in the policy: ASCII without space, ; and =");
         }
         if !plain(&self.signer) {
             return refuse("signer", "a staff id: ASCII without space, ; and =");

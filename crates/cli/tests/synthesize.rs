@@ -23,7 +23,7 @@ fn settings() -> Settings {
     Settings {
         rows: ROWS,
         seed: 7,
-        court: "court-leizhou".to_owned(),
+        court: "leizhou".to_owned(),
         court_name: "雷州市人民法院".to_owned(),
         court_code: "粤0882".to_owned(),
         signer: "p-001".to_owned(),
@@ -88,7 +88,7 @@ fn every_row_is_valid() {
     let made = make(&settings());
     assert_eq!(
         header(&made.listings),
-        "#xinhub-import;format=1;court=court-leizhou;as_of=2026-03-01T00:00:00+08:00;mode=current;signer=p-001"
+        "#xinhub-import;format=1;court=leizhou;as_of=2026-03-01T00:00:00+08:00;mode=current;signer=p-001"
     );
     let columns = columns(Mode::Current);
     let rows = rows(&made.listings, &columns);
@@ -229,7 +229,7 @@ fn records(file: &[u8]) -> (Header, csv::StringRecord, Vec<csv::StringRecord>) {
 
 #[test]
 fn the_hub_takes_every_row() {
-    let policy = "format = 1\nrelease = \"one\"\n[[court]]\nid = \"court-leizhou\"\nname_zh = \"雷州市人民法院\"\n";
+    let policy = "format = 1\nrelease = \"one\"\n[[court]]\nid = \"leizhou\"\nname_zh = \"雷州市人民法院\"\n";
     let policy = Arc::new(Policy::parse(policy, Catalogue::shipped()).unwrap());
     let now = xinhub_domain::time::Timestamp(settings().as_of.as_millisecond());
     for mode in [Mode::Migration, Mode::Current] {

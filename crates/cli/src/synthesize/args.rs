@@ -25,7 +25,7 @@ pub struct SynthesizeArgs {
     /// The same seed gives the same bytes, with the other settings equal
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The court's id at the hub
+    /// The court's id in the hub's policy
     #[arg(long, value_name = "ID")]
     court: String,
     /// The court's name, as the hub's policy has it
