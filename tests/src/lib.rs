@@ -24,6 +24,11 @@ pub use subject::Subject;
 pub use v1::Reason;
 pub use xinhub_client::{Code, Error, v1};
 
+/// An instant as it goes over the wire.
+pub fn timestamp(unix_seconds: i64) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: unix_seconds, nanos: 0 }
+}
+
 /// Asserts that a call was refused with this code and this reason of the catalogue; returns the refusal for more.
 ///
 /// # Panics
