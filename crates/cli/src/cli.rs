@@ -152,11 +152,15 @@ fn report(failure: &Failure, format: Format) {
         eprintln!("{told}");
         return;
     }
-    match hub.and_then(|error| Some((error.reason()?, error))) {
-        Some((reason, error)) => eprintln!("xinhub: {failure} ({}, {:?})", reason.label(), error.code()),
-        None => eprintln!("xinhub: {failure}"),
+    let fields = hub.map(Error::fields).unwrap_or_default();
+    // The message repeats the fields; with several of them a list reads better.
+    let message = if fields.len() > 1 { format!("{} fields are at fault", fields.len()) } else { failure.to_string() };
+    let refusal = hub.and_then(Error::reason).zip(hub);
+    match refusal {
+        Some((reason, error)) => eprintln!("xinhub: {message} ({}, {})", reason.label(), code_of(error)),
+        None => eprintln!("xinhub: {message}"),
     }
-    for fault in hub.map(Error::fields).unwrap_or_default() {
+    for fault in fields.iter().filter(|_| fields.len() > 1) {
         eprintln!("  {}: {}", fault.field, fault.description);
     }
     if let Some(after) = hub.and_then(Error::retry_after) {
@@ -172,7 +176,7 @@ fn told<'a>(failure: &Failure, hub: Option<&'a Error>) -> ToldError<'a> {
     let fields = hub.map(Error::fields).unwrap_or_default().iter();
     ToldError {
         exit: failure.exit().code(),
-        code: refusal.map(|refusal| screaming(&format!("{:?}", refusal.code))),
+        code: refusal.is_some().then(|| hub.map(code_of)).flatten(),
         reason: hub.and_then(Error::reason).map(|reason| reason.label()),
         message: failure.to_string(),
         fields: fields.map(|fault| ToldField { field: &fault.field, problem: &fault.description }).collect(),
@@ -181,10 +185,10 @@ fn told<'a>(failure: &Failure, hub: Option<&'a Error>) -> ToldError<'a> {
     }
 }
 
-/// `NotFound` as gRPC writes it: `NOT_FOUND`.
-fn screaming(name: &str) -> String {
+/// The code as gRPC writes it: `NOT_FOUND`, which tonic calls `NotFound`.
+fn code_of(error: &Error) -> String {
     let mut told = String::new();
-    for c in name.chars() {
+    for c in format!("{:?}", error.code()).chars() {
         if c.is_ascii_uppercase() && !told.is_empty() {
             told.push('_');
         }

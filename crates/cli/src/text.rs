@@ -126,7 +126,10 @@ pub(crate) fn relation(value: Relation, lang: Lang) -> &'static str {
 
 /// What a lift without a reason leaves to do.
 pub(crate) fn reason_owed(lang: Lang) -> &'static str {
-    lang.pick("the lift went through; a reason for it is owed", "解除已生效；尚须补充理由")
+    lang.pick(
+        "the lift went through; a lawful reason for it is owed (see --ground)",
+        "解除已生效；尚须补充法定理由（见 --ground）",
+    )
 }
 
 /// A lift that was applied though the etag was old.

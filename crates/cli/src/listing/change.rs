@@ -179,8 +179,10 @@ pub(super) enum ChangeCommand {
 /// Why a listing is lifted.
 #[derive(Debug, clap::Args)]
 pub(super) struct Ground {
-    /// Why. Without it the lift goes through all the same, and a duty to give a reason opens
-    #[arg(long, default_value = "")]
+    /// Why, as a code: performed, settlement_performed, creditor_request, no_assets_found, stayed, enforcement_refused,
+    /// enforcement_terminated; early_deletion for fixed terms; wrongly_listed for revoke. A lift with another text or none
+    /// goes through all the same, and a duty to give the reason opens
+    #[arg(long, value_name = "CODE", default_value = "", hide_default_value = true)]
     ground: String,
 }
 
