@@ -169,7 +169,8 @@ impl Faults {
         match self {
             Faults::Stderr => {
                 let mut stderr = std::io::stderr().lock();
-                let line = format!("line {}: {}: {} ({reason})\n", fault.line, fault.column, fault.message);
+                // The hub's message begins with the column, where one is at fault.
+                let line = format!("line {}: {} ({reason})\n", fault.line, fault.message);
                 stderr.write_all(line.as_bytes()).map_err(Failure::io("standard error"))
             }
             Faults::File { .. } => self.write([&fault.line.to_string(), &fault.column, reason, &fault.message]),
