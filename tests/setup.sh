@@ -2,6 +2,7 @@
 # Makes what some tests run besides Rust: a Python environment in $XINHUB_TEST_VENV, or target/test-venv, for oracles and
 # the Python client; Node modules in $XINHUB_TEST_NODE, or target/test-node, for the Node client.
 # Quick when they are already there and neither tests/requirements.txt nor tests/foreign/node/package-lock.json has changed.
+# `tests/setup.sh python` makes the Python environment alone.
 set -eu
 
 tests=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -44,4 +45,6 @@ node_modules() {
 }
 
 python_environment
-node_modules
+if [ "${1:-}" != python ]; then
+    node_modules
+fi

@@ -186,6 +186,11 @@ impl Hub {
         self.ca.revoke(&Revoke::Client(client.to_owned()), 30 * DAY).unwrap();
     }
 
+    /// Has the revocation list end after this time.
+    pub fn let_crl_end(&self, lifetime: Duration) {
+        self.ca.renew_crl(lifetime).unwrap();
+    }
+
     /// Runs `xinhubd COMMAND` to its end.
     pub fn daemon(&self, command: &str) -> Output {
         let config = self.config_path();
@@ -307,6 +312,18 @@ impl Hub {
     /// Where it serves metrics.
     pub fn metrics(&self) -> SocketAddr {
         self.process.as_ref().expect("the hub runs").metrics
+    }
+
+    /// What its metrics say: one `GET` over plain HTTP.
+    pub async fn metrics_text(&self) -> String {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut stream = tokio::net::TcpStream::connect(self.metrics()).await.unwrap();
+        let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+        response
     }
 
     /// How a client reaches it.

@@ -11,6 +11,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_stream::once;
 use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -27,6 +28,25 @@ use crate::Hub;
 /// # Panics
 /// Where the certificate files can't be read.
 pub async fn connect(hub: &Hub, client: &str) -> io::Result<Channel> {
+    let mut once = Some(TokioIo::new(handshake(hub, client).await?));
+    let connector = tower::service_fn(move |_| {
+        let stream = once.take().ok_or_else(|| io::Error::other("the connection has ended"));
+        std::future::ready(stream)
+    });
+    let endpoint = Endpoint::from_static("http://localhost");
+    endpoint.connect_with_connector(connector).await.map_err(io::Error::other)
+}
+
+/// The certificate that the hub shows to a new connection, in DER.
+///
+/// # Panics
+/// Where there is no connection.
+pub async fn certificate_of(hub: &Hub) -> Vec<u8> {
+    let stream = handshake(hub, crate::parties::OPERATOR).await.unwrap();
+    stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
+}
+
+async fn handshake(hub: &Hub, client: &str) -> io::Result<TlsStream<TcpStream>> {
     let (chain, key) = hub.certificate(client);
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(hub.ca_path()).unwrap()).unwrap();
@@ -41,14 +61,7 @@ pub async fn connect(hub: &Hub, client: &str) -> io::Result<Channel> {
         .unwrap();
     config.alpn_protocols = vec![b"h2".to_vec()];
     let stream = TcpStream::connect(hub.grpc()).await?;
-    let stream = TlsConnector::from(Arc::new(config)).connect("localhost".try_into().unwrap(), stream).await?;
-    let mut once = Some(TokioIo::new(stream));
-    let connector = tower::service_fn(move |_| {
-        let stream = once.take().ok_or_else(|| io::Error::other("the connection has ended"));
-        std::future::ready(stream)
-    });
-    let endpoint = Endpoint::from_static("http://localhost");
-    endpoint.connect_with_connector(connector).await.map_err(io::Error::other)
+    TlsConnector::from(Arc::new(config)).connect("localhost".try_into().unwrap(), stream).await
 }
 
 /// Calls the method of this path with one message, and waits for its first message or its end. For HTTP/2 a unary call
