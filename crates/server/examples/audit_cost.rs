@@ -37,7 +37,7 @@ fn item(verdict: Verdict, key: xinhub_domain::identity::KeyInput) -> AuditItem {
 fn record(measure: &str, item: AuditItem) -> Record {
     Record {
         caller: "bank-of-leizhou".into(),
-        class: Class::Bank,
+        class: Some(Class::Bank),
         audit_class: "finance".into(),
         method: Method::Check,
         measure: Some(measure.to_owned()),

@@ -26,8 +26,10 @@
 //! segment after [`AuditSettings::retention_days`], and what an unlinked file leaves on the disk dies with the audit
 //! key's generation, which is destroyed once no segment carries its number.
 
+mod entry;
 mod id;
 mod keys;
+mod queue;
 mod reader;
 mod record;
 mod retention;
@@ -47,12 +49,13 @@ use xinhub_ledger::keys::Keyring;
 use xinhub_ledger::seglog::{LogConfig, LogError, LogPurpose, MAX_PAYLOAD_BYTES, SegmentedLog};
 use xinhub_ledger::storage::{FileStorage, Storage};
 
+pub use entry::{Adverse, Call, Coarse, Detail, Entry, Gap};
 pub use id::{AuditId, NotAnAuditId};
 pub use reader::{AuditReadError, AuditReader, Entries, Verified};
-pub use record::{Adverse, AuditItem, Call, Coarse, Entry, Gap, Record, SubjectView};
+pub use record::{AuditItem, Record, SubjectView};
 
 use keys::AuditKeys;
-use writer::{Place, Shared, Waiting};
+use queue::{Place, Shared, Waiting};
 
 /// Records are kept at least this long: 3 years (网络数据安全管理条例 art. 12), in days.
 pub const MIN_RETENTION_DAYS: u32 = 1_096;

@@ -11,8 +11,9 @@ use xinhub_ledger::seglog::{Frames, LogError, LogPurpose, LogReader, Position, S
 use xinhub_ledger::storage::FileStorage;
 
 use super::AuditError;
+use super::entry::{Call, Entry, to_cbor};
 use super::keys::{AuditKeys, Month};
-use super::record::{Call, Entry, SubjectView, view_aad};
+use super::record::{SubjectView, view_aad};
 
 /// The format of frames that this build writes.
 pub(super) const FORMAT: u16 = 1;
@@ -49,7 +50,7 @@ impl Head {
     /// Binds what is sealed to its head and log.
     fn aad(&self, log_id: &[u8; 16]) -> Vec<u8> {
         let mut aad = log_id.to_vec();
-        aad.extend_from_slice(&super::record::to_cbor(self));
+        aad.extend_from_slice(&to_cbor(self));
         aad
     }
 
@@ -65,7 +66,7 @@ pub(super) fn seal_frame(keys: &AuditKeys, day: u32, records: &[u8]) -> Option<V
     let key = keys.frame(head.key_epoch, day)?;
     let sealed = crypto::seal(&key, &head.aad(keys.log_id()), records);
     let Head { format, key_epoch, day } = head;
-    Some(super::record::to_cbor(&Frame { format, key_epoch, day, sealed: &sealed }))
+    Some(to_cbor(&Frame { format, key_epoch, day, sealed: &sealed }))
 }
 
 /// Why an entry can't be read.

@@ -11,7 +11,7 @@ use xinhub_ledger::clock::manual::ManualClock;
 use xinhub_ledger::storage::OpenMode;
 use xinhub_ledger::storage::sim::SimStorage;
 
-use super::writer::{Next, next};
+use super::queue::{Next, next};
 use super::*;
 
 const NUMBER: &str = "110101199001010939";
@@ -80,7 +80,7 @@ fn view() -> SubjectView {
 fn record(measure: &str, items: Vec<AuditItem>) -> Record {
     Record {
         caller: "bank-1".into(),
-        class: Class::Bank,
+        class: Some(Class::Bank),
         audit_class: "finance".into(),
         method: Method::BatchCheck,
         measure: Some(measure.to_owned()),

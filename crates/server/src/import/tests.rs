@@ -7,6 +7,7 @@ use xinhub_domain::time::Day;
 use xinhub_ledger::ImportRow;
 use xinhub_ledger::clock::manual::ManualClock;
 
+use super::rows::Step;
 use super::*;
 
 const COURT: &str = "雷州市人民法院";
