@@ -1,5 +1,7 @@
 //! The hub's parts, composed by the binary `xinhubd`: sockets, certificates, configuration, services, audit.
 
+#![warn(missing_docs)]
+
 pub mod audit;
 pub mod authorise;
 pub mod config;
