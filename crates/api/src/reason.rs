@@ -269,6 +269,12 @@ pub fn retry_after(status: &Status) -> Option<Duration> {
     status.get_details_retry_info()?.retry_delay
 }
 
+/// A value for machines that a status of the hub carries, such as the `etag` in force beside `STALE_ETAG`.
+pub fn metadata_of(status: &Status, key: &str) -> Option<String> {
+    let info = status.get_details_error_info()?;
+    (info.domain == ERROR_DOMAIN).then(|| info.metadata.get(key).cloned()).flatten()
+}
+
 /// Every fault of a request at once. Never empty where it is an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldFaults(pub(crate) Vec<FieldFault>);

@@ -163,7 +163,7 @@ async fn until_stopped(settings: Settings) -> ExitCode {
         Ok(server) => server,
         Err(error) => {
             tracing::error!(%error, "the hub can't start");
-            return fault(error, NOT_STARTED);
+            return ExitCode::from(NOT_STARTED);
         }
     };
     loop {

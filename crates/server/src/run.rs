@@ -8,6 +8,7 @@ mod files;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -29,6 +30,9 @@ pub use files::{Rules, check_config, init};
 
 /// The name under which the catalogue in force stands in the journal.
 const CATALOGUE: &str = "catalogue";
+
+/// How long health checks still say that the hub doesn't serve, before their streams end.
+const WATCHES_END: Duration = Duration::from_millis(500);
 
 /// Why the hub can't start.
 #[derive(Debug, thiserror::Error)]
@@ -209,7 +213,12 @@ impl Server {
     pub async fn stop(self) -> DrainReport {
         self.health.set(false).await;
         self.hub.draining.cancel();
+        let watches = tokio::spawn(async move {
+            tokio::time::sleep(WATCHES_END).await;
+            self.health.end_watches().await;
+        });
         let report = self.serving.await.unwrap_or(DrainReport { open: 0, cut: 0 });
+        watches.abort();
         self.metrics_stop.cancel();
         let (ledger, audit) = (self.hub.ledger.clone(), self.hub.audit.clone());
         let closed = tokio::task::spawn_blocking(move || {

@@ -14,7 +14,7 @@ mod import;
 mod listings;
 mod lookup;
 mod registry;
-mod status;
+pub(crate) mod status;
 mod stream;
 
 use std::sync::Arc;
@@ -138,4 +138,14 @@ impl Health {
             self.reporter.set_service_status(service, status).await;
         }
     }
+
+    /// Ends every watch, once it has told its last status: a drain would else wait for watchers as long as it may.
+    pub async fn end_watches(mut self) {
+        for service in SERVICES {
+            self.reporter.clear_service_status(service).await;
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

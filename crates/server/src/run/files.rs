@@ -1,6 +1,7 @@
 //! The files that a hub starts from: policy and catalogue read together, and a fresh data directory made.
 
 use std::fmt::Write;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -80,7 +81,9 @@ pub fn init(settings: &Settings) -> Result<(), StartError> {
     if is_empty(&settings.keys_dir).map_err(io(&settings.keys_dir))? {
         Keyring::create(&settings.keys_dir)?;
     }
-    std::fs::create_dir_all(&settings.ledger.data_dir).map_err(io(&settings.ledger.data_dir))?;
+    // Nobody else's to list: file sizes and times tell something too.
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&settings.ledger.data_dir);
+    made.map_err(io(&settings.ledger.data_dir))?;
     match Audit::create(&settings.audit) {
         Ok(()) | Err(AuditError::Log(LogError::Exists)) => {}
         Err(error) => return Err(error.into()),

@@ -97,8 +97,13 @@ impl Call {
 
     /// Whether policy, as it is now, lets this client call the method at all.
     pub(super) fn admit(&self) -> Result<(), Failure> {
-        if self.hub.draining.is_cancelled() && self.method.row().demand != Demand::Session && !self.method.row().is_lift
-        {
+        let row = self.method.row();
+        let may_wait = match row.demand {
+            Demand::Lookup | Demand::Detail | Demand::Registry => !row.is_lift,
+            // What tells how the hub is.
+            Demand::Session | Demand::Admin => false,
+        };
+        if may_wait && self.hub.draining.is_cancelled() {
             return Err(Failure::new(Reason::Draining, "this hub is stopping; connect again and send the call anew"));
         }
         self.hub.authority.permit(&self.peer, self.method, &SessionAsk, self.now()).map(|_| ())
@@ -191,9 +196,7 @@ impl Call {
             Ok(_) => (Code::Ok, None),
             Err(failure) => (failure.code(), Some(failure.reason())),
         };
-        let Some(record) = self.record(noted, code, reason) else {
-            return result;
-        };
+        let record = self.record(noted, code, reason);
         if result.is_ok() && (record.is_adverse() || !disclosed.is_empty()) {
             let recorded = self.hub.audit.record_durable(ticket, record);
             let disclosed = self.hub.ledger.disclose(self.peer.client_id(), &disclosed);
@@ -209,8 +212,7 @@ impl Call {
         }
     }
 
-    fn record(&self, mut noted: Noted, code: Code, reason: Option<Reason>) -> Option<Record> {
-        let (class, audit_class) = self.known.clone()?;
+    fn record(&self, mut noted: Noted, code: Code, reason: Option<Reason>) -> Record {
         if code != Code::Ok {
             // Nothing was answered, whatever was worked out.
             for item in &mut noted.items {
@@ -224,7 +226,11 @@ impl Call {
                 item.error = reason.map(|reason| reason as i32);
             }
         }
-        Some(Record {
+        let (class, audit_class) = match &self.known {
+            Some((class, audit_class)) => (Some(*class), audit_class.clone()),
+            None => (None, String::new()),
+        };
+        Record {
             caller: Arc::clone(self.peer.client_id()),
             class,
             audit_class,
@@ -237,7 +243,7 @@ impl Call {
             request_id: *self.request_id.as_bytes(),
             code: code as i32,
             items: noted.items,
-        })
+        }
     }
 
     /// Records a call that nobody else has recorded.
@@ -253,8 +259,7 @@ impl Call {
         let Some(Open { ticket: Some(ticket), noted }) = self.open.lock().take() else {
             return;
         };
-        let taken = self.record(noted, code, reason).map(|record| self.hub.audit.record_soon(ticket, record));
-        if let Some(Err(error)) = taken {
+        if let Err(error) = self.hub.audit.record_soon(ticket, self.record(noted, code, reason)) {
             tracing::error!(request_id = %self.request_id, %error, "a call without an answer left no record");
         }
     }

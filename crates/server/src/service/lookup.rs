@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 use tonic::{Request, Response, Status, Streaming};
-use xinhub_api::convert::{self, item, timestamp_to};
-use xinhub_api::reason::Failure;
+use xinhub_api::convert::{self, Inquiry, item, timestamp_to};
+use xinhub_api::reason::{Failure, FieldFaults};
 use xinhub_api::v1::lookup_service_server::LookupService;
 use xinhub_api::v1::{self, CheckRequest, CheckResponse};
 use xinhub_domain::policy::{LookupAsk, LookupPermit};
@@ -69,15 +69,32 @@ impl LookupService for Lookup {
 /// One check: convert in, decide, convert out. The answer may leave once `call` is closed.
 pub(super) async fn check(call: &Call, request: &CheckRequest) -> Result<CheckResponse, Failure> {
     let now = call.now();
-    let inquiry = convert::inquiry(request.inquiry.as_ref(), "inquiry", now.date())?;
     let item = item(&request.item);
-    let permit = permit(call, &request.measure, item, now)?;
+    let inquiry = convert::inquiry(request.inquiry.as_ref(), "inquiry", now.date());
+    let (inquiry, permit) = both(inquiry, permit(call, &request.measure, item, now))?;
     call.note_question(&permit, &inquiry.reference);
     charge(call, &permit, 1, now)?;
     reached(call, request.consistency.as_ref()).await?;
     let asked = Asked { permit: &permit, item, inquiry: &inquiry, path: "inquiry" };
     let (answer, position) = decided(call, &asked, now.date())?;
     Ok(CheckResponse { answer: Some(answer), position: Some(position_to(position)), use_by: Some(use_by(call, now)) })
+}
+
+/// Inquiry and permit; what is wrong with the request on either side is told at once.
+fn both(
+    inquiry: Result<Inquiry, FieldFaults>,
+    permit: Result<LookupPermit, Failure>,
+) -> Result<(Inquiry, LookupPermit), Failure> {
+    match (inquiry, permit) {
+        (Ok(inquiry), Ok(permit)) => Ok((inquiry, permit)),
+        (Err(mut faults), Err(failure)) if !failure.fields().is_empty() => {
+            faults.extend(failure.fields().iter().cloned());
+            Err(faults.into())
+        }
+        // Who may not ask is told that, and nothing of what was asked.
+        (Ok(_) | Err(_), Err(denied)) => Err(denied),
+        (Err(faults), Ok(_)) => Err(faults.into()),
+    }
 }
 
 fn decided(call: &Call, asked: &Asked<'_>, today: Date) -> Result<(v1::Answer, Position), Failure> {
