@@ -1,0 +1,57 @@
+//! `report`: from the JSON of runs to Markdown, so that no figure is ever copied by hand.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::{Result, import, lookup};
+
+/// What `--json` wrote: one run.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Run {
+    Lookup(lookup::Figures),
+    Import(import::Figures),
+}
+
+/// Writes the report to standard output.
+pub(crate) fn run(files: &[PathBuf]) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "# Results\n\nWritten by `xinhub-bench report` from the JSON of the runs; see README.md for how they are made."
+    )?;
+    for file in files {
+        let shown = file.display();
+        let text = fs::read_to_string(file).map_err(|error| format!("{shown}: {error}"))?;
+        let run: Run = serde_json::from_str(&text).map_err(|error| format!("{shown}: {error}"))?;
+        match run {
+            Run::Lookup(figures) => write!(out, "\n{}", section_lookup(&figures))?,
+            Run::Import(figures) => write!(out, "\n{}", section_import(&figures))?,
+        }
+    }
+    Ok(())
+}
+
+fn machine(cpus: usize, build: &str) -> String {
+    let debug = if build == "release" { "" } else { ", NOT optimised: figures of no worth" };
+    format!("A virtual machine with {cpus} processors; server and load share them. Build: {build}{debug}.")
+}
+
+fn section_lookup(figures: &lookup::Figures) -> String {
+    let lookup::Figures { build, cpus, listings, rounds, .. } = figures;
+    format!(
+        "## Checks next to an empty RPC\n\n{}\n\n{listings} listings. Medians of {rounds} rounds run in turns, smallest and \
+         largest in brackets; ratios are taken within a round.\n\n{}\n",
+        machine(*cpus, build),
+        lookup::table(figures)
+    )
+}
+
+fn section_import(figures: &import::Figures) -> String {
+    let import::Figures { build, cpus, listings, .. } = figures;
+    let machine = machine(*cpus, build);
+    format!("## {listings} listings: import, starts, disk\n\n{machine}\n\n{}", import::text(figures))
+}
