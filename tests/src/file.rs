@@ -116,7 +116,7 @@ impl Form {
 /// What became of a file.
 #[derive(Clone, Debug, Default)]
 pub struct Imported {
-    /// The rows that were not taken.
+    /// The rows that were not taken, by line.
     pub faults: Vec<RowFault>,
     /// The counts.
     pub summary: ImportSummary,
@@ -170,6 +170,7 @@ pub async fn send(client: &Hub, options: ImportOptions, file: &[u8]) -> Result<I
             None => panic!("an empty message"),
         }
     }
+    imported.faults.sort_by_key(|fault| fault.line);
     assert!(imported.summary.finish_time.is_some(), "the import ended without a summary");
     Ok(imported)
 }
