@@ -3,6 +3,7 @@ use aws_lc_rs::digest;
 use encoding_rs::GB18030;
 use xinhub_domain::import::{Header, ListingColumn, Trailer};
 use xinhub_domain::measure::Catalogue;
+use xinhub_domain::policy::{Method, Moment, RegistryAsk, decide};
 use xinhub_domain::time::Day;
 use xinhub_ledger::ImportRow;
 use xinhub_ledger::clock::manual::ManualClock;
@@ -324,4 +325,75 @@ fn bounds_of_size_and_space_are_kept() {
     assert!(matches!(begin(small), Err(Refused::File(fault)) if fault.problem.contains("100000 bytes")));
     let tight = ImportSettings { min_free_bytes: u64::MAX, ..ImportSettings::new(dir.path()) };
     assert!(matches!(begin(tight), Err(Refused::Disk(error)) if error.kind() == io::ErrorKind::StorageFull));
+}
+
+/// A policy in which the court has a client, for imports that go all the way.
+fn policy_with_client() -> Arc<Policy> {
+    let text = format!(
+        "format = 1\nrelease = \"one\"\n[[court]]\nid = \"leizhou\"\nname_zh = \"{COURT}\"\n[[client]]\nid = \"clerk\"\n\
+         class = \"court\"\ncourt = \"leizhou\"\nlegal_basis = \"法释〔2017〕7号\"\nexpires = 2030-01-01\nrate_per_second = 9\ndaily_quota = 9\n"
+    );
+    Arc::new(Policy::parse(&text, Catalogue::shipped()).unwrap())
+}
+
+#[tokio::test]
+async fn a_file_sent_again_adds_nothing_and_a_dry_run_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = xinhub_ledger::Settings {
+        segment_bytes: 4 << 20,
+        max_payload_bytes: 2 << 20,
+        ..xinhub_ledger::Settings::new(dir.path().join("data"), dir.path().join("keys"))
+    };
+    xinhub_ledger::keys::Keyring::create(&settings.keys_dir).unwrap();
+    Ledger::create(&settings).unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(now()));
+    let ledger = Ledger::open(settings.clone(), Arc::clone(&clock)).unwrap();
+    let staging = ImportSettings { min_free_bytes: 0, ..ImportSettings::new(dir.path().join("staging")) };
+    let importer = Importer::open(staging).unwrap();
+    let policy = policy_with_client();
+    let permits = || {
+        let ask = RegistryAsk { court: None };
+        decide(&policy, "clerk", Method::ImportListings, &ask, Moment::at(now()))
+            .map_err(|denial| Failure::new(Reason::MethodNotGranted, denial.to_string()))
+    };
+    let import = async |sheet: &Sheet, dry_run: bool| {
+        let options = Options {
+            import_id: Uuid::now_v7(),
+            file: FileKind::Listings,
+            dry_run,
+            amend: false,
+            actor: Actor::parse("js-007", "clerk").unwrap(),
+        };
+        let chunks: Vec<_> = sheet.bytes().chunks(10_000).map(|chunk| Ok(chunk.to_vec())).collect();
+        let (reports, mut told) = mpsc::channel(10_000);
+        let chunks = tokio_stream::iter(chunks);
+        let summary = importer.run(&ledger, &permits, &policy, options, Arc::clone(&clock), chunks, &reports).await;
+        drop(reports);
+        let mut faults = Vec::new();
+        while let Some(report) = told.recv().await {
+            if let Report::Fault(fault) = report {
+                faults.push((fault.line, fault.reason));
+            }
+        }
+        summary.map(|summary| ((summary.added, summary.unchanged, summary.faults), faults))
+    };
+    let person = |seed: u16| {
+        let number = xinhub_domain::identity::synthetic::resident_id("440882", jiff::civil::date(1980, 1, 2), seed);
+        row_with("甄士隐", &number, "偿还借款")
+    };
+    let sheet = Sheet::new((0..900).map(person).chain([row_with("", PERSON, "")]));
+    let missing = vec![(903, Reason::InvalidField)];
+    assert_eq!(import(&sheet, true).await.unwrap(), ((900, 0, 1), missing.clone()), "a dry run");
+    assert_eq!(ledger.position().revision, 0);
+    // The first half came through before the line broke.
+    assert_eq!(import(&Sheet::new((0..450).map(person)), false).await.unwrap(), ((450, 0, 0), vec![]));
+    assert_eq!(import(&sheet, false).await.unwrap(), ((450, 450, 1), missing.clone()));
+    assert_eq!(import(&sheet, false).await.unwrap(), ((0, 900, 1), missing));
+    let other = Sheet::new([person(7).replace("偿还借款", "交付货物")]);
+    assert_eq!(import(&other, false).await.unwrap(), ((0, 0, 1), vec![(3, Reason::ListingExists)]));
+    let cut = Sheet { trailer: Some(Trailer { rows: 1, sha256: [0; 32] }), ..Sheet::new([row()]) };
+    let revision = ledger.position().revision;
+    assert_eq!(import(&cut, false).await.unwrap_err().reason(), Reason::ImportFile);
+    assert_eq!(ledger.position().revision, revision, "a file refused whole applies nothing");
+    ledger.shutdown();
 }
