@@ -18,6 +18,8 @@ pub fn start(filter: &str) -> Result<(), ParseError> {
         .with_current_span(false)
         .with_span_list(false)
         .with_env_filter(filter)
+        // Told by `eprintln!`, which panics where stderr can't be written: a full disk for logs would end the writer.
+        .log_internal_errors(false)
         .with_writer(io::stderr);
     // A second start keeps the first: only tests start twice in one process.
     let _ = lines.try_init();
