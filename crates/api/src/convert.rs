@@ -5,6 +5,7 @@ mod enums;
 mod identity;
 mod lookup;
 mod registry;
+mod shown;
 
 pub use enums::{
     capacity_from, capacity_to, effect_to, kind_from, kind_to, on_unknown_to, reason_to, relation_from, relation_to,
@@ -13,10 +14,10 @@ pub use enums::{
 pub use identity::{Role, identity, identity_to, identity_to_masked};
 pub use lookup::{Inquiry, MAX_BATCH, MAX_CONDITIONS, MAX_REFERENCE_CHARS, answer_to, inquiry, item};
 pub use registry::{
-    Form, MAX_REQUEST_AGE_MS, MAX_REQUEST_LEAD_MS, Mutation, actor, content, content_to, content_to_published, day,
-    decision, exemption, exemption_to, listing_number, mutation, optional_day, relation, relation_content_to,
-    request_id,
+    Form, MAX_REQUEST_AGE_MS, MAX_REQUEST_LEAD_MS, Mutation, actor, content, day, decision, exemption, listing_number,
+    mutation, optional_day, relation, request_id,
 };
+pub use shown::{content_to, content_to_published, exemption_to, relation_content_to};
 
 use xinhub_domain::time::Timestamp;
 
