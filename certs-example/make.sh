@@ -8,7 +8,7 @@ out=${1:-"$here/out"}
 
 xinhub() {
     if [ -n "${XINHUB:-}" ]; then
-        "$XINHUB" "$@"
+        command "$XINHUB" "$@"
     else
         cargo run --quiet --manifest-path "$here/../Cargo.toml" --package xinhub-cli --bin xinhub -- "$@"
     fi
