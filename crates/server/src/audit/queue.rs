@@ -37,7 +37,10 @@ pub(super) struct Waiting {
 
 impl Waiting {
     pub(super) fn answer(self, outcome: Result<(), AuditUnavailable>) {
-        if let Some(done) = self.done {
+        let Waiting { done, _place: place, .. } = self;
+        // First, so that whoever is answered finds its place free.
+        drop(place);
+        if let Some(done) = done {
             // The caller may have gone away; its record is there all the same.
             let _ = done.send(outcome);
         }
