@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 use xinhub_cli::certs::ca::{Authority, Revoke};
@@ -189,6 +189,13 @@ impl Hub {
     /// Has the revocation list end after this time.
     pub fn let_crl_end(&self, lifetime: Duration) {
         self.ca.renew_crl(lifetime).unwrap();
+    }
+
+    /// From now on no write past the first bytes of a file succeeds, until the next start.
+    pub fn let_writes_fail(&self) {
+        let pid = Pid::from_child(&self.process.as_ref().expect("the hub runs").child);
+        let limit = Rlimit { current: Some(16), maximum: Some(16) };
+        prlimit(Some(pid), Resource::Fsize, limit).unwrap();
     }
 
     /// Runs `xinhubd COMMAND` to its end.

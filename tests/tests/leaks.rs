@@ -1,0 +1,201 @@
+//! No identity number and no name, in plain or as a hash that anyone could work out, in anything that a hub writes or says.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+
+use xinhub_api::v1::condition_answer::Answer as Condition;
+use xinhub_cli::synthesize::Encoding;
+use xinhub_tests::court::{content, related};
+use xinhub_tests::file::{Form, Row, options, relation_row, row, send, send_listings, send_relations};
+use xinhub_tests::leak::Secrets;
+use xinhub_tests::subject::identity;
+use xinhub_tests::v1::{AnswerReason as Why, Capacity, IdentityKind, ImportFile, ImportOptions, Relation, Verdict};
+use xinhub_tests::{Ask, Error, Hub, Setup, Subject, parties, v1};
+
+const LOAN: &str = "credit.lending";
+
+/// Everyone who is imported, published, asked about or got wrong in a run.
+#[derive(Default)]
+struct Cast {
+    people: Vec<Subject>,
+    companies: Vec<Subject>,
+    heads: Vec<Subject>,
+    nobodies: Vec<Subject>,
+    wrong: Vec<Subject>,
+}
+
+impl Cast {
+    fn gather() -> Cast {
+        let many = |count: usize, make: fn() -> Subject| (0..count).map(|_| make()).collect();
+        let mut wrong: Vec<Subject> = many(5, Subject::person);
+        for subject in &mut wrong {
+            // A wrong check character: refused, and no reason to write it down.
+            let number = &mut subject.identities[0].number;
+            let last = if number.ends_with('1') { "2" } else { "1" };
+            number.replace_range(17.., last);
+        }
+        Cast {
+            people: many(40, Subject::person),
+            companies: many(20, Subject::organisation),
+            heads: many(20, Subject::person),
+            nobodies: many(20, Subject::person),
+            wrong,
+        }
+    }
+
+    fn everyone(&self) -> impl Iterator<Item = &Subject> {
+        [&self.people, &self.companies, &self.heads, &self.nobodies, &self.wrong].into_iter().flatten()
+    }
+
+    fn secrets(&self) -> Secrets {
+        let mut secrets = Secrets::default();
+        for subject in self.everyone() {
+            secrets.add(&subject.name);
+            for identity in &subject.identities {
+                secrets.add(&identity.number);
+                secrets.add(&identity.number.to_lowercase());
+                if identity.kind() == IdentityKind::Uscc {
+                    secrets.add(&identity.number[8..17]);
+                }
+            }
+        }
+        secrets
+    }
+}
+
+/// What was said to callers besides answers: texts of errors and faults.
+#[derive(Default)]
+struct Said(String);
+
+impl Said {
+    fn note<T>(&mut self, result: Result<T, Error>) {
+        if let Err(error) = result {
+            // Debug shows everything that came over the wire.
+            self.0.push_str(&format!("{error}\n{error:?}\n"));
+        }
+    }
+}
+
+async fn import(hub: &Hub, cast: &Cast, said: &mut Said) {
+    let court = hub.court().await;
+    let rows: Vec<Row> = cast.people[..30].iter().chain(&cast.companies[..15]).map(row).collect();
+    let wrong = cast.wrong.iter().map(row);
+    let listings: Vec<Row> = rows.iter().cloned().chain(wrong).collect();
+    let form = Form { encoding: Encoding::Gb18030, bom: true, ..Form::default() };
+    let dry = ImportOptions { dry_run: true, ..options(ImportFile::Listings) };
+    for imported in [
+        send(&court.client, dry, &form.listings(&listings)).await.unwrap(),
+        send_listings(&court.client, &form.listings(&listings)).await.unwrap(),
+    ] {
+        assert_eq!(imported.counts(), (45, 0, 0, 5), "{:?}", imported.faults);
+        said.0.push_str(&format!("{:?}", imported.faults));
+    }
+    let heads = rows[30..].iter().zip(&cast.heads);
+    let relations: Vec<Row> = heads.map(|(row, head)| relation_row(row, "principal", head)).collect();
+    let mut unknown = relation_row(&rows[30], "principal", &cast.nobodies[0]);
+    unknown.insert("caseCode", "(2025)粤0882执99999999号".to_owned());
+    let all: Vec<Row> = relations.into_iter().chain([unknown]).collect();
+    let imported = send_relations(&court.client, &Form::default().relations(&all)).await.unwrap();
+    assert_eq!((imported.summary.added, imported.summary.faults), (15, 1), "{:?}", imported.faults);
+    said.0.push_str(&format!("{:?}", imported.faults));
+    let cut = Form::default().listings(&listings);
+    said.note(send_listings(&court.client, &cut[..cut.len() / 2]).await);
+}
+
+async fn publish(hub: &Hub, cast: &Cast, said: &mut Said) {
+    let court = hub.court().await;
+    for subject in cast.people[30..].iter().chain(&cast.companies[15..]) {
+        let mut content = content(subject);
+        content.representative_name = cast.heads[19].name.clone();
+        let listed = court.publish(content.clone()).await.unwrap();
+        said.note(court.publish(content.clone()).await);
+        if subject.identities[0].kind() == IdentityKind::Uscc {
+            let relation = related(Relation::LegalRepresentative, &cast.heads[18]);
+            court.relate(listed.listing, &listed.etag, relation.clone()).await.unwrap();
+            said.note(court.relate(listed.listing, &listed.etag, relation).await);
+        }
+        said.note(court.amend(listed.listing, "\"0\"", content).await);
+    }
+    for wrong in &cast.wrong {
+        said.note(court.publish(content(wrong)).await);
+    }
+    let listed = court.list(&cast.people[39].clone().and(identity(IdentityKind::TravelPermitTaiwan, "12345678"))).await;
+    court.remove(listed.listing).await.unwrap();
+    said.note(court.hide(listed.listing).await);
+}
+
+async fn ask(hub: &Hub, cast: &Cast, said: &mut Said) {
+    let (bank, hotel) = (hub.client(parties::BANK).await, hub.client(parties::HOTEL).await);
+    let (unit, stranger) = (hub.client(parties::UNIT).await, hub.client(parties::STRANGER).await);
+    hub.details_caught_up().await;
+    let mut inquiries = Vec::new();
+    for subject in cast.everyone() {
+        let ask = || Ask::about(subject, LOAN);
+        said.note(ask().name(&subject.name).response(&bank).await);
+        said.note(ask().name(&cast.nobodies[0].name).response(&bank).await);
+        said.note(ask().reference(subject.number()).response(&bank).await);
+        said.note(Ask::about(subject, "consumption.hotel").item("star_rated").response(&hotel).await);
+        // What a careless caller might put into the wrong field.
+        said.note(Ask::about(subject, "consumption.hotel").item(&subject.name).response(&hotel).await);
+        said.note(Ask::about(subject, subject.number()).response(&bank).await);
+        said.note(ask().given(&subject.name, Condition::Met(true)).response(&bank).await);
+        let house = Ask::about(subject, "transaction.real-estate");
+        said.note(house.given("acquisition_only", Condition::Date(subject.number().to_owned())).response(&unit).await);
+        said.note(ask().response(&stranger).await);
+        inquiries.push(ask().into_inquiry());
+    }
+    let officer = Ask::about(&cast.companies[0], LOAN).officer(Capacity::Director, &cast.people[0]);
+    officer.expect(&bank, Verdict::Consider, Why::ListedDebtor).await;
+    let request = v1::BatchCheckRequest { measure: LOAN.to_owned(), inquiries, ..Default::default() };
+    let batch = bank.lookup().batch_check(request).await.unwrap();
+    for result in batch.results {
+        if let Some(v1::batch_check_result::Result::Error(error)) = result.result {
+            said.0.push_str(&format!("{error:?}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_identity_and_no_name_is_written_or_said_anywhere() {
+    let setup = Setup {
+        top: "log = \"trace\"".to_owned(),
+        ledger: "segment_mib = 1\nsnapshot_every_events = 1000".to_owned(),
+        ..Setup::default()
+    };
+    let mut hub = Hub::start_with(setup).await;
+    let (cast, mut said) = (Cast::gather(), Said::default());
+    import(&hub, &cast, &mut said).await;
+    publish(&hub, &cast, &mut said).await;
+    hub.kill_and_restart().await;
+    ask(&hub, &cast, &mut said).await;
+    let metrics = hub.metrics_text().await;
+    let secrets = cast.secrets();
+    let search = |hub: &Hub| {
+        let (mut leaks, mut bytes) = secrets.search_files(&hub.data_dir());
+        for (place, text) in [("log", hub.log()), ("metrics", metrics.clone()), ("errors", said.0.clone())] {
+            bytes += text.len() as u64;
+            leaks.extend(secrets.search(Path::new(place), text.as_bytes()));
+        }
+        (leaks, bytes)
+    };
+    assert!(said.0.len() > 50_000, "little was said: {} bytes", said.0.len());
+    // While it runs, and once it has written its snapshot.
+    for _ in 0..2 {
+        let (leaks, bytes) = search(&hub);
+        assert!(leaks.is_empty(), "{} patterns, {bytes} bytes: {:?}", secrets.len(), &leaks[..leaks.len().min(20)]);
+        assert!(bytes > 1 << 20, "little was searched: {bytes} bytes");
+        if fs::read_dir(hub.data_dir().join("snapshots")).unwrap().next().is_none() {
+            hub.stop().await;
+        }
+    }
+    // The control: a number in one file, the hash of another's name in the next.
+    let control = hub.data_dir().join("detail/control");
+    fs::write(&control, format!("…{}…", cast.people[3].number())).unwrap();
+    let (leaks, _) = search(&hub);
+    assert_eq!(leaks.iter().map(|leak| (&leak.place, leak.form)).collect::<Vec<_>>(), [(&control, "UTF-8")]);
+    fs::write(&control, blake3::hash(cast.heads[2].name.as_bytes()).as_bytes()).unwrap();
+    let (leaks, _) = search(&hub);
+    assert_eq!(leaks.iter().map(|leak| (&leak.place, leak.form)).collect::<Vec<_>>(), [(&control, "BLAKE3")]);
+}
