@@ -1,4 +1,4 @@
-//! The courts' own files: header, columns, rows, trailer (mission/DOMAIN.md §4).
+//! The courts' own files: header, columns, rows, trailer.
 //!
 //! Promises that a row becomes a listing's content only by the same checks as a call does, or else one fault that names
 //! the column and the way out, and never a number or name. Nothing here decodes bytes or reads a file: the hub hands in

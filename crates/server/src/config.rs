@@ -22,7 +22,7 @@ use raw::{Raw, RawAudit, RawLedger, RawLimits};
 
 /// The file's name in faults where it has none of its own.
 const FILE: &str = "hub.toml";
-/// A lease is at most this long (DESIGN D6).
+/// A lease is at most this long (decision D6).
 const MAX_LEASE_SECONDS: u64 = 30;
 
 /// What the hub runs by, checked.

@@ -1,7 +1,7 @@
 //! What the journal keeps of each event: a part in clear and a part that is sealed.
 //!
 //! In clear stands only what names nobody: kind, numbers, court, times, state and the commitment to the sealed bytes
-//! (DESIGN D9). Everything about a person is a [`Body`], sealed under the key of the event's record. Both are CBOR arrays
+//! (decision D9). Everything about a person is a [`Body`], sealed under the key of the event's record. Both are CBOR arrays
 //! (RFC 8949) by index: a field may be added at the end, and none is ever moved or reused.
 
 use minicbor::{Decode, Encode};

@@ -17,7 +17,7 @@ use super::value::{self, KEY_BYTES, ValueFault};
 const CACHE_BYTES: u64 = 64 << 20;
 /// How often sled writes out by itself. What a crash loses of it is read from the journal again.
 const FLUSH_EVERY_MS: u64 = 1_000;
-/// At most this many values in one batch: larger ones make the file grow out of all proportion (DESIGN D2).
+/// At most this many values in one batch: larger ones make the file grow out of all proportion (decision D2).
 pub(super) const MAX_BATCH: usize = 1_000;
 /// A store that was just closed holds its lock until sled's own threads are done with it.
 const LOCK_TRIES: u32 = 50;
