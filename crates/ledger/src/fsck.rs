@@ -286,16 +286,21 @@ fn load_snapshot(
     prf: &Prf,
     report: &mut Report,
 ) -> Option<(String, Resident)> {
-    let snapshots = match existing(data_dir, "snapshots") {
-        Ok(found) => found?,
+    let listed = existing(data_dir, "snapshots").and_then(|found| match found {
+        Some(storage) => {
+            snapshot_names(&*storage).map(|names| names.into_iter().map(|name| (name, storage.clone())).collect())
+        }
+        None => Ok(Vec::new()),
+    });
+    let snapshots = match listed {
+        Ok(snapshots) => snapshots,
         Err(error) => {
-            report.find(Area::Snapshot, format!("snapshots/ can't be opened: {error}"));
+            report.find(Area::Snapshot, format!("snapshots/ can't be read: {error}"));
             return None;
         }
     };
-    let names = snapshot_names(&*snapshots).map_err(|error| report.find(Area::Snapshot, error.to_string())).ok()?;
-    for name in names.into_iter().rev() {
-        match load_one(&*snapshots, &name, epoch, key_epoch, prf) {
+    for (name, storage) in snapshots.into_iter().rev() {
+        match load_one(&*storage, &name, epoch, key_epoch, prf) {
             Ok(resident) => {
                 report.snapshot_revision = Some(resident.revision);
                 return Some((name, resident));

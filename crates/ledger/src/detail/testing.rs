@@ -31,10 +31,10 @@ use crate::writer::Published;
 
 /// A data directory.
 pub(crate) struct Disk {
-    _dir: tempfile::TempDir,
+    pub(crate) _dir: tempfile::TempDir,
     pub(crate) keyring: Arc<Keyring>,
-    settings: Settings,
-    clock: Arc<ManualClock>,
+    pub(crate) settings: Settings,
+    pub(crate) clock: Arc<ManualClock>,
 }
 
 impl Disk {
@@ -166,6 +166,7 @@ impl Files {
                 agreed: (start(), 0),
                 full: false,
                 failed: false,
+                stopped: false,
             }
         };
         let (writer, published) = watch::channel(published);
