@@ -2,7 +2,7 @@
 //!
 //! Promise: a jump of the wall clock never makes a time event happen early or late unnoticed. [`ClockGuard`] pairs wall and
 //! boot time; when they part by more than a minute, or the wall clock lies behind what was already recorded, time events
-//! freeze until the clocks agree again or an operator accepts the new time (DESIGN D7).
+//! freeze until the clocks agree again or an operator accepts the new time (decision D7).
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -59,17 +59,31 @@ pub enum ClockFault {
 pub struct ClockGuard {
     base_wall: Timestamp,
     base_boot_ms: u64,
+    /// What was recorded up to here an operator knows to be ahead of the true time: a clock behind it is none the worse.
+    excused: Timestamp,
 }
 
 impl ClockGuard {
     /// Takes the clocks as they are now for agreed.
     pub fn new(clock: &dyn Clock) -> Self {
-        ClockGuard { base_wall: clock.wall(), base_boot_ms: clock.boot_ms() }
+        ClockGuard { base_wall: clock.wall(), base_boot_ms: clock.boot_ms(), excused: Timestamp(i64::MIN) }
     }
 
-    /// An operator accepts the wall clock as it is.
-    pub fn accept(&mut self, clock: &dyn Clock) {
-        *self = ClockGuard::new(clock);
+    /// An operator accepts the wall clock as it is, also where it lies behind `last`, the time of the last recorded event.
+    /// Holds until the hub stops.
+    pub fn accept(&mut self, clock: &dyn Clock, last: Timestamp) {
+        *self = ClockGuard { excused: last.max(self.excused), ..ClockGuard::new(clock) };
+    }
+
+    /// The time to decide commands by: the wall clock's, or while it has stepped, what it would show otherwise. Not
+    /// behind `last`, unless an operator has accepted that.
+    ///
+    /// So a clock that is set years ahead and back leaves no event from the future, on which every later request would be
+    /// out of date.
+    pub fn hub_time(&self, clock: &dyn Clock, last: Timestamp) -> Timestamp {
+        let (wall, expected) = (clock.wall(), self.expected(clock));
+        let time = if (wall.0 - expected.0).abs() > MAX_DRIFT_MS { expected } else { wall };
+        if last > self.excused { time.max(last) } else { time }
     }
 
     /// Where the wall clock would be had it not stepped.
@@ -87,7 +101,7 @@ impl ClockGuard {
         if by_ms.abs() > MAX_DRIFT_MS {
             return Err(ClockFault::Stepped { by_ms });
         }
-        if wall < last {
+        if wall < last && last > self.excused {
             return Err(ClockFault::Behind { by_ms: last.0 - wall.0 });
         }
         self.base_wall = wall;
@@ -157,9 +171,17 @@ mod tests {
         assert_eq!(guard.check(&clock, start), Err(ClockFault::Stepped { by_ms: 61_000 }));
         clock.step_ms(-61_000);
         assert!(guard.check(&clock, start).is_ok(), "undone");
+        let before = clock.wall();
         clock.step_ms(-7_200_000);
         assert!(guard.check(&clock, start).is_err());
-        guard.accept(&clock);
-        assert_eq!(guard.check(&clock, Timestamp(clock.wall().0 + 5)), Err(ClockFault::Behind { by_ms: 5 }));
+        assert_eq!(guard.hub_time(&clock, start), before, "what it would show had nobody set it");
+        guard.accept(&clock, Timestamp(0));
+        let last = Timestamp(clock.wall().0 + 5);
+        assert_eq!(guard.check(&clock, last), Err(ClockFault::Behind { by_ms: 5 }));
+        assert_eq!(guard.hub_time(&clock, last), last);
+        guard.accept(&clock, last);
+        assert_eq!(guard.check(&clock, last), Ok(clock.wall()), "accepted too");
+        assert_eq!(guard.hub_time(&clock, last), clock.wall());
+        assert!(guard.check(&clock, Timestamp(last.0 + 1)).is_err(), "what came later is not");
     }
 }

@@ -276,6 +276,9 @@ pub enum CommandError {
     /// The journal failed; the outcome is unknown. The hub stops and recovers; the same request id tells what became of it.
     #[error("the journal failed; the hub stops and recovers. Send the same request again to learn what became of it")]
     Storage,
+    /// What the listing says, or its key, can't be read; nothing has changed. The hub goes on, and lifts go through.
+    #[error("what the listing says can't be read just now; the hub's log says why, and its operator has to see to it")]
+    Unreadable,
     /// The hub is stopping.
     #[error("the hub is stopping; try again in a moment")]
     Stopping,

@@ -1,6 +1,6 @@
 //! One committed batch, as the journal keeps it.
 //!
-//! An entry is self-contained: with the slot files it is all that is needed to rebuild everything (DESIGN D1). It is a CBOR
+//! An entry is self-contained: with the slot files it is all that is needed to rebuild everything (decision D1). It is a CBOR
 //! array by index (RFC 8949); a field may be added at the end, none is ever moved.
 
 use minicbor::bytes::ByteVec;
@@ -124,7 +124,11 @@ pub enum EntryError {
 impl Entry {
     /// The bytes for the journal.
     pub fn encode(&self) -> Vec<u8> {
-        minicbor::to_vec(self).expect("encoding into memory does not fail")
+        let sealed = |event: &EventRecord| event.sealed.as_ref().map_or(0, |sealed| sealed.len());
+        let events: usize = self.events.iter().map(|event| event.clear.len() + sealed(event) + 80).sum();
+        let mut bytes = Vec::with_capacity(events + self.outcomes.len() * 200 + 100);
+        minicbor::encode(self, &mut bytes).expect("encoding into memory does not fail");
+        bytes
     }
 
     /// An entry from the journal's bytes. Newer formats are told apart before anything else is read.
@@ -146,11 +150,11 @@ impl Entry {
 }
 
 impl EventRecord {
-    /// Encodes the clear part with its commitment and hashes the leaf.
-    pub fn new(mut clear: Clear, sealed: Option<Vec<u8>>) -> EventRecord {
+    /// Puts the commitment into the clear part, encodes it and hashes the leaf.
+    pub fn new(clear: &mut Clear, sealed: Option<Vec<u8>>) -> EventRecord {
         let salt = crypto::random();
         clear.commitment = sealed.as_ref().map(|sealed| commitment(&salt, sealed));
-        let clear = minicbor::to_vec(&clear).expect("encoding into memory does not fail");
+        let clear = minicbor::to_vec(&*clear).expect("encoding into memory does not fail");
         let leaf_hash = leaf_hash(&clear);
         EventRecord { clear: clear.into(), salt, sealed: sealed.map(ByteVec::from), leaf_hash }
     }

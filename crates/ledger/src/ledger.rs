@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use xinhub_domain::time::{Day, Timestamp};
 use xinhub_index::{Index, Key, Relations};
 
 use crate::clock::{Clock, ClockGuard};
-use crate::command::{CommandError, ImportBatch, MAX_IMPORT_ROWS, Outcome, Request, RowOutcome};
+use crate::command::{CommandError, ImportBatch, Outcome, Request, RowOutcome};
 use crate::crypto::{self, Prf};
 use crate::detail::{Detail, DetailError, DetailStore};
 use crate::journal::Journal;
@@ -26,7 +26,7 @@ use crate::keys::{KeyError, Keyring, Purpose};
 use crate::position::{BadToken, Position};
 use crate::recovery::{self, RecoveryError};
 use crate::resident::{Held, Resident};
-use crate::seglog::{LogConfig, LogError, LogPurpose, SegmentedLog};
+use crate::seglog::{LogConfig, LogError, LogPurpose, MAX_PAYLOAD_BYTES, SegmentedLog};
 use crate::slots::SlotError;
 use crate::storage::{FileStorage, OpenMode, Storage, StorageLock};
 use crate::vault::{Slots, Vault};
@@ -38,6 +38,11 @@ const DIRECTORY_FORMAT: &str = "xinhub-data;format=1\n";
 const QUEUE: usize = 1_024;
 /// How long a read waits for a revision.
 const REACH_TIMEOUT: Duration = Duration::from_secs(2);
+/// Rows that are looked through in one go.
+const SCAN_ROWS: usize = 16_384;
+/// How often it is looked whether a snapshot is due, and how long to wait after one that failed.
+const SAVE_POLL: Duration = Duration::from_secs(1);
+const SAVE_RETRY: Duration = Duration::from_secs(60);
 /// Tries of a consistent read before it holds the writer up.
 const OPTIMISTIC_TRIES: usize = 3;
 
@@ -54,6 +59,9 @@ pub struct Settings {
     pub detail_cache_entries: u64,
     /// A snapshot is written once so many events have come since the last.
     pub snapshot_every_events: u64,
+    /// The largest entry that the journal takes; smaller only where a test's disk is small.
+    #[doc(hidden)]
+    pub max_payload_bytes: usize,
 }
 
 impl Settings {
@@ -65,6 +73,7 @@ impl Settings {
             segment_bytes: 64 << 20,
             detail_cache_entries: 100_000,
             snapshot_every_events: 500_000,
+            max_payload_bytes: MAX_PAYLOAD_BYTES,
         }
     }
 }
@@ -96,7 +105,7 @@ pub enum OpenError {
     #[error(transparent)]
     Keys(#[from] KeyError),
     /// The journal.
-    #[error(transparent)]
+    #[error("journal: {0}")]
     Log(#[from] LogError),
     /// The slot files.
     #[error(transparent)]
@@ -198,7 +207,7 @@ struct Inner {
     snapshots: Arc<dyn Storage>,
     key_epoch: u32,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    stop_snapshots: watch::Sender<bool>,
+    stop_snapshots: watch::Sender<Saving>,
     /// Given back by `shutdown`, when nothing can write any more.
     lock: Mutex<Option<StorageLock>>,
 }
@@ -231,19 +240,11 @@ impl Ledger {
         if !SegmentedLog::exists(&*journal)? {
             SegmentedLog::create(journal, log_config(settings), crypto::random())?;
         }
-        match Slots::create(&*dir("slots")?, keyring) {
-            // A crash between here and the end leaves slot files without a FORMAT: they are empty, and serve as well.
-            Ok(()) | Err(SlotError::Exists { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
+        // A crash between here and the end leaves a journal and slot files without a FORMAT: they are empty, and serve as well.
+        Slots::create(&*dir("slots")?, keyring)?;
         dir("snapshots")?;
         dir("staging")?;
-        // Last: a directory with a FORMAT is complete.
-        let written = storage.open("FORMAT", OpenMode::CreateNew).and_then(|file| {
-            file.write_at(DIRECTORY_FORMAT.as_bytes(), 0)?;
-            file.sync_data()
-        });
-        written.and_then(|()| storage.sync_dir()).map_err(io_error("FORMAT"))
+        write_format(storage).map_err(io_error("FORMAT"))
     }
 
     /// Opens a ledger after a clean stop or a kill. Answers are ready when this returns; detail may still be catching up.
@@ -302,6 +303,7 @@ impl Ledger {
             agreed: (clock.wall(), clock.boot_ms()),
             full: false,
             failed: false,
+            stopped: false,
         });
         let resident = Arc::new(RwLock::new(resident));
         let gate = Arc::new(RwLock::new(()));
@@ -319,6 +321,8 @@ impl Ledger {
             clock: Arc::clone(&clock),
             request_key: *crypto::derive(index_key.bytes(), &[b"request body"]),
             key_epoch,
+            // A quarter is left for what stands beside the bodies.
+            max_entry_bytes: settings.max_payload_bytes / 4 * 3,
             published: published_tx,
             lifts: lift_queue,
             others: other_queue,
@@ -333,7 +337,7 @@ impl Ledger {
             published.clone(),
             settings.detail_cache_entries,
         );
-        let (stop_snapshots, stop) = watch::channel(false);
+        let (stop_snapshots, stop) = watch::channel(Saving::Regularly);
         let ledger = Ledger(Arc::new(Inner {
             resident,
             index,
@@ -358,7 +362,7 @@ impl Ledger {
     fn spawn(
         &self,
         writer: Writer,
-        stop: watch::Receiver<bool>,
+        stop: watch::Receiver<Saving>,
         snapshot_revision: u64,
         every_events: u64,
     ) -> Result<(), OpenError> {
@@ -387,6 +391,12 @@ impl Ledger {
         self.0.published.borrow().position
     }
 
+    /// How many lifts there were. A lift counts here before its court is told that it is done: an answer read before and
+    /// given while this number stands is from before no acknowledged lift.
+    pub fn lift_seq(&self) -> u64 {
+        self.0.published.borrow().lift_seq
+    }
+
     /// Waits, at most 2 s, until the state is at least as new as a token.
     pub async fn reached(&self, token: &[u8]) -> Result<(), ReachError> {
         let (epoch, revision) = Position::parse_token(token)?;
@@ -405,10 +415,15 @@ impl Ledger {
     pub fn consistent<T>(&self, mut read: impl FnMut() -> T) -> (T, Position) {
         for _ in 0..OPTIMISTIC_TRIES {
             let before = self.0.generation.load(Ordering::Acquire);
+            if !before.is_multiple_of(2) {
+                // An entry is becoming visible: wait for it.
+                break;
+            }
             let position = self.position();
             let out = read();
-            // Odd: an entry is becoming visible.
-            if before.is_multiple_of(2) && self.0.generation.load(Ordering::Acquire) == before {
+            // What was read before is not read after this.
+            fence(Ordering::Acquire);
+            if self.0.generation.load(Ordering::Relaxed) == before {
                 return (out, position);
             }
         }
@@ -447,30 +462,37 @@ impl Ledger {
     fn gather(&self, permit: &LookupPermit, key: &Key, mask: RelationSet, into: &mut Gathered) {
         let measure = permit.measure();
         let item = permit.item().map(|item| &*measure.items[item.index()]);
-        let now = self.0.clock.wall();
-        let latest = self.latest_clock(now);
+        let wall = self.0.clock.wall();
+        let expected = self.expected_clock();
+        let latest = wall.max(expected);
         let resident = self.0.resident.read();
         resident.each_in_force(key, |held| {
             if !mask.contains(held.relation) {
                 return;
             }
-            let exemptions = resident.table.extra(held.row).map_or(&[][..], |extra| &extra.exemptions);
-            if exemptions.iter().any(|one| one.exempts(key, &measure.code, item, now)) {
-                into.exempt.push(held);
+            // Where the clocks differ, either may be right: nobody is restricted on the other.
+            let exempt = |now| resident.is_exempt(&held, key, &measure.code, item, now);
+            let basis = if exempt(wall) || exempt(expected) {
+                &mut into.exempt
             } else if held.until.is_some_and(|until| until.end() <= latest) {
-                // The term is over by one of the clocks, and no event says so yet: nobody is restricted on that.
-                into.unsure.push(held);
+                // The term is over by one of the clocks, and no event says so yet.
+                &mut into.unsure
             } else {
-                into.firm.push(held);
+                &mut into.firm
+            };
+            // An organisation's credit code leads here twice: whole, and by the code within.
+            match basis.iter_mut().find(|known| (known.row, known.relation) == (held.row, held.relation)) {
+                Some(known) => known.flagged &= held.flagged,
+                None => basis.push(held),
             }
         });
     }
 
-    /// The later of wall time and of what the wall clock should show by boot time.
-    fn latest_clock(&self, wall: Timestamp) -> Timestamp {
+    /// What the wall clock should show by boot time.
+    fn expected_clock(&self) -> Timestamp {
         let (agreed_wall, agreed_boot_ms) = self.0.published.borrow().agreed;
         let elapsed = self.0.clock.boot_ms().saturating_sub(agreed_boot_ms);
-        wall.max(Timestamp(agreed_wall.0.saturating_add(i64::try_from(elapsed).unwrap_or(i64::MAX))))
+        Timestamp(agreed_wall.0.saturating_add(i64::try_from(elapsed).unwrap_or(i64::MAX)))
     }
 
     fn listed_on(&self, gathered: &Gathered) -> Option<Day> {
@@ -503,17 +525,26 @@ impl Ledger {
         limit: usize,
         states: &[State],
     ) -> Result<Vec<Arc<Detail>>, DetailError> {
-        let numbers: Vec<u64> = {
+        let mut numbers = Vec::with_capacity(limit.min(SCAN_ROWS));
+        let mut from = u32::try_from(after).unwrap_or(u32::MAX);
+        // Part by part, so that neither the writer nor, behind it, those who ask wait for a long list to be looked through.
+        while numbers.len() < limit {
             let resident = self.0.resident.read();
-            let Some(number) = resident.courts.find(court) else { return Ok(Vec::new()) };
-            let from = u32::try_from(after).unwrap_or(u32::MAX).min(resident.table.len() as u32);
-            let rows = (from..resident.table.len() as u32).filter(|row| {
+            let Some(court) = resident.courts.find(court) else { break };
+            let len = resident.table.len() as u32;
+            if from >= len {
+                break;
+            }
+            let to = len.min(from.saturating_add(SCAN_ROWS as u32));
+            let rows = (from..to).filter(|row| {
                 let listing = resident.table.row(*row);
                 let state = listing.state();
-                listing.court == number && state.is_some_and(|state| states.is_empty() || states.contains(&state))
+                u32::from(listing.court) == court
+                    && state.is_some_and(|state| states.is_empty() || states.contains(&state))
             });
-            rows.take(limit).map(|row| u64::from(row) + 1).collect()
-        };
+            numbers.extend(rows.take(limit - numbers.len()).map(|row| u64::from(row) + 1));
+            from = to;
+        }
         let details = numbers.into_iter().map(|number| self.0.detail.listing(number));
         details.filter_map(Result::transpose).collect()
     }
@@ -550,9 +581,9 @@ impl Ledger {
         answer.await.unwrap_or_else(|_| Err(self.stopped()))
     }
 
-    /// Takes rows of an import, in order; returns once what was taken is durable and visible.
+    /// Takes rows of an import, in order; returns once what was taken is durable and visible. All of them go into one entry,
+    /// or none: only where their contents come to more than 12 MiB may an error leave the first of them taken.
     pub async fn import(&self, permit: RegistryPermit, batch: ImportBatch) -> Result<Vec<RowOutcome>, CommandError> {
-        debug_assert!(batch.rows.len() <= MAX_IMPORT_ROWS, "an import comes in batches");
         self.queued(|reply| Job::Import(permit, batch, reply)).await
     }
 
@@ -626,34 +657,21 @@ impl Ledger {
         }
     }
 
-    /// Resolves when the journal has failed: the process has to exit, and the next start recovers.
+    /// Resolves when the journal has failed, or the writer has ended otherwise than by [`Ledger::shutdown`]: the process has to
+    /// exit, and the next start recovers.
     pub async fn failed(&self) {
         let mut published = self.0.published.clone();
-        if published.wait_for(|published| published.failed).await.is_err() {
-            // The writer has stopped without failing: there is nothing to tell.
+        let gone = published.wait_for(|published| published.failed).await.is_err();
+        if gone && published.borrow().stopped {
             std::future::pending::<()>().await;
         }
     }
 
     /// Stops after what is queued, writes a snapshot and joins the threads. Blocks.
+    ///
+    /// The last handle that goes without this does the same, but for the snapshot: the next start reads more of the journal.
     pub fn shutdown(&self) {
-        let _ = self.0.stop_snapshots.send(true);
-        let mut threads = self.0.threads.lock();
-        let mut threads = std::mem::take(&mut *threads).into_iter();
-        if let Some(saver) = threads.next() {
-            let _ = saver.join();
-        }
-        // A full queue only means that the writer is busy.
-        let mut stop = Job::Stop;
-        while let Err(mpsc::error::TrySendError::Full(job)) = self.0.others.try_send(stop) {
-            stop = job;
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        for thread in threads {
-            let _ = thread.join();
-        }
-        self.0.detail.stop();
-        self.0.lock.lock().take();
+        self.0.stop(Saving::OnceMore);
     }
 
     /// Looks at the state in memory, for checks.
@@ -661,6 +679,44 @@ impl Ledger {
     pub fn inspect<T>(&self, look: impl FnOnce(&Resident) -> T) -> T {
         look(&self.0.resident.read())
     }
+}
+
+impl Inner {
+    /// Joins every thread before the directory is unlocked: until then one of them may be writing to it.
+    fn stop(&self, saving: Saving) {
+        let _ = self.stop_snapshots.send(saving);
+        // Held to the end, so that whoever comes second does not return before it.
+        let mut threads = self.threads.lock();
+        let mut running = std::mem::take(&mut *threads).into_iter();
+        if let Some(saver) = running.next() {
+            let _ = saver.join();
+        }
+        // A full queue only means that the writer is busy.
+        let mut stop = Job::Stop;
+        while let Err(mpsc::error::TrySendError::Full(job)) = self.others.try_send(stop) {
+            stop = job;
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        for thread in running {
+            let _ = thread.join();
+        }
+        self.detail.stop();
+        self.lock.lock().take();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop(Saving::NoMore);
+    }
+}
+
+/// What the thread of the snapshots is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Saving {
+    Regularly,
+    OnceMore,
+    NoMore,
 }
 
 /// Relations gathered from the listing table.
@@ -707,38 +763,51 @@ struct Saver {
 }
 
 impl Saver {
-    async fn run(mut self, mut stop: watch::Receiver<bool>) {
+    async fn run(mut self, mut stop: watch::Receiver<Saving>) {
+        let mut pause = Duration::ZERO;
         loop {
-            let stopping = tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => true,
-                () = tokio::time::sleep(Duration::from_secs(1)) => false,
+            let saving = tokio::select! {
+                stopping = stop.wait_for(|saving| *saving != Saving::Regularly) => {
+                    stopping.map_or(Saving::NoMore, |saving| *saving)
+                }
+                () = tokio::time::sleep(pause + SAVE_POLL) => Saving::Regularly,
             };
             let (revision, failed) = {
                 let published = self.published.borrow();
                 (published.position.revision, published.failed)
             };
             // After a failure the state is not to be trusted over the journal.
-            let worth = !failed && (revision >= self.saved + self.every_events || (stopping && revision > self.saved));
+            let worth = !failed
+                && match saving {
+                    Saving::Regularly => revision >= self.saved + self.every_events,
+                    Saving::OnceMore => revision > self.saved,
+                    Saving::NoMore => false,
+                };
             if worth {
-                self.save().await;
+                // One that failed was not for nothing: it has cost the disk and the writer something.
+                pause = if self.save().await { Duration::ZERO } else { SAVE_RETRY };
             }
-            if stopping {
+            if saving != Saving::Regularly {
                 return;
             }
         }
     }
 
-    async fn save(&mut self) {
+    async fn save(&mut self) -> bool {
         let (reply, frozen) = oneshot::channel();
         if self.others.send(Job::Freeze(reply)).await.is_err() {
-            return;
+            return false;
         }
-        let Ok(frozen) = frozen.await else { return };
+        let Ok(frozen) = frozen.await else { return false };
         let revision = frozen.revision();
         match recovery::save_snapshot(&*self.snapshots, frozen, self.key_epoch) {
-            Ok(()) => self.saved = revision,
+            Ok(()) => {
+                self.saved = revision;
+                true
+            }
             Err(error) => {
-                tracing::warn!(%error, "a snapshot was not written: the next start reads more of the journal")
+                tracing::warn!(%error, "a snapshot was not written: the next start reads more of the journal");
+                false
             }
         }
     }
@@ -749,6 +818,20 @@ pub(crate) fn lock(storage: &dyn Storage) -> Result<StorageLock, OpenError> {
         io::ErrorKind::WouldBlock => OpenError::Locked,
         _ => OpenError::Io { what: "LOCK", source: error },
     })
+}
+
+/// Last, and with its bytes before its name: a directory with a FORMAT is complete.
+fn write_format(storage: &dyn Storage) -> io::Result<()> {
+    const NEW: &str = "FORMAT.new";
+    match storage.remove(NEW) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let file = storage.open(NEW, OpenMode::CreateNew)?;
+    file.write_at(DIRECTORY_FORMAT.as_bytes(), 0)?;
+    file.sync_data()?;
+    storage.rename(NEW, "FORMAT")?;
+    storage.sync_dir()
 }
 
 pub(crate) fn check_format(storage: &dyn Storage) -> Result<(), OpenError> {
@@ -763,5 +846,6 @@ pub(crate) fn check_format(storage: &dyn Storage) -> Result<(), OpenError> {
 }
 
 fn log_config(settings: &Settings) -> LogConfig {
-    LogConfig { segment_bytes: settings.segment_bytes, ..LogConfig::new(LogPurpose::Journal) }
+    let (segment_bytes, max_payload_bytes) = (settings.segment_bytes, settings.max_payload_bytes);
+    LogConfig { segment_bytes, max_payload_bytes, ..LogConfig::new(LogPurpose::Journal) }
 }

@@ -1,10 +1,12 @@
 //! The one deep module that keeps the hub's state.
 //!
 //! Promises: an acknowledged write is never lost; a lift that was acknowledged is never answered from before; everything in
-//! memory and in the detail store is a function of the journal and the slot files (DESIGN D1) and may be deleted.
+//! memory and in the detail store is a function of the journal and the slot files (decision D1) and may be deleted.
 //!
 //! Callers see [`Ledger`] and the types it takes and gives. The other modules are public for the audit log, which is a second
 //! instance of the segmented log, and for checks from outside.
+
+#![warn(missing_docs)]
 
 pub mod clock;
 pub mod command;
@@ -29,9 +31,10 @@ pub mod storage;
 pub mod table;
 #[doc(hidden)]
 pub mod vault;
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+#[allow(clippy::unwrap_used)] // It stands in for the test's own body.
+#[doc(hidden)]
+pub mod testing;
 mod writer;
 
 pub use clock::{Clock, SystemClock};

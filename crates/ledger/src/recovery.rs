@@ -124,28 +124,38 @@ pub fn snapshot_names(snapshots: &dyn Storage) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Writes a snapshot durably, then removes the older ones.
+/// Writes a snapshot durably, then removes the older ones. One that fails leaves nothing: where the disk is full, its space
+/// is the journal's.
 pub fn save_snapshot(snapshots: &dyn Storage, frozen: Frozen, key_epoch: u32) -> io::Result<()> {
+    // In place of one under the same name, too: that one may have been found damaged.
     let name = format!("resident-{:016x}.snap", frozen.revision());
-    if snapshot_names(snapshots)?.contains(&name) {
-        return Ok(());
+    remove_if_there(snapshots, SNAPSHOT_NEW)?;
+    let written = write_snapshot(snapshots, frozen, key_epoch).and_then(|()| snapshots.rename(SNAPSHOT_NEW, &name));
+    if let Err(error) = written {
+        let _ = remove_if_there(snapshots, SNAPSHOT_NEW);
+        return Err(error);
     }
-    match snapshots.remove(SNAPSHOT_NEW) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let file = snapshots.open(SNAPSHOT_NEW, OpenMode::CreateNew)?;
-    let mut out = BufWriter::with_capacity(1 << 20, Stream { len: u64::MAX, file: Arc::clone(&file), at: 0 });
-    frozen.write(key_epoch, &mut out)?;
-    out.flush()?;
-    // The bytes before the name: a named snapshot is whole.
-    file.sync_data()?;
-    snapshots.rename(SNAPSHOT_NEW, &name)?;
     snapshots.sync_dir()?;
     for old in snapshot_names(snapshots)?.into_iter().filter(|old| *old < name) {
         snapshots.remove(&old)?;
     }
     Ok(())
+}
+
+fn write_snapshot(snapshots: &dyn Storage, frozen: Frozen, key_epoch: u32) -> io::Result<()> {
+    let file = snapshots.open(SNAPSHOT_NEW, OpenMode::CreateNew)?;
+    let mut out = BufWriter::with_capacity(1 << 20, Stream { len: u64::MAX, file: Arc::clone(&file), at: 0 });
+    frozen.write(key_epoch, &mut out)?;
+    out.flush()?;
+    // The bytes before the name: a named snapshot is whole.
+    file.sync_data()
+}
+
+fn remove_if_there(snapshots: &dyn Storage, name: &str) -> io::Result<()> {
+    match snapshots.remove(name) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// A file as a stream.

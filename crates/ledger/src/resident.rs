@@ -39,29 +39,29 @@ pub struct FoldError {
 #[derive(Debug, Default)]
 pub struct Interner {
     names: Vec<String>,
-    numbers: HashMap<String, u16>,
+    numbers: HashMap<String, u32>,
 }
 
 impl Interner {
     /// The number of a name, given one when it is new.
-    pub fn number(&mut self, name: &str) -> u16 {
+    pub fn number(&mut self, name: &str) -> u32 {
         if let Some(number) = self.numbers.get(name) {
             return *number;
         }
-        let number = u16::try_from(self.names.len()).unwrap_or(u16::MAX);
+        let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
         self.names.push(name.to_owned());
         self.numbers.insert(name.to_owned(), number);
         number
     }
 
     /// The number of a name that was seen.
-    pub fn find(&self, name: &str) -> Option<u16> {
+    pub fn find(&self, name: &str) -> Option<u32> {
         self.numbers.get(name).copied()
     }
 
     /// The name of a number.
-    pub fn name(&self, number: u16) -> &str {
-        self.names.get(usize::from(number)).map_or("", String::as_str)
+    pub fn name(&self, number: impl Into<u32>) -> &str {
+        self.names.get(number.into() as usize).map_or("", String::as_str)
     }
 
     /// All names in the order of their numbers.
@@ -101,7 +101,7 @@ pub struct Resident {
     /// What the clock will bring.
     pub due: Due,
     /// Outcomes by request id (which begins with its time) and caller.
-    pub outcomes: BTreeMap<([u8; 16], u16), OutcomeRecord>,
+    pub outcomes: BTreeMap<([u8; 16], u32), OutcomeRecord>,
     /// SHA-256 of the configuration texts in force, by name.
     pub configured: BTreeMap<String, [u8; 32]>,
 }
@@ -190,24 +190,31 @@ impl Resident {
             | EventKind::GiveReason
             | EventKind::Disclose => {}
         }
-        let row = self.row_for(clear).ok_or(fault("it is about a listing that is not there"))?;
+        let row = self.row_for(clear).map_err(fault)?;
         self.apply_to_listing(row, clear, opened, place).map_err(fault)
     }
 
     /// The listing's row; a new one where the event begins it.
-    fn row_for(&mut self, clear: &Clear) -> Option<u32> {
+    fn row_for(&mut self, clear: &Clear) -> Result<u32, &'static str> {
         if let Some(row) = self.table.row_of(clear.listing) {
-            return Some(row);
+            return Ok(row);
         }
         let begins = matches!(clear.kind, EventKind::Notice | EventKind::Propose | EventKind::Publish);
         if !begins || clear.listing != self.table.len() as u64 + 1 {
-            return None;
+            return Err("it is about a listing that is not there");
         }
         let court = self.courts.number(&clear.court);
-        Some(self.table.push(Row::new(court)))
+        // China has some 3,500 courts.
+        let court = u16::try_from(court).map_err(|_| "there are more than 65,535 courts")?;
+        Ok(self.table.push(Row::new(court)))
     }
 
     fn apply_to_listing(&mut self, row: u32, clear: &Clear, opened: &Opened, place: Place) -> Result<(), &'static str> {
+        if clear.kind == EventKind::Disclose {
+            // Being asked about changes nothing else, least of all the state, nor anything that a court has read.
+            self.note_disclosure(row, opened);
+            return Ok(());
+        }
         let mut touched = Vec::new();
         match opened {
             Opened::Body(body) => match &**body {
@@ -229,7 +236,7 @@ impl Resident {
                     let key = self.keys(&content.identity).next().ok_or("the exempted person has no key")?;
                     self.exemptions = self.exemptions.max(clear.record.number);
                     self.due.at(content.until, due::Event::EndExemption { row, exemption: clear.record.number });
-                    self.table.extra_mut(row).exemptions.push(ExemptionRow {
+                    let exemption = ExemptionRow {
                         number: clear.record.number,
                         key,
                         measures: content.measures.clone(),
@@ -238,16 +245,10 @@ impl Resident {
                         until: content.until,
                         ended: false,
                         place: place.0,
-                    });
+                    };
+                    self.table.change_extra(row, |extra| extra.exemptions.push(exemption));
                 }
-                Body::Disclosed { client } => {
-                    let client = self.clients.number(client);
-                    let disclosed = &mut self.table.extra_mut(row).disclosed_to;
-                    if !disclosed.contains(&client) {
-                        disclosed.push(client);
-                    }
-                }
-                Body::Act { .. } | Body::Ended { .. } => {}
+                Body::Act { .. } | Body::Ended { .. } | Body::Disclosed { .. } => {}
             },
             Opened::Erased => self.note_erased(row, clear),
             Opened::Nothing => {}
@@ -263,34 +264,54 @@ impl Resident {
         Ok(())
     }
 
-    /// State, term, grace and etag after the event.
-    fn set_standing(&mut self, row: u32, clear: &Clear) {
-        // Being asked about changes nothing that a court could have read.
-        if clear.kind != EventKind::Disclose {
-            self.table.row_mut(row).set_revision(clear.revision);
-        }
-        let Some(state) = clear.state else { return };
-        self.table.row_mut(row).set_state(state);
-        // The `until` of an event about a relation or an exemption is that record's own.
-        if clear.record.kind == RecordKind::Listing && clear.kind != EventKind::Disclose {
-            self.table.row_mut(row).set_until(clear.until);
-            let grace = clear.grace_until.filter(|_| state == State::Grace);
-            if grace.is_some() || self.table.extra(row).is_some_and(|extra| extra.grace_until.is_some()) {
-                self.table.extra_mut(row).grace_until = grace;
+    fn note_disclosure(&mut self, row: u32, opened: &Opened) {
+        let Opened::Body(body) = opened else { return };
+        let Body::Disclosed { client } = &**body else { return };
+        let client = self.clients.number(client);
+        self.table.change_extra(row, |extra| {
+            if !extra.disclosed_to.contains(&client) {
+                extra.disclosed_to.push(client);
             }
-        }
-        self.schedule(row);
+        });
     }
 
-    /// Notes what the clock will bring for a listing. What no longer fits when it falls due is passed over.
-    fn schedule(&mut self, row: u32) {
+    /// State, term, grace and etag after the event.
+    fn set_standing(&mut self, row: u32, clear: &Clear) {
+        self.table.row_mut(row).set_revision(clear.revision);
+        let Some(state) = clear.state else { return };
+        let before = (self.expiry(row), self.grace(row));
+        self.table.row_mut(row).set_state(state);
+        // The `until` of an event about a relation or an exemption is that record's own.
+        if clear.record.kind == RecordKind::Listing {
+            self.table.row_mut(row).set_until(clear.until);
+            let grace = clear.grace_until.filter(|_| state == State::Grace);
+            if grace != self.grace(row) {
+                self.table.change_extra(row, |extra| extra.grace_until = grace);
+            }
+        }
+        // Only what is new: one hint per listing, not one per event.
+        self.schedule(row, before);
+    }
+
+    /// The last day of a term that will end by the clock.
+    fn expiry(&self, row: u32) -> Option<Day> {
         let listing = self.table.row(row);
-        let Some(state) = listing.state().filter(|state| !state.has_ended()) else { return };
-        if let Some(until) = listing.until().filter(|_| can_expire(state)) {
+        listing.until().filter(|_| listing.state().is_some_and(can_expire))
+    }
+
+    fn grace(&self, row: u32) -> Option<Day> {
+        self.table.extra(row).and_then(|extra| extra.grace_until)
+    }
+
+    /// Notes what the clock will bring for a listing, beyond what `noted` says. What no longer fits when it falls due is
+    /// passed over.
+    fn schedule(&mut self, row: u32, noted: (Option<Day>, Option<Day>)) {
+        let now = (self.expiry(row), self.grace(row));
+        if let Some(until) = now.0.filter(|_| now.0 != noted.0) {
             self.due.expiry(until, row);
         }
-        if let Some(grace) = self.table.extra(row).and_then(|extra| extra.grace_until) {
-            self.due.at(grace.end(), due::Event::EndGrace { row });
+        if let Some(last) = now.1.filter(|_| now.1 != noted.1) {
+            self.due.at(last.end(), due::Event::EndGrace { row });
         }
     }
 
@@ -312,7 +333,7 @@ impl Resident {
         let now = self.debtor_keys(row);
         for (key, _) in &now {
             if !keys.iter().any(|(kept, _)| kept == key) {
-                self.drop_debtor_key(row, key);
+                self.retire_debtor_key(row, key);
                 touched.push(*key);
             }
         }
@@ -329,12 +350,29 @@ impl Resident {
         }
         touched.push(relation.key);
         let key = relation.key;
-        self.table.extra_mut(row).relations.push(relation);
-        if self.table.row(row).key != key && !self.table.extra_mut(row).links.iter().any(|link| link.key == key) {
-            let next = self.head(&key);
-            self.table.extra_mut(row).links.push(Link { key, next, debtor: false, flagged: false });
-            self.set_head(&key, row + 1);
+        self.table.change_extra(row, |extra| {
+            extra.relations.reserve_exact(1);
+            extra.relations.push(relation);
+        });
+        if !self.is_chained(row, &key) {
+            self.link(row, key, false, false);
         }
+    }
+
+    fn is_chained(&self, row: u32, key: &Key) -> bool {
+        let links = self.table.extra(row).map_or(&[][..], |extra| &extra.links);
+        self.table.row(row).key == *key || links.iter().any(|link| link.key == *key)
+    }
+
+    /// Puts a listing at the head of a further key's chain.
+    fn link(&mut self, row: u32, key: Key, debtor: bool, flagged: bool) {
+        let link = Link { key, next: self.head(&key), debtor, flagged, former: false };
+        self.table.change_extra(row, |extra| {
+            // Nearly always the one and only.
+            extra.links.reserve_exact(1);
+            extra.links.push(link);
+        });
+        self.set_head(&key, row + 1);
     }
 
     /// Ends the relation or exemption that the event is about.
@@ -342,17 +380,19 @@ impl Resident {
         let number = clear.record.number;
         match clear.kind {
             EventKind::EndRelation => {
-                for relation in &mut self.table.extra_mut(row).relations {
-                    if relation.number == number {
+                self.table.change_extra(row, |extra| {
+                    for relation in extra.relations.iter_mut().filter(|one| one.number == number) {
                         relation.ended = true;
                         touched.push(relation.key);
                     }
-                }
+                });
             }
             EventKind::EndExemption => {
-                for exemption in &mut self.table.extra_mut(row).exemptions {
-                    exemption.ended |= exemption.number == number;
-                }
+                self.table.change_extra(row, |extra| {
+                    for exemption in extra.exemptions.iter_mut().filter(|one| one.number == number) {
+                        exemption.ended = true;
+                    }
+                });
             }
             EventKind::Notice
             | EventKind::Propose
@@ -473,36 +513,40 @@ impl Resident {
             *flags = if flagged { *flags | FLAGGED } else { *flags & !FLAGGED };
             return;
         }
-        let known = self.table.extra(row).is_some_and(|extra| extra.links.iter().any(|link| link.key == key));
-        if known {
-            for link in &mut self.table.extra_mut(row).links {
-                if link.key == key {
+        if self.is_chained(row, &key) {
+            self.table.change_extra(row, |extra| {
+                for link in extra.links.iter_mut().filter(|link| link.key == key) {
                     (link.debtor, link.flagged) = (true, flagged);
                 }
-            }
-            return;
-        }
-        let next = self.head(&key);
-        if listing_has_no_key(self.table.row(row)) {
+            });
+        } else if listing_has_no_key(self.table.row(row)) {
+            let next = self.head(&key);
             let listing = self.table.row_mut(row);
             (listing.key, listing.next) = (key, next);
             listing.flags = if flagged { listing.flags | FLAGGED } else { listing.flags & !FLAGGED };
+            self.set_head(&key, row + 1);
         } else {
-            self.table.extra_mut(row).links.push(Link { key, next, debtor: true, flagged });
+            self.link(row, key, true, flagged);
         }
-        self.set_head(&key, row + 1);
     }
 
-    /// The key is no longer one of the debtor's; it stays chained where a related person has it.
-    fn drop_debtor_key(&mut self, row: u32, key: &Key) {
-        let related = self.table.extra(row).is_some_and(|extra| extra.relations.iter().any(|one| one.key == *key));
-        let primary = self.table.row(row).key == *key;
-        let next = self.unlink(row, key);
-        if related {
-            let next = if primary { self.head(key) } else { next };
-            self.table.extra_mut(row).links.push(Link { key: *key, next, debtor: false, flagged: false });
-            self.set_head(key, row + 1);
+    /// The key is no longer one of the debtor's. It keeps its place in the chain, where it restricts nobody by itself: a
+    /// related person may have it, and an import must know that it was corrected.
+    fn retire_debtor_key(&mut self, row: u32, key: &Key) {
+        let listing = self.table.row_mut(row);
+        if listing.key == *key {
+            let next = std::mem::take(&mut listing.next);
+            listing.key = Key([0; 16]);
+            listing.flags &= !FLAGGED;
+            let link = Link { key: *key, next, debtor: false, flagged: false, former: true };
+            self.table.change_extra(row, |extra| extra.links.push(link));
+            return;
         }
+        self.table.change_extra(row, |extra| {
+            for link in extra.links.iter_mut().filter(|link| link.key == *key) {
+                (link.debtor, link.flagged, link.former) = (false, false, true);
+            }
+        });
     }
 }
 

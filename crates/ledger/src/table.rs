@@ -3,7 +3,8 @@
 //! From it commands are decided, and what remains of a key is folded anew when one of its listings ends. It holds keyed
 //! digests and numbers, never an identity or a name.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use minicbor::{Decode, Encode};
 use xinhub_domain::listing::State;
@@ -11,7 +12,7 @@ use xinhub_domain::measure::Relation;
 use xinhub_domain::time::{Day, Timestamp};
 use xinhub_index::Key;
 
-/// Rows per allocation: growth never copies what is there.
+/// Rows per allocation: growth never copies what is there, and a snapshot shares what has not changed since.
 const CHUNK_ROWS: usize = 16_384;
 
 /// One listing. Its number is 1 + its place.
@@ -29,7 +30,7 @@ pub struct Row {
     pub court: u16,
     /// Its state's number; 0 before the first event.
     state: u8,
-    /// [`FLAGGED`], [`EXTRA`], [`ERASED`], [`ATTESTED`].
+    /// [`FLAGGED`], [`EXTRA`], [`ERASED`], [`OWN_UNIT_ONLY`].
     pub flags: u8,
 }
 
@@ -169,13 +170,22 @@ pub struct Extra {
     pub exemptions: Vec<ExemptionRow>,
     /// Clients that were answered adversely, as indices into the interned names.
     #[n(3)]
-    pub disclosed_to: Vec<u16>,
+    pub disclosed_to: Vec<u32>,
     /// While in grace: its last day.
     #[n(4)]
     pub grace_until: Option<Day>,
-    /// The day on which it was first in force.
-    #[n(5)]
-    pub listed_on: Option<Day>,
+}
+
+impl Extra {
+    /// Bytes held, its map entry included. By lengths, so that a copy counts as much as what it was made of.
+    fn bytes(&self) -> usize {
+        const ENTRY: usize = size_of::<Extra>() + size_of::<(u32, Arc<Extra>)>() + 2 * size_of::<usize>();
+        ENTRY
+            + self.links.len() * size_of::<Link>()
+            + self.relations.len() * size_of::<RelationRow>()
+            + self.exemptions.len() * size_of::<ExemptionRow>()
+            + self.disclosed_to.len() * size_of::<u32>()
+    }
 }
 
 /// One further key of a listing.
@@ -194,6 +204,9 @@ pub struct Link {
     /// That identity is flagged.
     #[n(3)]
     pub flagged: bool,
+    /// It was an identity of the debtor until a rectification: no import takes it for the debtor's again.
+    #[n(4)]
+    pub former: bool,
 }
 
 /// One related person of a listing.
@@ -261,10 +274,9 @@ pub struct ExemptionRow {
 }
 
 impl ExemptionRow {
-    /// Whether it exempts `key` from this measure and item at `now`.
-    pub fn exempts(&self, key: &Key, measure: &str, item: Option<&str>, now: Timestamp) -> bool {
+    /// Whether it reaches this measure and item at `now`.
+    pub fn covers(&self, measure: &str, item: Option<&str>, now: Timestamp) -> bool {
         !self.ended
-            && self.key == *key
             && (self.from..self.until).contains(&now)
             && (self.measures.is_empty() || self.measures.iter().any(|code| code == measure))
             && (self.items.is_empty() || item.is_some_and(|item| self.items.iter().any(|code| code == item)))
@@ -290,19 +302,24 @@ mod key_bytes {
     }
 }
 
-/// All rows, and the side table.
-#[derive(Debug, Default)]
+/// All rows, and the side table. A clone shares every chunk until one of the two changes it.
+#[derive(Clone, Debug, Default)]
 pub struct Table {
-    chunks: Vec<Vec<Row>>,
+    chunks: Vec<Arc<Vec<Row>>>,
     len: usize,
-    /// By row.
-    pub extras: HashMap<u32, Box<Extra>>,
+    /// The side table, by row.
+    pub extras: Extras,
 }
 
 impl Table {
     /// How many listings there are.
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// The row of a listing's number.
@@ -318,15 +335,20 @@ impl Table {
 
     /// A row that is there, to change.
     pub fn row_mut(&mut self, row: u32) -> &mut Row {
-        &mut self.chunks[row as usize / CHUNK_ROWS][row as usize % CHUNK_ROWS]
+        &mut Arc::make_mut(&mut self.chunks[row as usize / CHUNK_ROWS])[row as usize % CHUNK_ROWS]
     }
 
     /// Adds a row.
     pub fn push(&mut self, row: Row) -> u32 {
         if self.len.is_multiple_of(CHUNK_ROWS) {
-            self.chunks.push(Vec::with_capacity(CHUNK_ROWS));
+            self.chunks.push(Arc::default());
         }
         if let Some(chunk) = self.chunks.last_mut() {
+            let chunk = Arc::make_mut(chunk);
+            // New, or copied for a snapshot.
+            if chunk.capacity() < CHUNK_ROWS {
+                chunk.reserve_exact(CHUNK_ROWS - chunk.len());
+            }
             chunk.push(row);
         }
         self.len += 1;
@@ -335,7 +357,7 @@ impl Table {
 
     /// Every row with its place.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &Row)> {
-        (0..).zip(self.chunks.iter().flatten())
+        (0..).zip(self.chunks.iter().flat_map(|chunk| chunk.iter()))
     }
 
     /// The side entry of a row, if it has one.
@@ -343,32 +365,124 @@ impl Table {
         if !self.row(row).has(EXTRA) {
             return None;
         }
-        self.extras.get(&row).map(Box::as_ref)
+        self.extras.get(&row)
     }
 
-    /// The side entry of a row, made where missing.
-    pub fn extra_mut(&mut self, row: u32) -> &mut Extra {
-        self.row_mut(row).flags |= EXTRA;
-        self.extras.entry(row).or_default()
+    /// Changes the side entry of a row, made where missing.
+    pub fn change_extra<T>(&mut self, row: u32, change: impl FnOnce(&mut Extra) -> T) -> T {
+        if !self.row(row).has(EXTRA) {
+            self.row_mut(row).flags |= EXTRA;
+        }
+        self.extras.change(row, change)
     }
 
-    /// Bytes held: rows, and the side table by its entries' own sizes.
+    /// Bytes held by rows and side table.
     pub fn memory_bytes(&self) -> usize {
-        let extra = |extra: &Extra| {
-            size_of::<Extra>()
-                + size_of::<(u32, Box<Extra>)>() * 8 / 7
-                + extra.links.capacity() * size_of::<Link>()
-                + extra.relations.capacity() * size_of::<RelationRow>()
-                + extra.exemptions.capacity() * size_of::<ExemptionRow>()
-                + extra.disclosed_to.capacity() * 2
-        };
-        self.chunks.len() * CHUNK_ROWS * Row::BYTES + self.extras.values().map(|one| extra(one)).sum::<usize>()
+        self.chunks.len() * CHUNK_ROWS * Row::BYTES + self.extras.bytes
+    }
+}
+
+/// The side table: [`Extra`] by row. Clones share what has not changed since, as [`Table`]'s do.
+#[derive(Clone, Debug, Default)]
+pub struct Extras {
+    chunks: Vec<Arc<BTreeMap<u32, Arc<Extra>>>>,
+    len: usize,
+    /// Kept up to date with each change: counting would take a walk over all.
+    bytes: usize,
+}
+
+impl Extras {
+    /// How many rows have one.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no row has one.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// A row's.
+    pub fn get(&self, row: &u32) -> Option<&Extra> {
+        self.chunks.get(*row as usize / CHUNK_ROWS)?.get(row).map(Arc::as_ref)
+    }
+
+    /// All, by row.
+    pub fn iter(&self) -> impl Iterator<Item = (&u32, &Extra)> {
+        self.chunks.iter().flat_map(|chunk| chunk.iter().map(|(row, extra)| (row, &**extra)))
+    }
+
+    /// The rows that have one.
+    pub fn keys(&self) -> impl Iterator<Item = &u32> {
+        self.iter().map(|(row, _)| row)
+    }
+
+    /// All, by row.
+    pub fn values(&self) -> impl Iterator<Item = &Extra> {
+        self.iter().map(|(_, extra)| extra)
+    }
+
+    /// Puts a row's in.
+    pub fn insert(&mut self, row: u32, extra: Extra) {
+        self.change(row, |known| *known = extra);
+    }
+
+    /// Takes a row's out.
+    pub fn remove(&mut self, row: &u32) {
+        let chunk = self.chunks.get_mut(*row as usize / CHUNK_ROWS);
+        if let Some(extra) = chunk.and_then(|chunk| Arc::make_mut(chunk).remove(row)) {
+            self.len -= 1;
+            self.bytes -= extra.bytes();
+        }
+    }
+
+    fn change<T>(&mut self, row: u32, change: impl FnOnce(&mut Extra) -> T) -> T {
+        let number = row as usize / CHUNK_ROWS;
+        if self.chunks.len() <= number {
+            self.chunks.resize_with(number + 1, Arc::default);
+        }
+        let extra = Arc::make_mut(&mut self.chunks[number]).entry(row).or_insert_with(|| {
+            self.len += 1;
+            self.bytes += Extra::default().bytes();
+            Arc::default()
+        });
+        let extra = Arc::make_mut(extra);
+        let before = extra.bytes();
+        let out = change(extra);
+        self.bytes = self.bytes + extra.bytes() - before;
+        out
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_copy_stays_as_it_was_and_bytes_are_counted_as_they_come() {
+        let mut table = Table::default();
+        for _ in 0..CHUNK_ROWS + 5 {
+            table.push(Row::new(1));
+        }
+        table.change_extra(7, |extra| extra.disclosed_to.push(3));
+        let (copy, bytes) = (table.clone(), table.memory_bytes());
+        table.row_mut(0).set_revision(9);
+        table.push(Row::new(2));
+        table.change_extra(7, |extra| extra.disclosed_to.push(4));
+        table.change_extra(CHUNK_ROWS as u32, |extra| extra.grace_until = Some(Day(1)));
+        assert_eq!((copy.row(0).revision(), copy.len(), copy.extras.len()), (0, CHUNK_ROWS + 5, 1));
+        assert_eq!(copy.extra(7).unwrap().disclosed_to, [3]);
+        assert_eq!(copy.extra(CHUNK_ROWS as u32), None);
+        assert_eq!(table.extra(7).unwrap().disclosed_to, [3, 4]);
+        assert_eq!(table.extras.keys().copied().collect::<Vec<_>>(), [7, CHUNK_ROWS as u32]);
+        assert!(table.memory_bytes() > bytes);
+        let sum: usize = table.extras.values().map(Extra::bytes).sum();
+        assert_eq!(table.extras.bytes, sum);
+        table.extras.remove(&7);
+        table.extras.remove(&(CHUNK_ROWS as u32));
+        assert_eq!((table.extras.bytes, table.extras.len()), (0, 0));
+    }
 
     #[test]
     fn a_row_is_forty_bytes_and_comes_back() {

@@ -1,6 +1,8 @@
-//! What the tests of this crate share: permits, synthetic listings, and a ledger on a disk in memory.
+//! What tests share, of this crate and above it: permits, synthetic listings, and a ledger on a disk in memory.
+//!
+//! Promise: nothing here reads the machine's clock or a real person's data, so a seed says it all.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use jiff::civil::date;
 use xinhub_domain::identity::{Identity, Kind, Source, synthetic};
@@ -15,9 +17,14 @@ use xinhub_domain::time::{Day, Timestamp};
 use crate::clock::manual::ManualClock;
 use crate::command::{Command, Request};
 use crate::crypto;
-use crate::keys::Keyring;
-use crate::ledger::{Ledger, Settings};
+use crate::crypto::Prf;
+use crate::keys::{Keyring, Purpose};
+use crate::ledger::{Ledger, OpenError, Settings};
+use crate::recovery;
+use crate::resident::Resident;
+use crate::seglog::{LogPurpose, SegmentedLog};
 use crate::storage::sim::SimStorage;
+use crate::vault::{Slots, Vault};
 
 const POLICY: &str = r#"
 format = 1
@@ -74,13 +81,15 @@ reach = ["online"]
 measures = [{ code = "consumption.hotel", items = ["star_rated"] }]
 "#;
 
-/// The policy of these tests.
-pub(crate) fn policy() -> Policy {
-    Policy::parse(POLICY, &Catalogue::shipped()).unwrap_or_else(|faults| panic!("{faults}"))
+/// The policy of these tests: courts `court-one` and `court-two`, a bank, a hotel.
+pub fn policy() -> &'static Policy {
+    static PARSED: LazyLock<Policy> =
+        LazyLock::new(|| Policy::parse(POLICY, &Catalogue::shipped()).unwrap_or_else(|faults| panic!("{faults}")));
+    &PARSED
 }
 
 /// 2026-03-02, 10:00 in Shanghai.
-pub(crate) fn start() -> Timestamp {
+pub fn start() -> Timestamp {
     Timestamp(Day::parse("2026-03-01").unwrap().end().0 + 36_000_000)
 }
 
@@ -88,20 +97,23 @@ fn moment() -> Moment {
     Moment { now: start(), crl_expired: false }
 }
 
-pub(crate) fn court(client: &str) -> RegistryPermit {
-    decide(&policy(), client, Method::Publish, &RegistryAsk { court: None }, moment()).unwrap()
+/// A court's right to act, by its client id.
+pub fn court(client: &str) -> RegistryPermit {
+    decide(policy(), client, Method::Publish, &RegistryAsk { court: None }, moment()).unwrap()
 }
 
-pub(crate) fn lookup(client: &str, measure: &str, item: Option<&str>) -> LookupPermit {
-    decide(&policy(), client, Method::Check, &LookupAsk { measure, item }, moment()).unwrap()
+/// A client's right to look up.
+pub fn lookup(client: &str, measure: &str, item: Option<&str>) -> LookupPermit {
+    decide(policy(), client, Method::Check, &LookupAsk { measure, item }, moment()).unwrap()
 }
 
-pub(crate) fn actor(staff_id: &str) -> Actor {
+/// A judge.
+pub fn actor(staff_id: &str) -> Actor {
     Actor::parse(staff_id, "judge").unwrap()
 }
 
 /// A person by number.
-pub(crate) fn person(number: u16) -> RawIdentity {
+pub fn person(number: u16) -> RawIdentity {
     let born = date(1960 + (number / 1_000) as i16, 1 + (number % 12) as i8, 1 + (number % 28) as i8);
     RawIdentity {
         kind: Kind::ResidentId,
@@ -111,16 +123,17 @@ pub(crate) fn person(number: u16) -> RawIdentity {
 }
 
 /// An organisation by number.
-pub(crate) fn organisation(number: u64) -> RawIdentity {
+pub fn organisation(number: u64) -> RawIdentity {
     RawIdentity { kind: Kind::Uscc, number: synthetic::uscc("91", "440882", number), issuing_state: None }
 }
 
-pub(crate) fn identity(raw: &RawIdentity) -> Identity {
+/// As somebody who asks gives it.
+pub fn identity(raw: &RawIdentity) -> Identity {
     Identity::parse(raw.kind, &raw.number, None, Source::LookerUp, start().date()).unwrap()
 }
 
 /// A listing's draft: ground ①, decided and served the day before.
-pub(crate) fn draft(subject: RawIdentity, case: u32) -> Draft {
+pub fn draft(subject: RawIdentity, case: u32) -> Draft {
     Draft {
         identities: vec![subject],
         name: "合成甲".to_owned(),
@@ -141,11 +154,13 @@ pub(crate) fn draft(subject: RawIdentity, case: u32) -> Draft {
     }
 }
 
-pub(crate) fn content(draft: &Draft) -> Box<Content> {
+/// A draft, checked.
+pub fn content(draft: &Draft) -> Box<Content> {
     Box::new(Content::check(draft, Stage::Decision, start()).unwrap().0)
 }
 
-pub(crate) fn relation(who: RawIdentity, relation: Relation, until: &str) -> Box<RelationContent> {
+/// A related person since New Year; an empty `until` is as long as the listing.
+pub fn relation(who: RawIdentity, relation: Relation, until: &str) -> Box<RelationContent> {
     let draft = DraftRelation {
         relation,
         identity: who,
@@ -158,47 +173,92 @@ pub(crate) fn relation(who: RawIdentity, relation: Relation, until: &str) -> Box
 }
 
 /// A ledger on a disk in memory, its clock in the test's hand.
-pub(crate) struct Bench {
+#[derive(Debug)]
+pub struct Bench {
+    /// The disk.
     pub sim: SimStorage,
+    /// Its keys.
     pub keyring: Arc<Keyring>,
+    /// Its settings; the data directory holds the detail store alone.
     pub settings: Settings,
+    /// Its clock.
     pub clock: Arc<ManualClock>,
-    pub _detail: tempfile::TempDir,
+    _detail: tempfile::TempDir,
 }
 
 impl Bench {
-    pub(crate) fn new(seed: u64) -> Bench {
-        let detail = tempfile::tempdir().unwrap();
-        let mut settings = Settings::new(detail.path(), "unused");
-        settings.segment_bytes = 1 << 20;
-        let bench = Bench {
-            sim: SimStorage::new(seed),
-            keyring: Arc::new(Keyring::ephemeral()),
-            settings,
-            clock: Arc::new(ManualClock::at(start())),
-            _detail: detail,
-        };
-        Ledger::create_on(&*bench.sim.storage(), &bench.keyring, &bench.settings).unwrap();
+    /// An empty ledger.
+    pub fn new(seed: u64) -> Bench {
+        let mut bench = Bench::blank(SimStorage::new(seed), Arc::new(Keyring::ephemeral()));
+        bench.settings.segment_bytes = 1 << 20;
+        bench.create().unwrap();
         bench
     }
 
-    pub(crate) fn open(&self) -> Ledger {
+    /// A disk, whatever is on it, and an empty detail store.
+    pub fn blank(sim: SimStorage, keyring: Arc<Keyring>) -> Bench {
+        let detail = tempfile::tempdir().unwrap();
+        let settings = Settings::new(detail.path(), "unused");
+        Bench { sim, keyring, settings, clock: Arc::new(ManualClock::at(start())), _detail: detail }
+    }
+
+    /// The same ledger on another disk, with an empty detail store; one clock for both.
+    pub fn on(&self, sim: SimStorage) -> Bench {
+        let blank = Bench::blank(sim, Arc::clone(&self.keyring));
+        let settings = Settings { data_dir: blank.settings.data_dir.clone(), ..self.settings.clone() };
+        Bench { settings, clock: Arc::clone(&self.clock), ..blank }
+    }
+
+    /// Makes an empty ledger on the disk.
+    pub fn create(&self) -> Result<(), OpenError> {
+        Ledger::create_on(&*self.sim.storage(), &self.keyring, &self.settings)
+    }
+
+    /// Opens the ledger.
+    pub fn try_open(&self) -> Result<Ledger, OpenError> {
         let clock = Arc::clone(&self.clock);
-        Ledger::open_on(self.sim.storage(), Arc::clone(&self.keyring), self.settings.clone(), clock).unwrap()
+        Ledger::open_on(self.sim.storage(), Arc::clone(&self.keyring), self.settings.clone(), clock)
+    }
+
+    /// Opens the ledger, which can't fail.
+    pub fn open(&self) -> Ledger {
+        self.try_open().unwrap()
+    }
+
+    /// The state that the journal and the slot files give, folded from the first entry on without a snapshot.
+    pub fn fold(&self) -> Result<Resident, String> {
+        // From a copy, so that looking uses up no fault that was meant for the ledger.
+        let copy = self.sim.restart(0).storage();
+        let dir = |name| copy.dir(name).map_err(|error| error.to_string());
+        let (log, _) =
+            SegmentedLog::inspect(dir("journal")?, LogPurpose::Journal).map_err(|error| error.to_string())?;
+        let slots = Slots::open(&*dir("slots")?, &self.keyring).map_err(|error| error.to_string())?;
+        let epoch = log.id();
+        let vault = Vault::new(Arc::new(log), &slots);
+        let prf = Prf::new(self.keyring.current(Purpose::Index).bytes());
+        let mut resident = Resident::new(epoch, prf);
+        recovery::replay(&mut resident, &vault).map_err(|error| error.to_string())?;
+        Ok(resident)
     }
 }
 
 /// A UUIDv7 at this instant.
-pub(crate) fn request_id(at: Timestamp) -> [u8; 16] {
+pub fn request_id(at: Timestamp) -> [u8; 16] {
     let mut id: [u8; 16] = crypto::random();
     id[..6].copy_from_slice(&at.0.to_be_bytes()[2..]);
     id
 }
 
-pub(crate) fn request(client: &str, staff: &str, etag: Option<u64>, command: Command) -> Request {
+/// A request at the start of the test's time.
+pub fn request(client: &str, staff: &str, etag: Option<u64>, command: Command) -> Request {
+    request_at(start(), client, staff, etag, command)
+}
+
+/// A request whose id begins with this instant.
+pub fn request_at(at: Timestamp, client: &str, staff: &str, etag: Option<u64>, command: Command) -> Request {
     Request {
         permit: court(client),
-        request_id: request_id(start()),
+        request_id: request_id(at),
         body: format!("{command:?}").into_bytes(),
         etag,
         actor: actor(staff),
@@ -207,7 +267,7 @@ pub(crate) fn request(client: &str, staff: &str, etag: Option<u64>, command: Com
 }
 
 /// Which relations a bank's lending check, looking at all of them, finds.
-pub(crate) fn held(ledger: &Ledger, raw: &RawIdentity) -> RelationSet {
+pub fn held(ledger: &Ledger, raw: &RawIdentity) -> RelationSet {
     let permit = lookup("bank", "credit.lending", None);
     let found = ledger.probe(&permit, &identity(raw), RelationSet::ALL);
     found.map_or(RelationSet::EMPTY, |found| found.hit.relations)

@@ -70,10 +70,14 @@ pub struct Slots {
 }
 
 impl Slots {
-    /// Makes empty slot files.
+    /// Makes empty slot files, those that are missing.
     pub fn create(storage: &dyn Storage, keyring: &Arc<Keyring>) -> Result<(), SlotError> {
         for (_, name) in FILES {
-            SlotFile::create(storage, name, Arc::clone(keyring))?;
+            match SlotFile::create(storage, name, Arc::clone(keyring)) {
+                // Left by an `init` that was cut short: it is empty, and serves as well.
+                Ok(_) | Err(SlotError::Exists { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
@@ -109,8 +113,11 @@ pub struct Vault {
     journal: Arc<dyn JournalReader>,
     slots: Arc<Vec<(RecordKind, SlotReader)>>,
     /// The entries read last: an import that is repeated reads each of them a thousand times in a row.
-    recent: Arc<Mutex<VecDeque<(u64, Arc<Entry>)>>>,
+    recent: Arc<Mutex<Recent>>,
 }
+
+/// Entries by frame.
+type Recent = VecDeque<(u64, Arc<Entry>)>;
 
 /// How many entries stay decoded.
 const RECENT_ENTRIES: usize = 4;
@@ -169,9 +176,9 @@ impl Vault {
     }
 }
 
-/// Seals an encoded body and makes the event's record.
-pub fn seal(key: &RecordKey, clear: Clear, body: &[u8]) -> EventRecord {
-    let sealed = crypto::seal(key, &associated_data(&clear), body);
+/// Seals an encoded body and makes the event's record; `clear` gets its commitment.
+pub fn seal(key: &RecordKey, clear: &mut Clear, body: &[u8]) -> EventRecord {
+    let sealed = crypto::seal(key, &associated_data(clear), body);
     EventRecord::new(clear, Some(sealed))
 }
 

@@ -36,19 +36,10 @@ pub(crate) fn planned(resident: &Resident, event: Event, now: Timestamp) -> Opti
         Event::EndExemption { .. } => None,
         Event::EndGrace { .. } | Event::Expire { .. } => listing.until(),
     };
-    let planned = Planned {
-        kind,
-        record: record.unwrap_or(RecordId { kind: RecordKind::Listing, number }),
-        new_record: false,
-        listing: number,
-        court: resident.courts.name(listing.court).to_owned(),
-        state: Some(state),
-        until,
-        grace_until: None,
-        lift: matches!(kind, EventKind::Expire | EventKind::EndRelation),
-        body: None,
-        open: None,
-    };
+    let record = record.unwrap_or(RecordId { kind: RecordKind::Listing, number });
+    let court = resident.courts.name(listing.court).to_owned();
+    let lift = matches!(kind, EventKind::Expire | EventKind::EndRelation);
+    let planned = Planned { state: Some(state), until, lift, ..Planned::new(kind, record, number, court) };
     Some((planned, Touch::Listing(number)))
 }
 

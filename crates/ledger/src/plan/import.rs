@@ -1,110 +1,152 @@
 //! Rows of an import file: taken, unchanged, amended, or refused with a reason.
 //!
-//! No row ever revives an ended case, and the same row twice is one listing.
+//! No row ever revives an ended case, an ended relation or an identity that was corrected, and the same row twice is one
+//! listing.
 
+use xinhub_domain::case_number::CaseNumber;
+use xinhub_domain::identity::Identity;
 use xinhub_domain::listing::{Action, Actor, Content, EventKind, RelationContent, next};
+use xinhub_index::Key;
 
-use super::{Plan, Planner, Subject, check_amendment};
-use crate::command::{CommandError, ImportBatch, ImportRow, ListingRef, RowFault, RowOutcome};
+use super::content::check_amendment;
+use super::{Plan, Planner, Subject, Touch, fault};
+use crate::command::{CommandError, ImportRow, ListingRef, RowFault, RowOutcome};
 
 /// What a row comes to: an outcome, and the plan that makes it true.
 pub(crate) type RowPlan = (RowOutcome, Option<Plan>);
 
+/// Under what a batch's rows are taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms<'a> {
+    /// The court whose list it is.
+    pub court: &'a str,
+    /// The clerk behind it.
+    pub actor: &'a Actor,
+    /// A row that differs is an amendment.
+    pub amend: bool,
+}
+
 impl Planner<'_> {
     /// Decides one row. Only failures that end the whole import are errors.
-    pub(crate) fn row(&mut self, court: &str, batch: &ImportBatch, row: &ImportRow) -> Result<RowPlan, CommandError> {
-        if !self.clock_sure {
-            return Err(CommandError::ClockUnsure);
-        }
+    pub(crate) fn row(&mut self, terms: Terms<'_>, row: ImportRow) -> Result<RowPlan, CommandError> {
         let planned = match row {
-            ImportRow::Listing(content) => self.listing_row(court, batch, content),
-            ImportRow::Relation { listing, content } => self.relation_row(court, &batch.actor, listing, content),
+            ImportRow::Listing(content) => self.listing_row(terms, content),
+            ImportRow::Relation { listing, content } => self.relation_row(terms, &listing, &content),
         };
         match planned {
             Ok(planned) => Ok(planned),
-            Err(fatal @ (CommandError::Storage | CommandError::Full | CommandError::Stopping)) => Err(fatal),
+            Err(fatal @ CommandError::Unreadable) => Err(fatal),
             Err(refused) => Ok((RowOutcome::Fault(RowFault::Refused(Box::new(refused))), None)),
         }
     }
 
-    fn listing_row(&mut self, court: &str, batch: &ImportBatch, content: &Content) -> Result<RowPlan, CommandError> {
-        let known = self.same_case(content, court)?;
+    fn listing_row(&mut self, terms: Terms<'_>, content: Box<Content>) -> Result<RowPlan, CommandError> {
+        let keys = self.keys(&content);
+        let known = self.same_case(&content, &keys, terms.court)?;
         // One that still runs speaks for the case; where all have ended, the case has.
         if let Some(subject) = known.iter().find(|one| !one.state.has_ended()) {
-            return self.known_row(court, batch, subject, content);
+            return self.known_row(terms, subject, content);
         }
         if let Some(ended) = known.first() {
             return Ok((RowOutcome::Fault(RowFault::Ended { listing: ended.number }), None));
         }
-        let plan = self.publish(None, court, content, &batch.actor)?;
+        if let Some(listing) = self.corrected(&content, &keys, terms.court)? {
+            let problem = format!("listing {listing} of the same case had them until they were corrected");
+            return Err(fault("identities", &problem));
+        }
+        let action = Action::Publish(self.standing(&content)?);
+        let plan = self.content_plan(None, terms.court, action, EventKind::Publish, content, &keys, terms.actor)?;
         Ok((RowOutcome::Added { listing: plan.event.listing }, Some(plan)))
+    }
+
+    /// A listing of the same case that had one of these keys until it was rectified: a file from before that would list the
+    /// wrong person again.
+    fn corrected(&self, content: &Content, keys: &[Key], court: &str) -> Result<Option<u64>, CommandError> {
+        for key in keys {
+            for row in self.resident.rows_of(key) {
+                if !self.resident.is_former(row, key) {
+                    continue;
+                }
+                let Ok(subject) = self.subject(u64::from(row) + 1, court) else { continue };
+                if self.content(&subject)?.case_number == content.case_number {
+                    return Ok(Some(subject.number));
+                }
+            }
+        }
+        Ok(None)
     }
 
     fn known_row(
         &mut self,
-        court: &str,
-        batch: &ImportBatch,
+        terms: Terms<'_>,
         subject: &Subject,
-        content: &Content,
+        content: Box<Content>,
     ) -> Result<RowPlan, CommandError> {
         let old = self.content(subject)?;
         let listing = subject.number;
-        let as_kept = Content { decision: old.decision.clone(), ..content.clone() };
-        if as_kept == old && check_amendment(&old, content).is_ok() {
+        let amendment = check_amendment(&old, &content);
+        let as_kept = Box::new(Content { decision: old.decision.clone(), ..*content });
+        if *as_kept == old && amendment.is_ok() {
             return Ok((RowOutcome::Unchanged { listing }, None));
         }
-        if !batch.amend {
+        if !terms.amend {
             return Ok((RowOutcome::Fault(RowFault::Differs { listing }), None));
         }
-        check_amendment(&old, content)?;
-        let plan = self.content_event(Some(subject), court, Action::Amend, EventKind::Amend, &as_kept, &batch.actor)?;
+        amendment?;
+        let plan = self.amendment(subject, terms.court, terms.actor, &old, as_kept)?;
         Ok((RowOutcome::Amended { listing }, Some(plan)))
     }
 
     fn relation_row(
         &mut self,
-        court: &str,
-        actor: &Actor,
+        terms: Terms<'_>,
         listing: &ListingRef,
         content: &RelationContent,
     ) -> Result<RowPlan, CommandError> {
-        let Some(subject) = self.find(court, listing)? else {
+        let Some(subject) = self.find(terms.court, listing)? else {
             return Ok((RowOutcome::Fault(RowFault::NotFound), None));
         };
         next(Some(subject.state), Action::SetRelation)?;
-        let key = self.resident.keys(&content.identity).next();
-        let row = self.resident.table.row_of(subject.number);
-        let extra = row.and_then(|row| self.resident.table.extra(row));
-        let known = extra.is_some_and(|extra| {
-            extra.relations.iter().any(|one| {
-                !one.ended
-                    && Some(one.key) == key
-                    && one.relation == content.relation.bit()
-                    && one.until == content.until
-            })
-        });
-        if known {
-            return Ok((RowOutcome::Unchanged { listing: subject.number }, None));
+        let listing = subject.number;
+        let Some(key) = self.resident.keys(&content.identity).next() else {
+            return Err(fault("identity", "has no key"));
+        };
+        let (relation, until) = (content.relation.bit(), content.until);
+        let row = self.resident.table.row_of(listing);
+        let known = row.and_then(|row| self.resident.table.extra(row)).map_or(&[][..], |extra| &extra.relations);
+        let same = || known.iter().filter(|one| one.key == key && one.relation == relation);
+        if same().any(|one| !one.ended && one.until == until)
+            || self.pending.has_relation(listing, key, relation, until)
+        {
+            return Ok((RowOutcome::Unchanged { listing }, None));
         }
-        let plan = self.set_relation(subject.number, court, actor, content)?;
-        Ok((RowOutcome::Added { listing: subject.number }, Some(plan)))
+        if same().any(|one| one.ended) {
+            // The end of a relation is a lift: a file from before it must not undo it.
+            let problem = "was ended, and no import revives it; set it by a request of its own if it is so again";
+            return Err(fault("relation", problem));
+        }
+        let mut plan = self.set_relation(&subject, terms.court, terms.actor, content)?;
+        plan.touches = vec![Touch::Related { listing, key: key.0, relation, until }];
+        Ok((RowOutcome::Added { listing }, Some(plan)))
     }
 
     /// The court's listing that a row of relations names; the one still running where there are several.
     fn find(&self, court: &str, listing: &ListingRef) -> Result<Option<Subject>, CommandError> {
-        let (case_number, subject) = match listing {
-            ListingRef::Number(number) => return Ok(self.subject(*number, court).ok()),
-            ListingRef::Case { case_number, subject } => (case_number, subject),
-        };
+        match listing {
+            ListingRef::Number(number) => Ok(self.subject(*number, court).ok()),
+            ListingRef::Case { case_number, subject } => self.find_case(court, case_number, subject),
+        }
+    }
+
+    fn find_case(&self, court: &str, case: &CaseNumber, who: &Identity) -> Result<Option<Subject>, CommandError> {
+        let keys: Vec<Key> = self.resident.keys(who).collect();
         let mut found: Option<Subject> = None;
-        for key in self.resident.keys(subject) {
-            for row in self.resident.rows_of(&key) {
-                let Ok(subject) = self.subject(u64::from(row) + 1, court) else { continue };
-                if self.content(&subject)?.case_number == *case_number
-                    && found.as_ref().is_none_or(|known| known.state.has_ended())
-                {
-                    found = Some(subject);
-                }
+        for subject in self.of_keys(&keys, court) {
+            let content = self.content(&subject)?;
+            // A related person's key leads here too, and names another's listing.
+            let own = content.identities.iter().any(|one| self.resident.keys(one).any(|key| keys.contains(&key)));
+            if own && content.case_number == *case && found.as_ref().is_none_or(|known| known.state.has_ended()) {
+                found = Some(subject);
             }
         }
         Ok(found)

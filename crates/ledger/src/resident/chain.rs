@@ -4,6 +4,7 @@
 //! several courts, stand side by side, and ending one leaves the rest.
 
 use xinhub_domain::measure::Relation;
+use xinhub_domain::time::Timestamp;
 use xinhub_index::Key;
 
 use super::{Held, Resident};
@@ -34,6 +35,20 @@ impl Resident {
             self.each_of_row(row, key, &mut see);
             at = self.next(row, key);
         }
+    }
+
+    /// Whether an exemption frees the owner of `key` from what it holds. A debtor's covers every identity of the debtor.
+    pub fn is_exempt(&self, held: &Held, key: &Key, measure: &str, item: Option<&str>, now: Timestamp) -> bool {
+        let exemptions = self.table.extra(held.row).map_or(&[][..], |extra| &extra.exemptions);
+        exemptions.iter().any(|one| {
+            one.covers(measure, item, now)
+                && (one.key == *key || held.relation == Relation::Debtor && self.is_debtor_key(held.row, &one.key))
+        })
+    }
+
+    fn is_debtor_key(&self, row: u32, key: &Key) -> bool {
+        let links = self.table.extra(row).map_or(&[][..], |extra| &extra.links);
+        self.table.row(row).key == *key || links.iter().any(|link| link.key == *key && link.debtor)
     }
 
     fn each_of_row(&self, row: u32, key: &Key, see: &mut impl FnMut(Held)) {
@@ -76,11 +91,17 @@ impl Resident {
             self.table.row_mut(row).next = next;
             return;
         }
-        for link in &mut self.table.extra_mut(row).links {
-            if link.key == *key {
+        self.table.change_extra(row, |extra| {
+            for link in extra.links.iter_mut().filter(|link| link.key == *key) {
                 link.next = next;
             }
-        }
+        });
+    }
+
+    /// Whether the key was one of the debtor's until the listing was rectified, and is nobody's of it now.
+    pub fn is_former(&self, row: u32, key: &Key) -> bool {
+        let mut links = self.table.extra(row).map_or(&[][..], |extra| &extra.links).iter();
+        links.any(|link| link.key == *key && link.former && !link.debtor)
     }
 
     /// The debtor's keys of a listing, with their flags.
@@ -103,8 +124,8 @@ impl Resident {
         primary.into_iter().chain(links.iter().map(|link| link.key)).collect()
     }
 
-    /// Takes a listing out of a key's chain; returns what came after it.
-    pub(super) fn unlink(&mut self, row: u32, key: &Key) -> u32 {
+    /// Takes a listing out of a key's chain.
+    pub(super) fn unlink(&mut self, row: u32, key: &Key) {
         let after = self.next(row, key);
         let rows = self.rows_of(key);
         match rows.iter().position(|one| *one == row) {
@@ -118,8 +139,7 @@ impl Resident {
             listing.next = 0;
             listing.flags &= !FLAGGED;
         } else if self.table.extra(row).is_some() {
-            self.table.extra_mut(row).links.retain(|link| link.key != *key);
+            self.table.change_extra(row, |extra| extra.links.retain(|link| link.key != *key));
         }
-        after
     }
 }

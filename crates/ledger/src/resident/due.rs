@@ -2,12 +2,12 @@
 //!
 //! Entries are hints: what falls due is checked against the state then, so nothing has to be taken back when a term changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use xinhub_domain::time::{Day, Timestamp};
 
 /// Something that falls due at an instant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Event {
     /// A listing's grace period ends.
     EndGrace {
@@ -39,7 +39,7 @@ pub enum Event {
 #[derive(Debug, Default)]
 pub struct Due {
     expiries: BTreeMap<Day, Vec<u32>>,
-    others: BTreeMap<Timestamp, Vec<Event>>,
+    others: BTreeSet<(Timestamp, Event)>,
 }
 
 impl Due {
@@ -50,28 +50,34 @@ impl Due {
 
     /// Something else falls due at this instant.
     pub fn at(&mut self, when: Timestamp, event: Event) {
-        let events = self.others.entry(when).or_default();
-        if !events.contains(&event) {
-            events.push(event);
-        }
+        self.others.insert((when, event));
     }
 
-    /// Takes out up to `limit` of what is due at `now`, oldest first.
+    /// Whether anything is due at `now`.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.others.first().is_some_and(|(when, _)| *when <= now)
+            || self.expiries.first_key_value().is_some_and(|(day, _)| day.end() <= now)
+    }
+
+    /// How many hints there are.
+    pub fn len(&self) -> usize {
+        self.others.len() + self.expiries.values().map(Vec::len).sum::<usize>()
+    }
+
+    /// Whether nothing will ever fall due.
+    pub fn is_empty(&self) -> bool {
+        self.others.is_empty() && self.expiries.is_empty()
+    }
+
+    /// Takes out up to `limit` of what is due at `now`, oldest day first.
     pub fn take(&mut self, now: Timestamp, limit: usize) -> Vec<(Timestamp, Event)> {
         let mut taken = Vec::new();
-        while let Some(mut first) = self.others.first_entry() {
-            if *first.key() > now || taken.len() >= limit {
+        while let Some((when, event)) = self.others.first().copied() {
+            if when > now || taken.len() >= limit {
                 break;
             }
-            let when = *first.key();
-            let events = first.get_mut();
-            let rest = events.split_off(events.len().min(limit - taken.len()));
-            taken.extend(events.drain(..).map(|event| (when, event)));
-            if rest.is_empty() {
-                first.remove();
-            } else {
-                *events = rest;
-            }
+            self.others.pop_first();
+            taken.push((when, event));
         }
         while let Some(mut first) = self.expiries.first_entry() {
             if first.key().end() > now || taken.len() >= limit {
@@ -79,12 +85,11 @@ impl Due {
             }
             let when = first.key().end();
             let rows = first.get_mut();
-            let rest = rows.split_off(rows.len().min(limit - taken.len()));
-            taken.extend(rows.drain(..).map(|row| (when, Event::Expire { row })));
-            if rest.is_empty() {
+            // From the end: on a day with very many, the rest stays where it is.
+            let last = rows.len() - rows.len().min(limit - taken.len());
+            taken.extend(rows.drain(last..).map(|row| (when, Event::Expire { row })));
+            if rows.is_empty() {
                 first.remove();
-            } else {
-                *rows = rest;
             }
         }
         taken

@@ -15,7 +15,7 @@ use xinhub_index::{Heads, LoadError, read_entries, write_entries};
 use super::{Interner, Resident};
 use crate::crypto::Prf;
 use crate::entry::OutcomeRecord;
-use crate::table::{Extra, Row};
+use crate::table::{Extra, Row, Table};
 
 const MAGIC: &[u8; 8] = b"XHSNAP\x00\x01";
 /// The format of snapshots that this build writes.
@@ -68,8 +68,7 @@ struct Header {
 /// The state as it was at one moment, to be written without the writer.
 pub struct Frozen {
     header: Header,
-    rows: Vec<u8>,
-    extras: Vec<(u32, Box<Extra>)>,
+    table: Table,
     outcomes: Vec<OutcomeRecord>,
     index: xinhub_index::Frozen,
 }
@@ -111,11 +110,17 @@ impl Frozen {
         self.header.key_epoch = key_epoch;
         out.write_all(MAGIC)?;
         write_chunk(out, &encoded(&self.header))?;
-        for rows in self.rows.chunks(ROWS_PER_CHUNK * Row::BYTES) {
-            write_chunk(out, rows)?;
+        let mut rows = self.table.iter().peekable();
+        let mut chunk = Vec::with_capacity(ROWS_PER_CHUNK * Row::BYTES);
+        while rows.peek().is_some() {
+            chunk.clear();
+            rows.by_ref().take(ROWS_PER_CHUNK).for_each(|(_, row)| chunk.extend_from_slice(&row.to_bytes()));
+            write_chunk(out, &chunk)?;
         }
-        for extras in self.extras.chunks(ITEMS_PER_CHUNK) {
-            write_chunk(out, &encoded(extras))?;
+        let mut extras = self.table.extras.iter().peekable();
+        while extras.peek().is_some() {
+            let chunk: Vec<(&u32, &Extra)> = extras.by_ref().take(ITEMS_PER_CHUNK).collect();
+            write_chunk(out, &encoded(&chunk))?;
         }
         for outcomes in self.outcomes.chunks(ITEMS_PER_CHUNK) {
             write_chunk(out, &encoded(outcomes))?;
@@ -125,13 +130,8 @@ impl Frozen {
 }
 
 impl Resident {
-    /// A copy for a snapshot. Costs a copy of the table; the index is shared.
+    /// A copy for a snapshot. Table and index are shared, and copied part by part as they change.
     pub fn freeze(&mut self) -> Frozen {
-        let mut rows = Vec::with_capacity(self.table.len() * Row::BYTES);
-        for (_, row) in self.table.iter() {
-            rows.extend_from_slice(&row.to_bytes());
-        }
-        let extras: Vec<_> = self.table.extras.iter().map(|(row, extra)| (*row, extra.clone())).collect();
         let outcomes: Vec<_> = self.outcomes.values().cloned().collect();
         let configured = self.configured.iter();
         let header = Header {
@@ -149,10 +149,10 @@ impl Resident {
             clients: self.clients.names().to_vec(),
             configured: configured.map(|(name, hash)| (name.clone(), hash.to_vec().into())).collect(),
             rows: self.table.len() as u64,
-            extras: extras.len() as u64,
+            extras: self.table.extras.len() as u64,
             outcomes: outcomes.len() as u64,
         };
-        Frozen { header, rows, extras, outcomes, index: self.writer.freeze() }
+        Frozen { header, table: self.table.clone(), outcomes, index: self.writer.freeze() }
     }
 
     /// Loads a snapshot of the history `epoch`, made under the index key of generation `key_epoch`.
@@ -171,12 +171,13 @@ impl Resident {
         }
         let mut resident = Resident::new(epoch, prf);
         load_rows(from, &header, &mut resident)?;
-        load_items(from, header.extras, |(row, extra): (u32, Box<Extra>)| {
+        load_items(from, header.extras, |(row, extra): (u32, Extra)| {
             resident.table.extras.insert(row, extra);
         })?;
+        resident.clients = interner(&header.clients);
         load_items(from, header.outcomes, |outcome: OutcomeRecord| {
-            let caller = header.clients.iter().position(|name| *name == outcome.caller).unwrap_or(0);
-            resident.outcomes.insert((outcome.request_id, caller as u16), outcome);
+            let caller = resident.clients.number(&outcome.caller);
+            resident.outcomes.insert((outcome.request_id, caller), outcome);
         })?;
         read_entries(from, key_epoch, &mut resident.writer)?;
         resident.adopt(header)?;
@@ -192,13 +193,12 @@ impl Resident {
         self.relations = header.relations;
         self.exemptions = header.exemptions;
         self.courts = interner(&header.courts);
-        self.clients = interner(&header.clients);
         for (name, hash) in header.configured {
             let hash = <[u8; 32]>::try_from(hash.as_slice());
             self.configured.insert(name, hash.map_err(|_| SnapshotError::Damaged("a hash has 32 bytes"))?);
         }
         for row in 0..self.table.len() as u32 {
-            self.schedule(row);
+            self.schedule(row, (None, None));
         }
         let rows: Vec<u32> = self.table.extras.keys().copied().collect();
         for row in rows {

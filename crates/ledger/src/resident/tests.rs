@@ -59,8 +59,7 @@ async fn the_state_after_a_restart_is_the_state_before() {
     let position = ledger.position();
     // Killed: no snapshot. Then stopped: with one.
     for clean in [false, true] {
-        let image = Bench { sim: bench.sim.restart(3), ..Bench::new(0) };
-        let image = Bench { keyring: std::sync::Arc::clone(&bench.keyring), ..image };
+        let image = bench.on(bench.sim.restart(3));
         let again = image.open();
         assert_eq!((again.position().epoch, again.position().revision), (position.epoch, position.revision));
         assert_eq!(held(&again, &person(5)), only(Relation::Principal), "clean: {clean}");

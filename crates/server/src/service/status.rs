@@ -26,7 +26,7 @@ pub(crate) fn command(error: CommandError) -> Failure {
             Failure::from(fields)
         }
         CommandError::Overloaded => Failure::new(Reason::Overloaded, text),
-        CommandError::Full | CommandError::Storage => Failure::new(Reason::Storage, text),
+        CommandError::Full | CommandError::Storage | CommandError::Unreadable => Failure::new(Reason::Storage, text),
         CommandError::Stopping => Failure::new(Reason::Draining, text),
         CommandError::ClockUnsure => Failure::new(Reason::Clock, text),
     }

@@ -1,0 +1,122 @@
+//! The entry in the making: what was decided and is not committed yet.
+//!
+//! An import decides each row as if those before it were done already, so that all of a batch goes into one entry and
+//! is taken whole or not at all.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+
+use xinhub_domain::listing::{Actor, Body, Content, RecordKind};
+use xinhub_domain::time::Day;
+use xinhub_index::Key;
+
+use super::{Numbers, Plan, Planned, Touch};
+use crate::crypto::RecordKey;
+use crate::resident::Resident;
+use crate::vault::Opened;
+
+/// What an event adds to an entry beside its body: clear part, hashes, framing, outcome. An upper bound.
+const EVENT_OVERHEAD_BYTES: usize = 500;
+
+/// One event, ready to be sealed.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// What it is; its body has moved to `opened`.
+    pub event: Planned,
+    /// What the fold gets to see of it.
+    pub opened: Opened,
+    /// The body's bytes.
+    pub encoded: Vec<u8>,
+    /// The key of a record that is there already; a new one gets its own when the entry is written.
+    pub key: Option<RecordKey>,
+}
+
+/// Events of the entry in the making.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    events: Vec<Prepared>,
+    bytes: usize,
+    numbers: Option<Numbers>,
+    /// By listing, which event has its newest content.
+    contents: HashMap<u64, usize>,
+    /// New listings by key: the first, and the rest.
+    keys: HashMap<[u8; 16], (u64, Vec<u64>)>,
+    /// Related people that rows have named.
+    related: HashSet<Touch>,
+}
+
+impl Pending {
+    /// The events so far.
+    pub(crate) fn events(&self) -> &[Prepared] {
+        &self.events
+    }
+
+    /// About how many bytes they take in the journal.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The last numbers given out, those of the events so far included.
+    pub(crate) fn numbers(&self, resident: &Resident) -> Numbers {
+        self.numbers.unwrap_or_else(|| Numbers::of(resident))
+    }
+
+    /// Adds an event. `numbers` are the last given out with it.
+    pub(crate) fn add(&mut self, mut event: Planned, numbers: Numbers, key: Option<RecordKey>) {
+        let body = event.body.take();
+        let encoded = body.as_ref().map(|body| minicbor::to_vec(body).expect("encoding into memory does not fail"));
+        let encoded = encoded.unwrap_or_default();
+        self.bytes += encoded.len() + event.open.as_ref().map_or(0, Vec::len) + EVENT_OVERHEAD_BYTES;
+        self.numbers = Some(numbers);
+        let opened = body.map_or(Opened::Nothing, |body| Opened::Body(Box::new(body)));
+        self.events.push(Prepared { event, opened, encoded, key });
+    }
+
+    /// Adds a row's event, so that later rows see it.
+    pub(crate) fn add_row(&mut self, plan: Plan, numbers: Numbers, key: Option<RecordKey>) {
+        let listing = plan.event.listing;
+        if plan.event.record.kind == RecordKind::Listing {
+            self.contents.insert(listing, self.events.len());
+        }
+        for touch in plan.touches {
+            match touch {
+                Touch::Key(key) if plan.event.new_record => match self.keys.entry(key) {
+                    Entry::Vacant(place) => drop(place.insert((listing, Vec::new()))),
+                    Entry::Occupied(mut known) => known.get_mut().1.push(listing),
+                },
+                Touch::Related { .. } => drop(self.related.insert(touch)),
+                Touch::Key(_) | Touch::Listing(_) | Touch::Request(_) => {}
+            }
+        }
+        self.add(plan.event, numbers, key);
+    }
+
+    /// Whether a row has named this person already.
+    pub(crate) fn has_relation(&self, listing: u64, key: Key, relation: u8, until: Option<Day>) -> bool {
+        self.related.contains(&Touch::Related { listing, key: key.0, relation, until })
+    }
+
+    /// New listings under a key.
+    pub(crate) fn listings_of(&self, key: &Key) -> impl Iterator<Item = u64> + use<'_> {
+        let found = self.keys.get(&key.0);
+        found.into_iter().flat_map(|(first, rest)| std::iter::once(*first).chain(rest.iter().copied()))
+    }
+
+    /// The event with a listing's newest content, if it is among these.
+    pub(crate) fn listing(&self, number: u64) -> Option<&Planned> {
+        self.contents.get(&number).map(|at| &self.events[*at].event)
+    }
+
+    /// A listing's newest content, and who gave it, if it is among these.
+    pub(crate) fn content(&self, number: u64) -> Option<(&Content, &Actor)> {
+        let Opened::Body(body) = &self.events[*self.contents.get(&number)?].opened else { return None };
+        match &**body {
+            Body::Content { content, actor, .. } => Some((content, actor)),
+            Body::Act { .. }
+            | Body::Relation { .. }
+            | Body::Ended { .. }
+            | Body::Exemption { .. }
+            | Body::Disclosed { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Related people, and exemptions.
+
+use xinhub_domain::identity::Subject as Who;
+use xinhub_domain::listing::{Action, Actor, Body, EventKind, Exemption, RecordId, RecordKind, RelationContent, next};
+use xinhub_index::Key;
+
+use super::{Plan, Planner, Subject, fault};
+use crate::command::CommandError;
+
+impl Planner<'_> {
+    pub(super) fn exempt(
+        &mut self,
+        subject: &Subject,
+        court: &str,
+        actor: &Actor,
+        exemption: &Exemption,
+    ) -> Result<Plan, CommandError> {
+        let state = next(Some(subject.state), Action::Exempt)?;
+        let keys: Vec<Key> = self.resident.keys(&exemption.identity).collect();
+        let own = self.resident.table.row_of(subject.number).map(|row| self.resident.keys_of(row)).unwrap_or_default();
+        if !keys.iter().any(|key| own.contains(key)) {
+            return Err(fault("content.identity", "is neither the listing's subject nor one of its related people"));
+        }
+        let record = self.numbers.take(RecordKind::Exemption);
+        let body = Body::Exemption { content: Box::new(exemption.clone()), actor: actor.clone() };
+        let mut plan = self.event_of(subject.number, court, EventKind::Exempt, record, Some(state), Some(body));
+        plan.event.lift = true;
+        plan.event.new_record = true;
+        Ok(plan)
+    }
+
+    pub(super) fn end_exemption(
+        &mut self,
+        subject: &Subject,
+        court: &str,
+        actor: &Actor,
+        exemption: u64,
+    ) -> Result<Plan, CommandError> {
+        let state = next(Some(subject.state), Action::EndExemption)?;
+        let row = self.resident.table.row_of(subject.number);
+        let known = row
+            .and_then(|row| self.resident.table.extra(row))
+            .is_some_and(|extra| extra.exemptions.iter().any(|one| one.number == exemption && !one.ended));
+        if !known {
+            return Err(CommandError::NotFound("exemption of this listing that has not ended"));
+        }
+        let record = RecordId { kind: RecordKind::Exemption, number: exemption };
+        let body = Body::Ended { actor: actor.clone(), basis_document: None };
+        Ok(self.event_of(subject.number, court, EventKind::EndExemption, record, Some(state), Some(body)))
+    }
+
+    pub(super) fn set_relation(
+        &mut self,
+        subject: &Subject,
+        court: &str,
+        actor: &Actor,
+        content: &RelationContent,
+    ) -> Result<Plan, CommandError> {
+        let state = next(Some(subject.state), Action::SetRelation)?;
+        if content.until.zip(subject.until).is_some_and(|(own, listing)| own > listing) {
+            return Err(fault("content.until", "lies after the end of the listing itself: leave it out"));
+        }
+        if self.content(subject)?.identities.subject() != Who::Organisation {
+            return Err(fault("listing", "is a natural person's: only an organisation has related people"));
+        }
+        let record = self.numbers.take(RecordKind::Relation);
+        let body = Body::Relation { content: Box::new(content.clone()), actor: actor.clone() };
+        let mut plan = self.event_of(subject.number, court, EventKind::SetRelation, record, Some(state), Some(body));
+        plan.event.new_record = true;
+        plan.event.until = content.until;
+        Ok(plan)
+    }
+
+    pub(super) fn end_relation(
+        &mut self,
+        subject: &Subject,
+        court: &str,
+        actor: &Actor,
+        relation: u64,
+        basis_document: &str,
+    ) -> Result<Plan, CommandError> {
+        let state = next(Some(subject.state), Action::EndRelation)?;
+        let row = self.resident.table.row_of(subject.number);
+        let known = row
+            .and_then(|row| self.resident.table.extra(row))
+            .is_some_and(|extra| extra.relations.iter().any(|one| one.number == relation && !one.ended));
+        if !known {
+            return Err(CommandError::NotFound("relation of this listing that has not ended"));
+        }
+        let record = RecordId { kind: RecordKind::Relation, number: relation };
+        let basis_document = Some(basis_document.to_owned()).filter(|text| !text.is_empty());
+        let reason_owed = basis_document.is_none();
+        let body = Body::Ended { actor: actor.clone(), basis_document };
+        let mut plan = self.event_of(subject.number, court, EventKind::EndRelation, record, Some(state), Some(body));
+        plan.event.lift = true;
+        plan.reason_owed = reason_owed;
+        Ok(plan)
+    }
+}
