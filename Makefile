@@ -59,6 +59,21 @@ test: test-setup ## All tests
 demo: ## The hub at work, each step checked; leaves nothing running
 	./demo/run.sh
 
+.PHONY: simulate
+simulate: ## Lives of the log on a disk that loses writes: LIVES=5000, or one alone by its SEED=n
+	$(if $(SEED),XINHUB_CRASH_SEED=$(SEED)) $(if $(LIVES),XINHUB_CRASH_LIVES=$(LIVES)) \
+	    $(CARGO) test -p xinhub-ledger --locked --test crash -- --nocapture
+
+BENCH := target/release/xinhub-bench
+ROWS ?= 1000000
+
+.PHONY: bench
+bench: ## What it costs, as bench/RESULTS.md; minutes, on a quiet machine. ROWS=1000000 to import
+	$(CARGO) build --release --locked -p xinhub-server -p xinhub-cli -p xinhub-bench
+	$(BENCH) lookup --json target/bench-lookup.json
+	$(BENCH) import --rows $(ROWS) --json target/bench-import.json
+	$(BENCH) report target/bench-lookup.json target/bench-import.json > bench/RESULTS.md
+
 .PHONY: certs
 certs: ## A demo CA and client certificates in certs-example/out
 	./certs-example/make.sh
