@@ -95,6 +95,16 @@ impl Call {
         Call::open(&self.hub, &self.peer, self.method, self.request_id)
     }
 
+    /// The same call once more, with a record of its own: its answer was overtaken while it was being recorded.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(super) fn again(&self, permit: &LookupPermit, reference: &str) -> Result<Arc<Call>, Failure> {
+        let call = self.within()?;
+        call.note_question(permit, reference);
+        Ok(call)
+    }
+
     /// Whether policy, as it is now, lets this client call the method at all.
     pub(super) fn admit(&self) -> Result<(), Failure> {
         let row = self.method.row();

@@ -31,6 +31,7 @@ pub(super) struct Asked<'a> {
 }
 
 /// What the hub knows, and the listings that it rests on.
+#[derive(PartialEq)]
 pub(super) struct Decided {
     pub(super) answer: Answer,
     listings: Vec<u64>,
@@ -60,7 +61,7 @@ impl Decided {
     }
 
     /// Whether it tells of a listing: an adverse verdict, or a count of officers beside another one.
-    fn tells(&self) -> bool {
+    pub(super) fn tells(&self) -> bool {
         self.answer.verdict().is_adverse() || !self.answer.officers_listed().is_empty()
     }
 

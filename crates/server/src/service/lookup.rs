@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use jiff::civil::Date;
 use tonic::{Request, Response, Status, Streaming};
 use xinhub_api::convert::{self, Inquiry, item, timestamp_to};
-use xinhub_api::reason::{Failure, FieldFaults};
+use xinhub_api::reason::{Failure, FieldFaults, Reason};
 use xinhub_api::v1::lookup_service_server::LookupService;
 use xinhub_api::v1::{self, CheckRequest, CheckResponse};
 use xinhub_domain::policy::{LookupAsk, LookupPermit};
@@ -31,14 +30,16 @@ impl Lookup {
 #[tonic::async_trait]
 impl LookupService for Lookup {
     async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
-        unary(request, |call, request| async move { check(&call, &request).await }).await
+        let call = Call::of(&request)?;
+        check(&call, request.get_ref()).await.map(Response::new).map_err(Status::from)
     }
 
     async fn batch_check(
         &self,
         request: Request<v1::BatchCheckRequest>,
     ) -> Result<Response<v1::BatchCheckResponse>, Status> {
-        unary(request, batch::batch_check).await
+        let call = Call::of(&request)?;
+        batch::batch_check(&call, request.into_inner()).await.map(Response::new).map_err(Status::from)
     }
 
     type CheckStreamStream = CheckStream;
@@ -66,18 +67,63 @@ impl LookupService for Lookup {
     }
 }
 
-/// One check: convert in, decide, convert out. The answer may leave once `call` is closed.
-pub(super) async fn check(call: &Call, request: &CheckRequest) -> Result<CheckResponse, Failure> {
+/// Times that an answer may be overtaken by lifts while it is being recorded.
+pub(super) const MAX_OVERTAKEN: usize = 4;
+
+/// One check: convert in, decide, record, convert out.
+///
+/// An answer that speaks against somebody waits until its record is durable, and a lift may be acknowledged meanwhile. Lifting
+/// wins: such an answer is looked at again before it leaves, and decided anew if it no longer holds. What was recorded of it
+/// stays: it says more than was answered, never less.
+pub(super) async fn check(call: &Arc<Call>, request: &CheckRequest) -> Result<CheckResponse, Failure> {
     let now = call.now();
     let item = item(&request.item);
+    let (inquiry, permit) = match prepared(call, request, item, now).await {
+        Ok(prepared) => prepared,
+        Err(failure) => return call.close(Err(failure)).await,
+    };
+    let ledger = &call.hub().ledger;
+    let asked = Asked { permit: &permit, item, inquiry: &inquiry, path: "inquiry" };
+    let mut call = Arc::clone(call);
+    for _ in 0..MAX_OVERTAKEN {
+        let lifts = ledger.lift_seq();
+        let (decided, position) = ledger.consistent(|| decide(ledger, &asked, now.date()));
+        let decided = match decided {
+            Ok(decided) => decided,
+            Err(failure) => return call.close(Err(failure)).await,
+        };
+        call.note_token(&position.token());
+        // The call's own reference says it; an item of a batch has one of its own.
+        let answer = Some(decided.leave(&call, &asked, decided.item(&inquiry)));
+        let (position, use_by) = (Some(position_to(position)), Some(use_by(&call, now)));
+        let response = call.close(Ok(CheckResponse { answer, position, use_by })).await?;
+        let stands = || decide(ledger, &asked, now.date()).is_ok_and(|now| now == decided);
+        if !decided.tells() || ledger.lift_seq() == lifts || stands() {
+            return Ok(response);
+        }
+        call = call.again(&permit, &inquiry.reference)?;
+    }
+    call.close(Err(overtaken())).await
+}
+
+/// What is said where answer after answer was overtaken.
+pub(super) fn overtaken() -> Failure {
+    Failure::new(Reason::Overloaded, "what the answer rests on keeps changing just now; ask again in a moment")
+}
+
+/// Everything before the decision: the request, the right to ask, the quota, the state asked for.
+async fn prepared(
+    call: &Call,
+    request: &CheckRequest,
+    item: Option<&str>,
+    now: Timestamp,
+) -> Result<(Inquiry, LookupPermit), Failure> {
     let inquiry = convert::inquiry(request.inquiry.as_ref(), "inquiry", now.date());
     let (inquiry, permit) = both(inquiry, permit(call, &request.measure, item, now))?;
     call.note_question(&permit, &inquiry.reference);
     charge(call, &permit, 1, now)?;
     reached(call, request.consistency.as_ref()).await?;
-    let asked = Asked { permit: &permit, item, inquiry: &inquiry, path: "inquiry" };
-    let (answer, position) = decided(call, &asked, now.date())?;
-    Ok(CheckResponse { answer: Some(answer), position: Some(position_to(position)), use_by: Some(use_by(call, now)) })
+    Ok((inquiry, permit))
 }
 
 /// Inquiry and permit; what is wrong with the request on either side is told at once.
@@ -95,16 +141,6 @@ fn both(
         (Ok(_) | Err(_), Err(denied)) => Err(denied),
         (Err(faults), Ok(_)) => Err(faults.into()),
     }
-}
-
-fn decided(call: &Call, asked: &Asked<'_>, today: Date) -> Result<(v1::Answer, Position), Failure> {
-    let ledger = &call.hub().ledger;
-    let (decided, position) = ledger.consistent(|| decide(ledger, asked, today));
-    let decided = decided?;
-    call.note_token(&position.token());
-    // The call's own reference says it; an item of a batch has one of its own.
-    let item = decided.item(asked.inquiry);
-    Ok((decided.leave(call, asked, item), position))
 }
 
 /// The right to ask for a measure.

@@ -97,7 +97,5 @@ async fn answer(stream: &Call, request: CheckStreamRequest) -> CheckStreamRespon
 }
 
 async fn decide(stream: &Call, request: &CheckRequest) -> Result<CheckResponse, Failure> {
-    let call = stream.within()?;
-    let result = check(&call, request).await;
-    call.close(result).await
+    check(&stream.within()?, request).await
 }
