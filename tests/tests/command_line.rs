@@ -1,0 +1,148 @@
+//! The command line against a running hub: what a script relies on.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use xinhub_tests::file::{Form, Row, relation_row, row};
+use xinhub_tests::{Hub, Subject, binaries, parties};
+
+/// The command line with a context for each client, in a directory of its own.
+struct Shell {
+    dir: tempfile::TempDir,
+}
+
+impl Shell {
+    fn new(hub: &Hub) -> Shell {
+        let shell = Shell { dir: tempfile::tempdir().unwrap() };
+        for client in [parties::COURT, parties::BANK, parties::HOTEL, parties::OPERATOR] {
+            let (certificate, key) = hub.certificate(client);
+            let endpoint = format!("https://{}", hub.grpc());
+            let path = |path: PathBuf| path.to_str().unwrap().to_owned();
+            let (ca, certificate, key) = (path(hub.ca_path()), path(certificate), path(key));
+            let mut words = vec!["context", "set", client, "--endpoint", &endpoint, "--ca", &ca];
+            words.extend(["--cert", &certificate, "--key", &key]);
+            if client == parties::COURT {
+                words.extend(["--actor", "clerk-0001", "--post", "clerk"]);
+            }
+            shell.run(&words, "").code(0);
+        }
+        shell
+    }
+
+    fn run(&self, words: &[&str], input: &str) -> Ran {
+        let mut command = Command::new(binaries::xinhub());
+        command.args(words).current_dir(self.dir.path()).env("XINHUB_CONFIG", self.dir.path().join("contexts.toml"));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // A command that reads nothing may have ended by now.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        Ran { words: words.join(" "), output: child.wait_with_output().unwrap() }
+    }
+
+    fn check(&self, client: &str, subject: &Subject, measure: &[&str]) -> Ran {
+        let kind =
+            if subject.number().len() == 18 && subject.number().starts_with('9') { "uscc" } else { "resident_id" };
+        let words = ["check", "--context", client, "--output", "json", "--kind", kind, "--stdin"];
+        self.run(&[&words, measure].concat(), &format!("{}\n", subject.number()))
+    }
+
+    fn file(&self, name: &str, bytes: &[u8]) -> String {
+        fs::write(self.dir.path().join(name), bytes).unwrap();
+        name.to_owned()
+    }
+}
+
+struct Ran {
+    words: String,
+    output: Output,
+}
+
+impl Ran {
+    #[track_caller]
+    fn code(self, code: i32) -> Ran {
+        let said = String::from_utf8_lossy(&self.output.stderr).into_owned();
+        assert_eq!(self.output.status.code(), Some(code), "{}\n{said}{}", self.words, self.text());
+        self
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.output.stdout).into_owned()
+    }
+
+    #[track_caller]
+    fn lines(&self) -> Vec<Value> {
+        let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("{}: {line}", self.words));
+        self.text().lines().map(parse).collect()
+    }
+
+    #[track_caller]
+    fn json(&self) -> Value {
+        let mut lines = self.lines();
+        assert_eq!(lines.len(), 1, "{}: {}", self.words, self.text());
+        lines.remove(0)
+    }
+}
+
+#[tokio::test]
+async fn a_script_can_tell_every_outcome_apart() {
+    let mut hub = Hub::start().await;
+    let shell = Shell::new(&hub);
+    const LOAN: &[&str] = &["--measure", "credit.lending"];
+    const ROOM: &[&str] = &["--measure", "consumption.hotel", "--item", "star_rated"];
+    let (company, head, person) = (Subject::organisation(), Subject::person(), Subject::person());
+    let rows: Vec<Row> = vec![row(&company), row(&person)];
+    let listings = shell.file("listings.csv", &Form::default().listings(&rows));
+    let import = ["import", "--context", parties::COURT, "--output", "json"];
+    let dry = shell.run(&[&import[..], &["--dry-run", &listings]].concat(), "").code(0).lines();
+    let summary = |lines: &[Value]| lines.last().unwrap().clone();
+    assert_eq!((&summary(&dry)["added"], &summary(&dry)["dry_run"]), (&Value::from(2), &Value::from(true)));
+    let done = shell.run(&[&import[..], &[&listings]].concat(), "").code(0).lines();
+    assert_eq!(summary(&done)["added"], 2);
+    let relations = [relation_row(&rows[0], "legal_representative", &head)];
+    let relations = shell.file("relations.csv", &Form::default().relations(&relations));
+    shell.run(&[&import[..], &["--relations", &relations]].concat(), "").code(0);
+    let mut wrong = row(&Subject::person());
+    wrong.insert("iname", String::new());
+    let faulty = shell.file("faulty.csv", &Form::default().listings(&[wrong]));
+    shell.run(&[&import[..], &[&faulty]].concat(), "").code(5);
+    let cut = shell.file("cut.csv", &fs::read(shell.dir.path().join(&listings)).unwrap()[..300]);
+    shell.run(&[&import[..], &[&cut]].concat(), "").code(23);
+    shell.run(&[&import[..], &["missing.csv"]].concat(), "").code(1);
+
+    let considered = shell.check(parties::BANK, &company, LOAN).code(11).json();
+    assert_eq!((&considered["verdict"], &considered["reason"]), (&"CONSIDER".into(), &"LISTED_DEBTOR".into()));
+    let restricted = shell.check(parties::HOTEL, &head, ROOM).code(10).json();
+    assert_eq!((&restricted["reason"], &restricted["relation"]), (&"COURT_ORDER".into(), &Value::Null));
+    assert!(restricted["slip"]["reference"].as_str().unwrap().starts_with("A-"));
+    shell.check(parties::BANK, &Subject::person(), LOAN).code(0);
+    shell.check(parties::BANK, &Subject::flagged_organisation(), LOAN).code(12);
+    shell.check(parties::HOTEL, &person, LOAN).code(27);
+    shell.check(parties::BANK, &person, &["--measure", "no.such-measure"]).code(23);
+    shell.check(parties::BANK, &person, &[]).code(2);
+    shell.check("nobody", &person, LOAN).code(3);
+
+    let listing = considered["listings"][0].to_string();
+    let got = shell.run(&["get", "--context", parties::COURT, "--output", "json", &listing], "").code(0).json();
+    assert_eq!(got["state"], "LISTED", "{got}");
+    let remove = ["listing", "--context", parties::COURT, "--output", "json", "remove", "--ground", "early_deletion"];
+    let removed = shell.run(&[&remove[..], &[&listing]].concat(), "").code(0).json();
+    assert_eq!(removed["state"], "REMOVED", "{removed}");
+    shell.run(&[&remove[..], &["999999"]].concat(), "").code(25);
+    shell.check(parties::BANK, &company, LOAN).code(0);
+    shell.run(&["status", "--context", parties::BANK, "--output", "json"], "").code(27);
+    let status = shell.run(&["status", "--context", parties::OPERATOR, "--output", "json"], "").code(0).json();
+    assert_eq!(status["listings"], 2, "{status}");
+
+    let batch = format!("kind,number,reference\nresident_id,{},a\nresident_id,1,b\n", person.number());
+    let batch = shell.file("batch.csv", batch.as_bytes());
+    let words = ["batch", "--context", parties::BANK, "--output", "json", "--measure", "credit.lending", &batch];
+    let answers = shell.run(&words, "").code(5).lines();
+    assert_eq!((&answers[0]["answer"]["verdict"], &answers[0]["line"]), (&"CONSIDER".into(), &Value::from(2)));
+    assert_eq!((&answers[1]["error"]["reason"], answers.len()), (&"INVALID_IDENTITY".into(), 2));
+    hub.stop().await;
+    shell.check(parties::BANK, &person, LOAN).code(4);
+}
