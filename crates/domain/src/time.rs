@@ -40,7 +40,15 @@ impl Day {
 
     /// The day of a calendar date; `None` outside 1970 to 2261.
     pub fn from_date(date: Date) -> Option<Self> {
-        let days = u32::try_from(date.to_datetime(jiff::civil::Time::midnight()).to_zoned(TimeZone::UTC).ok()?.timestamp().as_second().div_euclid(86_400)).ok()?;
+        let days = u32::try_from(
+            date.to_datetime(jiff::civil::Time::midnight())
+                .to_zoned(TimeZone::UTC)
+                .ok()?
+                .timestamp()
+                .as_second()
+                .div_euclid(86_400),
+        )
+        .ok()?;
         (days <= Self::LAST.0).then_some(Day(days))
     }
 
@@ -64,10 +72,7 @@ impl Day {
     /// The corresponding day `months` later, or the month's last day where it has no such day (民法典 art. 202).
     pub fn plus_months(self, months: u32) -> Day {
         let span = jiff::Span::new().try_months(i64::from(months));
-        span.and_then(|span| self.date().checked_add(span))
-            .ok()
-            .and_then(Self::from_date)
-            .unwrap_or(Self::LAST)
+        span.and_then(|span| self.date().checked_add(span)).ok().and_then(Self::from_date).unwrap_or(Self::LAST)
     }
 }
 

@@ -6,8 +6,8 @@
 use jiff::civil::Date;
 use minicbor::{Decode, Encode};
 
-use crate::case_number::CaseNumber;
 use super::draft::{ContentFault, Draft, DraftDecision, RawIdentity, Stage};
+use crate::case_number::CaseNumber;
 use crate::identity::{Identities, Identity, Sex, Source, Subject};
 use crate::name::Name;
 use crate::time::{Day, Timestamp};
@@ -307,9 +307,11 @@ impl Content {
         let representative_name = (!draft.representative_name.trim().is_empty())
             .then(|| faults.name("representative_name", &draft.representative_name))
             .flatten();
-        let case_number = CaseNumber::parse(&draft.case_number).map_err(|fault| faults.add("case_number", fault.to_string())).ok();
+        let case_number =
+            CaseNumber::parse(&draft.case_number).map_err(|fault| faults.add("case_number", fault.to_string())).ok();
         let birth_date = faults.day("birth_date", &draft.birth_date, today);
-        let decision = draft.decision.as_ref().and_then(|decision| check_decision(decision, draft.ground, today, &mut faults));
+        let decision =
+            draft.decision.as_ref().and_then(|decision| check_decision(decision, draft.ground, today, &mut faults));
         let ground = Ground::from_number(draft.ground);
         check_stage(draft, stage, ground, &mut faults);
         if let Some(identities) = &identities {
@@ -319,7 +321,9 @@ impl Content {
         }
         let required = stage == Stage::Decision;
         let rest = Rest::take(draft, today, required, &mut faults);
-        let (Some(identities), Some(name), Some(case_number), true) = (identities, name, case_number, faults.0.is_empty()) else {
+        let (Some(identities), Some(name), Some(case_number), true) =
+            (identities, name, case_number, faults.0.is_empty())
+        else {
             return Err(faults.0);
         };
         let warnings = soft_faults(&identities, &case_number);
@@ -356,7 +360,9 @@ impl Content {
 
     /// Whether both are about the same subject: an identity in common.
     pub fn same_subject(&self, other: &Content) -> bool {
-        self.identities.iter().any(|mine| other.identities.iter().any(|theirs| mine.keys().any(|key| theirs.keys().any(|other| key == other))))
+        self.identities.iter().any(|mine| {
+            other.identities.iter().any(|theirs| mine.keys().any(|key| theirs.keys().any(|other| key == other)))
+        })
     }
 }
 
@@ -419,7 +425,8 @@ fn check_stage(draft: &Draft, stage: Stage, ground: Option<Ground>, faults: &mut
 pub(super) fn check_identities(raw: &[RawIdentity], today: Date, faults: &mut Faults) -> Option<Identities> {
     let mut parsed = Vec::with_capacity(raw.len());
     for (at, identity) in raw.iter().enumerate() {
-        match Identity::parse(identity.kind, &identity.number, identity.issuing_state.as_deref(), Source::Court, today) {
+        match Identity::parse(identity.kind, &identity.number, identity.issuing_state.as_deref(), Source::Court, today)
+        {
             Ok(identity) => parsed.push(identity),
             Err(violations) => faults.add(format!("identities[{at}].number"), violations.to_string()),
         }
@@ -450,9 +457,14 @@ fn check_decision(draft: &DraftDecision, ground: u8, today: Day, faults: &mut Fa
     }
     match Ground::from_number(ground).map(Ground::has_fixed_term) {
         Some(true) if draft.term_months != FIXED_TERM_MONTHS => {
-            faults.add("decision.term_months", "is 24 for grounds 2 to 6; extend it on its lawful grounds (法释〔2017〕7号 art. 2)");
+            faults.add(
+                "decision.term_months",
+                "is 24 for grounds 2 to 6; extend it on its lawful grounds (法释〔2017〕7号 art. 2)",
+            );
         }
-        Some(false) if draft.term_months != 0 => faults.add("decision.term_months", "is 0: ground 1 has no fixed term (法释〔2017〕7号 art. 2)"),
+        Some(false) if draft.term_months != 0 => {
+            faults.add("decision.term_months", "is 0: ground 1 has no fixed term (法释〔2017〕7号 art. 2)")
+        }
         Some(_) | None => {}
     }
     let date = date.filter(|_| faults.0.len() == before)?;
@@ -486,7 +498,10 @@ fn check_age(identities: &Identities, birth_date: Option<Day>, age: Option<u32>,
         .chain(age.map(|years| years < 18))
         .collect();
     if told.iter().any(|minor| *minor) {
-        let mut fault = ContentFault::new("identities", "the subject was a minor when the decision was taken: minors are never listed (法释〔2017〕7号 art. 4)");
+        let mut fault = ContentFault::new(
+            "identities",
+            "the subject was a minor when the decision was taken: minors are never listed (法释〔2017〕7号 art. 4)",
+        );
         fault.minor = true;
         faults.0.push(fault);
     } else if told.is_empty() {
@@ -499,7 +514,9 @@ fn soft_faults(identities: &Identities, case_number: &CaseNumber) -> Vec<String>
     for (at, identity) in identities.iter().enumerate() {
         warnings.extend(identity.warnings().iter().map(|warning| format!("identities[{at}].number: {warning}")));
         if identity.is_flagged() {
-            warnings.push(format!("identities[{at}].number: is kept and flagged; lookups that rest on it alone answer UNKNOWN"));
+            warnings.push(format!(
+                "identities[{at}].number: is kept and flagged; lookups that rest on it alone answer UNKNOWN"
+            ));
         }
     }
     if case_number.is_flagged() {

@@ -58,7 +58,12 @@ fn what_a_listing_needs() {
     check("no case", |d| d.case_number.clear(), Decision, &["case_number"]);
     check("no basis", |d| d.basis_document.clear(), Decision, &["basis_document"]);
     check("no identity", |d| d.identities.clear(), Decision, &["identities"]);
-    check("wrong check digit", |d| d.identities[0].number = "110101199001010041".into(), Decision, &["identities[0].number"]);
+    check(
+        "wrong check digit",
+        |d| d.identities[0].number = "110101199001010041".into(),
+        Decision,
+        &["identities[0].number"],
+    );
     check("a minor", |d| d.identities[0].number = "110101201001010016".into(), Decision, &["identities[0].number"]);
     check("unsigned", |d| decided(d).signer.clear(), Decision, &["decision.signer"]);
     check("undated", |d| decided(d).date.clear(), Decision, &["decision.date"]);
