@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Place;
 
 use xinhub_domain::listing::{Body, Clear, Content, EventKind, RecordId, RecordKind, State};
+use xinhub_domain::time::Day;
 
 use super::store::{MAX_BATCH, Store, StoreFault, StorePosition};
 use super::value::{self, ListingValue, RecordRef, ValueFault};
@@ -225,6 +226,13 @@ impl<'a> Pending<'a> {
     }
 }
 
+/// The day on which a listing took effect: that of the event, or, where the header of a migration attests an earlier
+/// service, the day of that service. The list that is migrated was in force before it came here.
+fn took_effect(content: &Content, event: Day) -> Day {
+    let attested = content.decision.as_ref().filter(|decision| decision.attested);
+    attested.and_then(|decision| decision.served_on).map_or(event, |served| served.min(event))
+}
+
 impl Working {
     /// State, term, grace and revision after an event, as the state in memory has them.
     fn advance(&mut self, clear: &Clear) {
@@ -248,7 +256,7 @@ impl Working {
         let Some(state) = clear.state else { return };
         value.state = state;
         if state == State::Listed && value.listed_on.is_none() {
-            value.listed_on = Some(clear.at.day());
+            value.listed_on = Some(took_effect(&value.content, clear.at.day()));
         }
         // The `until` of an event about a relation or an exemption is that record's own.
         if clear.record.kind == RecordKind::Listing {
@@ -267,4 +275,23 @@ fn load(store: &Store, vault: &Vault, number: u64) -> Result<Option<Working>, Fo
     let value = value::unframe(&bytes).map_err(fault)?;
     let content = value::open(&key, record, &value).map_err(fault)?;
     Ok(Some(Working { revision: value.revision, value: content }))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::testing::{content, draft, person, start};
+
+    #[test]
+    fn what_a_migration_attests_took_effect_when_it_was_served() {
+        let mut listed = *content(&draft(person(1), 1));
+        let today = start().day();
+        assert_eq!(took_effect(&listed, today), today);
+        let decision = listed.decision.as_mut().unwrap();
+        decision.attested = true;
+        let served = decision.served_on.unwrap();
+        assert_eq!(took_effect(&listed, today), served);
+        assert_eq!(took_effect(&listed, Day(served.0 - 5)), Day(served.0 - 5));
+    }
 }
