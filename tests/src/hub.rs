@@ -228,18 +228,16 @@ impl Hub {
         // From here on a failure ends the process too.
         let process = self.process.insert(Process { child, grpc: any, metrics: any });
         let log_path = self.dir.path().join("hub.log");
-        let (grpc, metrics) = loop {
-            let found = until("the hub serves, or ends", || {
-                let found = match listening(&tail(&log_path, begins)) {
-                    Some(addresses) => Some(Ok(addresses)),
-                    None => process.child.try_wait().unwrap().map(Err),
-                };
-                async move { found }
-            });
-            match found.await {
-                Ok(addresses) => break addresses,
-                Err(status) => panic!("the hub ended with {status}:\n{}", tail(&log_path, begins)),
-            }
+        let found = until("the hub serves, or ends", || {
+            let found = match listening(&tail(&log_path, begins)) {
+                Some(addresses) => Some(Ok(addresses)),
+                None => process.child.try_wait().unwrap().map(Err),
+            };
+            async move { found }
+        });
+        let (grpc, metrics) = match found.await {
+            Ok(addresses) => addresses,
+            Err(status) => panic!("the hub ended with {status}:\n{}", tail(&log_path, begins)),
         };
         (process.grpc, process.metrics) = (grpc, metrics);
     }

@@ -122,7 +122,7 @@ impl Writer {
         let mut round = 0_u64;
         while !*stop.borrow_and_update() {
             round += 1;
-            let subject = if round % 2 == 0 { Subject::organisation() } else { Subject::person() };
+            let subject = if round.is_multiple_of(2) { Subject::organisation() } else { Subject::person() };
             let listed = self.publish(&subject).await;
             match round % 4 {
                 0 => self.relate(&listed).await,
