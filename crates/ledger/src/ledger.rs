@@ -293,18 +293,7 @@ impl Ledger {
         let replayed = recovery::replay(&mut resident, &vault)?;
         tracing::info!(revision = resident.revision, replayed, "the state is loaded");
         let index = resident.index();
-        let position = Position { epoch, revision: resident.revision, time: resident.last_at };
-        let (published_tx, published) = watch::channel(Published {
-            position,
-            sequence: resident.sequence,
-            chain: resident.chain,
-            lift_seq: resident.lift_seq,
-            clock_fault: None,
-            agreed: (clock.wall(), clock.boot_ms()),
-            full: false,
-            failed: false,
-            stopped: false,
-        });
+        let (published_tx, published) = watch::channel(Published::of(&resident, &*clock));
         let resident = Arc::new(RwLock::new(resident));
         let gate = Arc::new(RwLock::new(()));
         let generation = Arc::new(AtomicU64::new(0));

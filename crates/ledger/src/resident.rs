@@ -431,9 +431,22 @@ impl Resident {
         }
     }
 
-    /// A record's key was destroyed: nothing of it stays in memory either.
+    /// A record's key was destroyed: nothing of that record stays in memory either.
     fn erase(&mut self, clear: &Clear) -> Option<()> {
         let row = self.table.row_of(clear.listing)?;
+        let number = clear.record.number;
+        match clear.record.kind {
+            RecordKind::Listing => self.erase_listing(row),
+            RecordKind::Relation => self.erase_relation(row, number)?,
+            RecordKind::Exemption => {
+                self.table.change_extra(row, |extra| extra.exemptions.retain(|one| one.number != number));
+            }
+            RecordKind::Hub => return None,
+        }
+        Some(())
+    }
+
+    fn erase_listing(&mut self, row: u32) {
         let keys = self.keys_of(row);
         for key in &keys {
             self.unlink(row, key);
@@ -445,6 +458,19 @@ impl Resident {
         for key in keys {
             self.refold(&key);
         }
+    }
+
+    fn erase_relation(&mut self, row: u32, number: u64) -> Option<()> {
+        let (key, still) = self.table.change_extra(row, |extra| {
+            let at = extra.relations.iter().position(|one| one.number == number)?;
+            let key = extra.relations.remove(at).key;
+            let related = extra.relations.iter().any(|one| one.key == key);
+            Some((key, related || extra.links.iter().any(|link| link.key == key && link.debtor)))
+        })?;
+        if !still && self.table.row(row).key != key {
+            self.unlink(row, &key);
+        }
+        self.refold(&key);
         Some(())
     }
 

@@ -74,6 +74,23 @@ pub(crate) struct Published {
     pub stopped: bool,
 }
 
+impl Published {
+    /// What is there to see of a state that was just loaded.
+    pub(crate) fn of(resident: &Resident, clock: &dyn Clock) -> Published {
+        Published {
+            position: Position { epoch: resident.epoch, revision: resident.revision, time: resident.last_at },
+            sequence: resident.sequence,
+            chain: resident.chain,
+            lift_seq: resident.lift_seq,
+            clock_fault: None,
+            agreed: (clock.wall(), clock.boot_ms()),
+            full: false,
+            failed: false,
+            stopped: false,
+        }
+    }
+}
+
 pub(crate) struct Writer {
     pub journal: Box<dyn Journal>,
     pub slots: Slots,

@@ -107,6 +107,7 @@ impl JournalReader for MemoryReader {
     fn after(&self, sequence: u64) -> Box<dyn Iterator<Item = Result<Stored, JournalError>> + '_> {
         let entries = self.0.entries.read();
         let from = usize::try_from(sequence).unwrap_or(usize::MAX).min(entries.len());
-        Box::new(entries[from..].to_vec().into_iter().map(Ok))
+        let copied: Vec<Stored> = entries[from..].to_vec();
+        Box::new(copied.into_iter().map(Ok))
     }
 }
