@@ -328,7 +328,7 @@ fn denials_say_what_to_do_and_nothing_of_others() {
     for (denial, expected, is_argument) in [
         (lookup("nobody", "credit.lending", None, now()), "not in the hub's policy", false),
         (lookup("bank-demo", "credit.lending", None, expired), "grant ended on 2027-06-30", false),
-        (lookup("operator-demo", "credit.lending", None, now()), "is not open to clients of class operator", false),
+        (lookup("ops-demo", "credit.lending", None, now()), "is not open to clients of class operator", false),
         (lookup("bank-demo", "consumption.hotel", None, now()), "for it through 市文广旅体局、", false),
         (lookup("bank-demo", "credit.lendin", None, now()), "did you mean `credit.lending`?", true),
         (lookup("bank-demo", "110101199001010007", None, now()), "is not in the catalogue; the codes are", true),
