@@ -29,12 +29,12 @@ pub mod slots;
 pub mod storage;
 #[doc(hidden)]
 pub mod table;
-#[doc(hidden)]
-pub mod vault;
 #[cfg(any(test, feature = "testing"))]
 #[allow(clippy::unwrap_used)] // It stands in for the test's own body.
 #[doc(hidden)]
 pub mod testing;
+#[doc(hidden)]
+pub mod vault;
 mod writer;
 
 pub use clock::{Clock, SystemClock};
