@@ -3,8 +3,10 @@
 //! An entry is self-contained: with the slot files it is all that is needed to rebuild everything (decision D1). It is a CBOR
 //! array by index (RFC 8949); a field may be added at the end, none is ever moved.
 
+use std::ops::Range;
+
 use minicbor::bytes::ByteVec;
-use minicbor::{Decode, Encode};
+use minicbor::{Decode, Decoder, Encode};
 use xinhub_domain::listing::{Clear, State};
 use xinhub_domain::time::Timestamp;
 
@@ -133,20 +135,41 @@ impl Entry {
 
     /// An entry from the journal's bytes. Newer formats are told apart before anything else is read.
     pub fn decode(bytes: &[u8]) -> Result<Entry, EntryError> {
-        let damaged = |error: minicbor::decode::Error| EntryError::Damaged(error.to_string());
-        let mut decoder = minicbor::Decoder::new(bytes);
-        decoder.array().map_err(damaged)?;
-        let found = decoder.u16().map_err(damaged)?;
-        if found > FORMAT {
-            return Err(EntryError::NewerFormat { found });
-        }
+        past_format(bytes)?;
         minicbor::decode(bytes).map_err(damaged)
+    }
+
+    /// Where in an entry's bytes each of its events lies. Far cheaper than decoding them all, for whoever wants one.
+    pub fn event_ranges(bytes: &[u8]) -> Result<Vec<Range<usize>>, EntryError> {
+        let mut decoder = past_format(bytes)?;
+        for _before_events in 1..5 {
+            decoder.skip().map_err(damaged)?;
+        }
+        let count =
+            decoder.array().map_err(damaged)?.ok_or_else(|| EntryError::Damaged("no count of events".to_owned()))?;
+        let event = |_| {
+            let start = decoder.position();
+            decoder.skip().map(|()| start..decoder.position()).map_err(damaged)
+        };
+        (0..count).map(event).collect()
     }
 
     /// The revision of the last event; that of the one before the entry where it has none.
     pub fn last_revision(&self) -> u64 {
         self.first_revision + self.events.len() as u64 - 1
     }
+}
+
+fn damaged(error: minicbor::decode::Error) -> EntryError {
+    EntryError::Damaged(error.to_string())
+}
+
+/// A decoder of an entry's bytes, past the format.
+fn past_format(bytes: &[u8]) -> Result<Decoder<'_>, EntryError> {
+    let mut decoder = Decoder::new(bytes);
+    decoder.array().map_err(damaged)?;
+    let found = decoder.u16().map_err(damaged)?;
+    if found > FORMAT { Err(EntryError::NewerFormat { found }) } else { Ok(decoder) }
 }
 
 impl EventRecord {
@@ -159,9 +182,14 @@ impl EventRecord {
         EventRecord { clear: clear.into(), salt, sealed: sealed.map(ByteVec::from), leaf_hash }
     }
 
+    /// An event from the bytes that [`Entry::event_ranges`] tells.
+    pub fn decode_from(bytes: &[u8]) -> Result<EventRecord, EntryError> {
+        minicbor::decode(bytes).map_err(damaged)
+    }
+
     /// The clear part.
     pub fn clear(&self) -> Result<Clear, EntryError> {
-        minicbor::decode(&self.clear).map_err(|error| EntryError::Damaged(error.to_string()))
+        minicbor::decode(&self.clear).map_err(damaged)
     }
 
     /// Whether hash and commitment match the bytes.
@@ -185,4 +213,40 @@ fn commitment(salt: &[u8; 16], sealed: &[u8]) -> [u8; 32] {
 /// RFC 6962, section 2.1.
 fn leaf_hash(clear: &[u8]) -> [u8; 32] {
     crypto::sha256(&[&[0], clear])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(sealed: Option<&[u8]>) -> EventRecord {
+        let sealed = sealed.map(|bytes| ByteVec::from(bytes.to_vec()));
+        EventRecord { clear: ByteVec::from(vec![7, 8]), salt: [1; 16], sealed, leaf_hash: [2; 32] }
+    }
+
+    #[test]
+    fn each_event_can_be_decoded_alone() {
+        let events = vec![event(None), event(Some(&[9; 300])), event(Some(&[]))];
+        let entry = Entry {
+            format: FORMAT,
+            key_epoch: 1,
+            epoch: [3; 16],
+            first_revision: 5,
+            at: Timestamp(6),
+            events,
+            outcomes: Vec::new(),
+        };
+        let bytes = entry.encode();
+        let ranges = Entry::event_ranges(&bytes).unwrap();
+        assert_eq!(ranges.len(), 3);
+        for cut in 0..ranges[2].end {
+            assert!(matches!(Entry::event_ranges(&bytes[..cut]), Err(EntryError::Damaged(_))), "cut at {cut}");
+        }
+        for (range, whole) in ranges.into_iter().zip(&Entry::decode(&bytes).unwrap().events) {
+            let alone = EventRecord::decode_from(&bytes[range]).unwrap();
+            assert_eq!((&alone.clear, &alone.sealed, alone.leaf_hash), (&whole.clear, &whole.sealed, whole.leaf_hash));
+        }
+        let newer = Entry { format: FORMAT + 1, ..entry }.encode();
+        assert_eq!(Entry::event_ranges(&newer), Err(EntryError::NewerFormat { found: FORMAT + 1 }));
+    }
 }

@@ -1,6 +1,7 @@
 //! Sealing and opening of events: the only place where a record's key and its plaintext meet.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -117,10 +118,25 @@ pub struct Vault {
 }
 
 /// Entries by frame.
-type Recent = VecDeque<(u64, Arc<Entry>)>;
+type Recent = VecDeque<(u64, Arc<Framed>)>;
 
-/// How many entries stay decoded.
+/// How many entries stay at hand.
 const RECENT_ENTRIES: usize = 4;
+
+/// An entry's bytes, and where in them each event lies. One event at a time is decoded: an import meets further cases of
+/// known debtors in entries all over the journal, and wants one of a thousand events of each.
+#[derive(Debug)]
+struct Framed {
+    bytes: Vec<u8>,
+    events: Vec<Range<usize>>,
+}
+
+impl Framed {
+    fn event(&self, at: usize) -> Result<EventRecord, EntryError> {
+        let bytes = self.events.get(at).and_then(|range| self.bytes.get(range.clone()));
+        bytes.ok_or_else(|| EntryError::Damaged("no such event".to_owned())).and_then(EventRecord::decode_from)
+    }
+}
 
 impl Vault {
     /// Over a journal and its slot files.
@@ -155,18 +171,18 @@ impl Vault {
 
     /// Reads and opens the event at a place.
     pub fn read(&self, place: Place) -> Result<(Clear, Opened), VaultError> {
-        let entry = self.entry(place.frame())?;
-        let event = entry.events.get(place.event()).ok_or_else(|| EntryError::Damaged("no such event".to_owned()))?;
+        let event = self.entry(place.frame())?.event(place.event())?;
         let clear = event.clear()?;
-        let opened = self.open(event, &clear)?;
+        let opened = self.open(&event, &clear)?;
         Ok((clear, opened))
     }
 
-    fn entry(&self, frame: u64) -> Result<Arc<Entry>, VaultError> {
+    fn entry(&self, frame: u64) -> Result<Arc<Framed>, VaultError> {
         if let Some((_, entry)) = self.recent.lock().iter().find(|(known, _)| *known == frame) {
             return Ok(Arc::clone(entry));
         }
-        let entry = Arc::new(Entry::decode(&self.journal.read(frame)?)?);
+        let bytes = self.journal.read(frame)?;
+        let entry = Arc::new(Framed { events: Entry::event_ranges(&bytes)?, bytes });
         let mut recent = self.recent.lock();
         if recent.len() == RECENT_ENTRIES {
             recent.pop_front();
