@@ -9,13 +9,9 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot, watch};
-use xinhub_domain::decision::Hit;
-use xinhub_domain::identity::Identity;
 use xinhub_domain::listing::State;
-use xinhub_domain::measure::{Condition, Relation, RelationSet};
-use xinhub_domain::policy::{DetailPermit, LookupPermit, RegistryPermit};
-use xinhub_domain::time::{Day, Timestamp};
-use xinhub_index::{Index, Key, Relations};
+use xinhub_domain::policy::{DetailPermit, RegistryPermit};
+use xinhub_index::Index;
 
 use crate::clock::{Clock, ClockGuard};
 use crate::command::{CommandError, ImportBatch, Outcome, Request, RowOutcome};
@@ -25,12 +21,18 @@ use crate::journal::Journal;
 use crate::keys::{KeyError, Keyring, Purpose};
 use crate::position::{BadToken, Position};
 use crate::recovery::{self, RecoveryError};
-use crate::resident::{Held, Resident};
+use crate::resident::Resident;
 use crate::seglog::{LogConfig, LogError, LogPurpose, MAX_PAYLOAD_BYTES, SegmentedLog};
 use crate::slots::SlotError;
 use crate::storage::{FileStorage, OpenMode, Storage, StorageLock};
 use crate::vault::{Slots, Vault};
 use crate::writer::{Job, Published, Writer};
+
+mod probe;
+mod saver;
+
+pub use probe::{Found, Match};
+use saver::{Saver, Saving};
 
 /// The format of the data directory.
 const DIRECTORY_FORMAT: &str = "xinhub-data;format=1\n";
@@ -40,9 +42,6 @@ const QUEUE: usize = 1_024;
 const REACH_TIMEOUT: Duration = Duration::from_secs(2);
 /// Rows that are looked through in one go.
 const SCAN_ROWS: usize = 16_384;
-/// How often it is looked whether a snapshot is due, and how long to wait after one that failed.
-const SAVE_POLL: Duration = Duration::from_secs(1);
-const SAVE_RETRY: Duration = Duration::from_secs(60);
 /// Tries of a consistent read before it holds the writer up.
 const OPTIMISTIC_TRIES: usize = 3;
 
@@ -136,26 +135,6 @@ pub enum ReachError {
     /// Not there within two seconds.
     #[error("the hub has not reached that state yet; try again in a moment")]
     NotYet,
-}
-
-/// What a probe found: why, and on which listings it rests.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Found {
-    /// For the decision.
-    pub hit: Hit,
-    /// The listings behind it, those in force only.
-    pub listings: Vec<Match>,
-}
-
-/// One listing behind a hit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Match {
-    /// Which listing.
-    pub listing: u64,
-    /// How the person stands to it.
-    pub relation: Relation,
-    /// It rests on a flagged identity.
-    pub flagged: bool,
 }
 
 /// What an operator sees.
@@ -421,78 +400,6 @@ impl Ledger {
         (read(), position)
     }
 
-    /// Looks an identity up for the permitted measure and item: which of `mask` it has, on which listings.
-    ///
-    /// Most identities have none: that is told from the index alone, without a lock. On a hit the listing table decides,
-    /// listing by listing.
-    pub fn probe(&self, permit: &LookupPermit, identity: &Identity, mask: RelationSet) -> Option<Found> {
-        let bits = Relations::from_bits(mask.bits()).unwrap_or(Relations::ALL);
-        let mut found: Option<Gathered> = None;
-        for input in identity.keys() {
-            let key = Key(self.0.prf.digest(input.as_bytes()));
-            if self.0.index.probe_mask(&key, bits).is_some() {
-                self.gather(permit, &key, mask, found.get_or_insert_default());
-            }
-        }
-        let gathered = found?;
-        let measure = permit.measure();
-        let listed_on = match measure.condition {
-            Condition::AcquiredAfterListing => self.listed_on(&gathered),
-            Condition::None
-            | Condition::InPost(_)
-            | Condition::AmountRequired
-            | Condition::Fact(_)
-            | Condition::CourtOrder
-            | Condition::Recipient(_) => None,
-        };
-        gathered.found(listed_on)
-    }
-
-    fn gather(&self, permit: &LookupPermit, key: &Key, mask: RelationSet, into: &mut Gathered) {
-        let measure = permit.measure();
-        let item = permit.item().map(|item| &*measure.items[item.index()]);
-        let wall = self.0.clock.wall();
-        let expected = self.expected_clock();
-        let latest = wall.max(expected);
-        let resident = self.0.resident.read();
-        resident.each_in_force(key, |held| {
-            if !mask.contains(held.relation) {
-                return;
-            }
-            // Where the clocks differ, either may be right: nobody is restricted on the other.
-            let exempt = |now| resident.is_exempt(&held, key, &measure.code, item, now);
-            let basis = if exempt(wall) || exempt(expected) {
-                &mut into.exempt
-            } else if held.until.is_some_and(|until| until.end() <= latest) {
-                // The term is over by one of the clocks, and no event says so yet.
-                &mut into.unsure
-            } else {
-                &mut into.firm
-            };
-            // An organisation's credit code leads here twice: whole, and by the code within.
-            match basis.iter_mut().find(|known| (known.row, known.relation) == (held.row, held.relation)) {
-                Some(known) => known.flagged &= held.flagged,
-                None => basis.push(held),
-            }
-        });
-    }
-
-    /// What the wall clock should show by boot time.
-    fn expected_clock(&self) -> Timestamp {
-        let (agreed_wall, agreed_boot_ms) = self.0.published.borrow().agreed;
-        let elapsed = self.0.clock.boot_ms().saturating_sub(agreed_boot_ms);
-        Timestamp(agreed_wall.0.saturating_add(i64::try_from(elapsed).unwrap_or(i64::MAX)))
-    }
-
-    fn listed_on(&self, gathered: &Gathered) -> Option<Day> {
-        let days = gathered.firm.iter().map(|held| {
-            let detail = self.detail(u64::from(held.row) + 1).ok().flatten();
-            detail.and_then(|detail| detail.listed_on)
-        });
-        // One listing whose day is not known leaves the question open.
-        days.collect::<Option<Vec<Day>>>()?.into_iter().min()
-    }
-
     /// A listing in detail, for confirming a name on a hit.
     ///
     /// Reading it for a caller needs [`Ledger::listing`] and its permit.
@@ -697,108 +604,6 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.stop(Saving::NoMore);
-    }
-}
-
-/// What the thread of the snapshots is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Saving {
-    Regularly,
-    OnceMore,
-    NoMore,
-}
-
-/// Relations gathered from the listing table.
-#[derive(Default)]
-struct Gathered {
-    firm: Vec<Held>,
-    unsure: Vec<Held>,
-    exempt: Vec<Held>,
-}
-
-impl Gathered {
-    fn found(self, listed_on: Option<Day>) -> Option<Found> {
-        let set = |held: &[Held]| held.iter().map(|held| held.relation).collect::<RelationSet>();
-        let (basis, clock_unsure, exempt) = if !self.firm.is_empty() {
-            (&self.firm, false, false)
-        } else if !self.unsure.is_empty() {
-            (&self.unsure, true, false)
-        } else if !self.exempt.is_empty() {
-            (&self.exempt, false, true)
-        } else {
-            // The index knew of something that has ended in between.
-            return None;
-        };
-        let firm = basis.iter().filter(|held| !held.flagged).map(|held| held.relation).collect::<RelationSet>();
-        let relations = set(basis);
-        let hit = Hit { relations, flagged: relations.without(firm), clock_unsure, exempt, listed_on };
-        let listings = self.firm.iter().map(|held| Match {
-            listing: u64::from(held.row) + 1,
-            relation: held.relation,
-            flagged: held.flagged,
-        });
-        Some(Found { hit, listings: listings.collect() })
-    }
-}
-
-/// Writes snapshots beside the writer.
-struct Saver {
-    published: watch::Receiver<Published>,
-    others: mpsc::Sender<Job>,
-    snapshots: Arc<dyn Storage>,
-    key_epoch: u32,
-    saved: u64,
-    every_events: u64,
-}
-
-impl Saver {
-    async fn run(mut self, mut stop: watch::Receiver<Saving>) {
-        let mut pause = Duration::ZERO;
-        loop {
-            let saving = tokio::select! {
-                stopping = stop.wait_for(|saving| *saving != Saving::Regularly) => {
-                    stopping.map_or(Saving::NoMore, |saving| *saving)
-                }
-                () = tokio::time::sleep(pause + SAVE_POLL) => Saving::Regularly,
-            };
-            let (revision, failed) = {
-                let published = self.published.borrow();
-                (published.position.revision, published.failed)
-            };
-            // After a failure the state is not to be trusted over the journal.
-            let worth = !failed
-                && match saving {
-                    Saving::Regularly => revision >= self.saved + self.every_events,
-                    Saving::OnceMore => revision > self.saved,
-                    Saving::NoMore => false,
-                };
-            if worth {
-                // One that failed was not for nothing: it has cost the disk and the writer something.
-                pause = if self.save().await { Duration::ZERO } else { SAVE_RETRY };
-            }
-            if saving != Saving::Regularly {
-                return;
-            }
-        }
-    }
-
-    async fn save(&mut self) -> bool {
-        let (reply, frozen) = oneshot::channel();
-        if self.others.send(Job::Freeze(reply)).await.is_err() {
-            return false;
-        }
-        let Ok(frozen) = frozen.await else { return false };
-        let revision = frozen.revision();
-        match recovery::save_snapshot(&*self.snapshots, frozen, self.key_epoch) {
-            Ok(()) => {
-                self.saved = revision;
-                true
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a snapshot was not written: the next start reads more of the journal");
-                false
-            }
-        }
     }
 }
 

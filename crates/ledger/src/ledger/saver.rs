@@ -1,0 +1,83 @@
+//! Writes snapshots beside the writer, from copies that it freezes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::recovery;
+use crate::storage::Storage;
+use crate::writer::{Job, Published};
+
+/// How often it is looked whether a snapshot is due, and how long to wait after one that failed.
+const SAVE_POLL: Duration = Duration::from_secs(1);
+const SAVE_RETRY: Duration = Duration::from_secs(60);
+
+/// What the thread of the snapshots is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Saving {
+    Regularly,
+    OnceMore,
+    NoMore,
+}
+
+/// Writes snapshots beside the writer.
+pub(super) struct Saver {
+    pub(super) published: watch::Receiver<Published>,
+    pub(super) others: mpsc::Sender<Job>,
+    pub(super) snapshots: Arc<dyn Storage>,
+    pub(super) key_epoch: u32,
+    pub(super) saved: u64,
+    pub(super) every_events: u64,
+}
+
+impl Saver {
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<Saving>) {
+        let mut pause = Duration::ZERO;
+        loop {
+            let saving = tokio::select! {
+                stopping = stop.wait_for(|saving| *saving != Saving::Regularly) => {
+                    stopping.map_or(Saving::NoMore, |saving| *saving)
+                }
+                () = tokio::time::sleep(pause + SAVE_POLL) => Saving::Regularly,
+            };
+            let (revision, failed) = {
+                let published = self.published.borrow();
+                (published.position.revision, published.failed)
+            };
+            // After a failure the state is not to be trusted over the journal.
+            let worth = !failed
+                && match saving {
+                    Saving::Regularly => revision >= self.saved + self.every_events,
+                    Saving::OnceMore => revision > self.saved,
+                    Saving::NoMore => false,
+                };
+            if worth {
+                // One that failed was not for nothing: it has cost the disk and the writer something.
+                pause = if self.save().await { Duration::ZERO } else { SAVE_RETRY };
+            }
+            if saving != Saving::Regularly {
+                return;
+            }
+        }
+    }
+
+    async fn save(&mut self) -> bool {
+        let (reply, frozen) = oneshot::channel();
+        if self.others.send(Job::Freeze(reply)).await.is_err() {
+            return false;
+        }
+        let Ok(frozen) = frozen.await else { return false };
+        let revision = frozen.revision();
+        match recovery::save_snapshot(&*self.snapshots, frozen, self.key_epoch) {
+            Ok(()) => {
+                self.saved = revision;
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a snapshot was not written: the next start reads more of the journal");
+                false
+            }
+        }
+    }
+}
