@@ -84,7 +84,7 @@ measures = [{ code = "consumption.hotel", items = ["star_rated"] }]
 /// The policy of these tests: courts `court-one` and `court-two`, a bank, a hotel.
 pub fn policy() -> &'static Policy {
     static PARSED: LazyLock<Policy> =
-        LazyLock::new(|| Policy::parse(POLICY, &Catalogue::shipped()).unwrap_or_else(|faults| panic!("{faults}")));
+        LazyLock::new(|| Policy::parse(POLICY, Catalogue::shipped()).unwrap_or_else(|faults| panic!("{faults}")));
     &PARSED
 }
 

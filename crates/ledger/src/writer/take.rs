@@ -192,11 +192,11 @@ impl Writer {
                 let Some(event) = disclosure(&resident, client, *listing) else { continue };
                 (event, batch.pending.numbers(&resident))
             };
-            if batch.is_full(self.max_entry_bytes.min(MAX_ENTRY_BYTES)) {
-                if let Err(error) = self.commit_now(batch) {
-                    let _ = reply.send(Err(error));
-                    return self.stopped();
-                }
+            if batch.is_full(self.max_entry_bytes.min(MAX_ENTRY_BYTES))
+                && let Err(error) = self.commit_now(batch)
+            {
+                let _ = reply.send(Err(error));
+                return self.stopped();
             }
             let mut event = event;
             match self.record_key(&mut event) {
