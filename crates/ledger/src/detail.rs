@@ -30,6 +30,7 @@ pub(crate) mod store;
 pub(crate) mod value;
 
 use cache::Cache;
+pub(crate) use fold::took_effect;
 use follow::Follower;
 use store::{Store, StoreFault};
 use value::{ListingValue, RecordRef, ValueFault};

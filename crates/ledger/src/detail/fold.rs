@@ -228,7 +228,7 @@ impl<'a> Pending<'a> {
 
 /// The day on which a listing took effect: that of the event, or, where the header of a migration attests an earlier
 /// service, the day of that service. The list that is migrated was in force before it came here.
-fn took_effect(content: &Content, event: Day) -> Day {
+pub(crate) fn took_effect(content: &Content, event: Day) -> Day {
     let attested = content.decision.as_ref().filter(|decision| decision.attested);
     attested.and_then(|decision| decision.served_on).map_or(event, |served| served.min(event))
 }

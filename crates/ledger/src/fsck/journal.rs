@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use xinhub_domain::listing::{Clear, EventKind, RecordId, RecordKind, State};
+use xinhub_domain::listing::{Body, Clear, EventKind, RecordId, RecordKind, State};
 use xinhub_domain::time::{Day, Timestamp};
 
 use super::{Area, Report};
 use crate::crypto::Prf;
+use crate::detail::took_effect;
 use crate::entry::{Entry, EventRecord};
 use crate::resident::Resident;
 use crate::seglog::{Frame, LogReader};
@@ -142,7 +143,7 @@ impl Pass<'_> {
         if let Err(error) = self.fold.resident.apply(clear, &opened, place) {
             return self.fail(Area::Journal, error.to_string());
         }
-        self.keep_times(clear);
+        self.keep_times(clear, &opened);
     }
 
     /// Looks up the record's key, whether the event has a sealed part or not, and opens the part.
@@ -181,7 +182,7 @@ impl Pass<'_> {
         }
     }
 
-    fn keep_times(&mut self, clear: &Clear) {
+    fn keep_times(&mut self, clear: &Clear, opened: &Opened) {
         let changes =
             !matches!(clear.kind, EventKind::Configure | EventKind::Import | EventKind::Erase | EventKind::Disclose);
         let Some(row) = clear.listing.checked_sub(1).and_then(|row| usize::try_from(row).ok()).filter(|_| changes)
@@ -194,7 +195,12 @@ impl Pass<'_> {
         let Some(times) = self.fold.times.get_mut(row) else { return };
         times.updated_at = clear.at;
         if clear.state == Some(State::Listed) && times.listed_on.is_none() {
-            times.listed_on = Some(clear.at.day());
+            let day = clear.at.day();
+            times.listed_on = Some(match opened {
+                Opened::Body(body) if let Body::Content { content, .. } = &**body => took_effect(content, day),
+                // What comes into force by the clock or a second actor was decided here: nothing of it is attested.
+                Opened::Body(_) | Opened::Nothing | Opened::Erased => day,
+            });
         }
     }
 
