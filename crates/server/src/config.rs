@@ -24,6 +24,8 @@ use raw::{Raw, RawAudit, RawLedger, RawLimits};
 const FILE: &str = "hub.toml";
 /// A lease is at most this long (decision D6).
 const MAX_LEASE_SECONDS: u64 = 30;
+/// The least segment of the audit log, in MiB.
+const MIN_AUDIT_SEGMENT_MIB: u64 = 4;
 
 /// What the hub runs by, checked.
 #[derive(Clone, Debug)]
@@ -286,7 +288,8 @@ impl Check<'_> {
         // Records of giving personal data to others are kept 3 years (网络数据安全管理条例 art. 12).
         let days = self.within("audit.keep_days", raw.keep_days, u64::from(MIN_RETENTION_DAYS), 36_500);
         AuditSettings {
-            segment_bytes: self.mib("audit.segment_mib", raw.segment_mib),
+            // The record of a batch of 10,000 adverse answers has to fit into one segment.
+            segment_bytes: self.within("audit.segment_mib", raw.segment_mib, MIN_AUDIT_SEGMENT_MIB, 1_024) << 20,
             queue_records: self.count("audit.max_waiting", raw.max_waiting, 1 << 24),
             retention_days: u32::try_from(days).unwrap_or(u32::MAX),
             ..AuditSettings::new(data_dir.join("audit"))
