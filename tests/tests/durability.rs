@@ -212,7 +212,7 @@ impl Writer {
 async fn a_hundred_kills_under_concurrent_writes_lose_nothing() {
     const KILLS: u32 = 100;
     let ledger = "segment_mib = 1\nsnapshot_every_events = 1000".to_owned();
-    let mut hub = Hub::start_with(Setup { ledger, audit: "segment_mib = 1".to_owned(), ..Setup::default() }).await;
+    let mut hub = Hub::start_with(Setup { ledger, ..Setup::default() }).await;
     let (tell, whereabouts) = watch::channel(Some(endpoint(&hub)));
     let (stop, stopped) = watch::channel(false);
     let acknowledged = Arc::new(AtomicUsize::new(0));

@@ -61,6 +61,23 @@ async fn a_current_file_brings_each_rows_own_decision() {
     assert_eq!((verdict(&bank, &served).await, verdict(&bank, &unserved).await), (Verdict::Consider, Verdict::Clear));
 }
 
+/// The list was in force before it came here: an honour acquired between publication and import falls to it.
+#[tokio::test]
+async fn a_migrated_listing_counts_from_its_publication() {
+    let hub = shared().await;
+    let (court, unit) = (hub.court().await, hub.client(parties::UNIT).await);
+    let person = Subject::person();
+    // Published 60 days ago.
+    send_listings(&court.client, &Form::default().listings(&[row(&person)])).await.unwrap();
+    hub.details_caught_up().await;
+    let acquired = |days| {
+        let answer = Condition::Date(days_ago(days));
+        Ask::about(&person, "honour.withdraw-person").given("acquired_after_listing", answer)
+    };
+    acquired(30).expect(&unit, Verdict::Restricted, Why::ListedDebtor).await;
+    acquired(90).expect(&unit, Verdict::Clear, Why::OutOfScope).await;
+}
+
 #[tokio::test]
 async fn the_second_file_brings_related_people() {
     let hub = shared().await;
