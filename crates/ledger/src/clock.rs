@@ -41,7 +41,7 @@ impl Clock for SystemClock {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClockFault {
     /// The wall clock stepped against boot time.
-    #[error("the wall clock stepped by {by_ms} ms against boot time: synchronise it, or reload the hub to accept it")]
+    #[error("the wall clock stepped by {by_ms} ms against boot time: synchronise it, or accept it with SIGUSR1")]
     Stepped {
         /// By how much, positive forwards.
         by_ms: i64,

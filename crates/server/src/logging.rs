@@ -6,6 +6,14 @@ use std::io;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
+/// Whether a text is a filter.
+///
+/// # Errors
+/// Where it isn't one.
+pub fn check(filter: &str) -> Result<(), ParseError> {
+    EnvFilter::builder().parse(filter).map(drop)
+}
+
 /// Starts logging with a filter such as `info` or `info,xinhub_server=debug`.
 ///
 /// # Errors

@@ -36,6 +36,7 @@ enum Command {
     /// Makes keys, audit log and an empty ledger. Never touches a hub that is there already.
     Init(Config),
     /// Serves until SIGTERM or SIGINT. SIGHUP reads policy, catalogue, certificates and revocation lists again.
+    /// SIGUSR1 accepts the wall clock after a jump (see the alarm `clock_unsure`).
     Serve(Config),
     /// Reads everything that a start would read, and names every fault with file, key and fix.
     CheckConfig(Config),
@@ -155,8 +156,8 @@ fn serve(config: &Path) -> ExitCode {
 }
 
 async fn until_stopped(settings: Settings) -> ExitCode {
-    let signals = (signal(SignalKind::hangup()), signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    let (Ok(mut hangup), Ok(mut terminate), Ok(mut interrupt)) = signals else {
+    let signals = [SignalKind::hangup(), SignalKind::user_defined1(), SignalKind::terminate(), SignalKind::interrupt()];
+    let [Ok(mut hangup), Ok(mut accept_clock), Ok(mut terminate), Ok(mut interrupt)] = signals.map(signal) else {
         return fault("signals can't be received", NOT_STARTED);
     };
     let server = match Server::start(settings, Arc::new(SystemClock)).await {
@@ -169,6 +170,7 @@ async fn until_stopped(settings: Settings) -> ExitCode {
     loop {
         tokio::select! {
             Some(()) = hangup.recv() => drop(server.reload().await),
+            Some(()) = accept_clock.recv() => server.accept_clock().await,
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             () = server.failed() => {

@@ -1,4 +1,4 @@
-//! The hub as a whole: what is opened in which order, reloaded on SIGHUP, drained on SIGTERM, and when it gives up.
+//! The hub as a whole: what is opened in which order, reloaded on SIGHUP, told to accept the clock by SIGUSR1, drained on SIGTERM, and when it gives up.
 //!
 //! Promises: nothing is served before the state is loaded and the permit table agrees with the services; a reload puts a
 //! part in force whole or keeps the last good one and says why; a stop lets calls under way finish, up to a limit, and
@@ -164,11 +164,17 @@ impl Server {
         &self.gate
     }
 
-    /// Reads policy, catalogue, certificates and revocation lists again, and accepts the clock as it is. Each part comes
-    /// into force whole or not at all; what failed is returned and the last good one stays.
+    /// An operator vouches for the wall clock as it is. Apart from [`Server::reload`]: a routine renewal of certificates
+    /// must not let terms end on a clock that has jumped.
+    pub async fn accept_clock(&self) {
+        self.hub.ledger.accept_clock().await;
+        tracing::warn!("the wall clock was accepted as it is, by an operator");
+    }
+
+    /// Reads policy, catalogue, certificates and revocation lists again. Each part comes into force whole or not at all; what
+    /// failed is returned and the last good one stays.
     pub async fn reload(&self) -> Vec<StartError> {
         let mut failed = Vec::new();
-        self.hub.ledger.accept_clock().await;
         if let Err(error) = self.reload_rules().await {
             failed.push(error);
         }

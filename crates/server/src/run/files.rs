@@ -108,6 +108,10 @@ fn is_empty(dir: &Path) -> std::io::Result<bool> {
 pub fn check_config(path: &Path, now: Timestamp) -> Result<Vec<Fault>, Vec<String>> {
     let settings = Settings::load(path).map_err(|error| lines(&error))?;
     let mut problems = Vec::new();
+    if let Err(error) = crate::logging::check(&settings.log) {
+        problems
+            .push(format!("hub.toml: log: {error}; write a filter such as \"info\" or \"info,xinhub_server=debug\""));
+    }
     let rules = Rules::load(&settings).map_err(|error| problems.extend(lines(&error))).ok();
     if let Err(error) = TlsState::load(settings.tls.clone(), Arc::new(|_: &str| false)) {
         problems.push(error.to_string());
