@@ -465,7 +465,7 @@ impl Resident {
             let at = extra.relations.iter().position(|one| one.number == number)?;
             let key = extra.relations.remove(at).key;
             let related = extra.relations.iter().any(|one| one.key == key);
-            Some((key, related || extra.links.iter().any(|link| link.key == key && link.debtor)))
+            Some((key, related || extra.links.iter().any(|link| link.key == key && (link.debtor || link.former))))
         })?;
         if !still && self.table.row(row).key != key {
             self.unlink(row, &key);

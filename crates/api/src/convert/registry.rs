@@ -158,7 +158,7 @@ pub fn content(
         (Form::Decision, _) => Stage::Decision,
         (Form::Correction, Some(decision)) => {
             decision.attested = decision.number.is_empty() && decision.reasons.is_empty();
-            Stage::Decision
+            Stage::Correction
         }
     };
     let identities_sound = faults.is_empty();

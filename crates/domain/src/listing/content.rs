@@ -157,7 +157,7 @@ impl Decision {
     pub fn check(draft: &DraftDecision, now: Timestamp) -> Result<Decision, Vec<ContentFault>> {
         let mut faults = Faults(Vec::new());
         let ground = if draft.term_months == 0 { Ground::AbleButRefuses } else { Ground::EvidenceOrViolence };
-        match check_decision(draft, ground as u8, now.day(), &mut faults) {
+        match check_decision(draft, ground as u8, Stage::Decision, now.day(), &mut faults) {
             Some(decision) if faults.0.is_empty() => Ok(decision),
             Some(_) | None => Err(faults.0),
         }
@@ -310,8 +310,10 @@ impl Content {
         let case_number =
             CaseNumber::parse(&draft.case_number).map_err(|fault| faults.add("case_number", fault.to_string())).ok();
         let birth_date = faults.day("birth_date", &draft.birth_date, today);
-        let decision =
-            draft.decision.as_ref().and_then(|decision| check_decision(decision, draft.ground, today, &mut faults));
+        let decision = draft
+            .decision
+            .as_ref()
+            .and_then(|decision| check_decision(decision, draft.ground, stage, today, &mut faults));
         let ground = Ground::from_number(draft.ground);
         check_stage(draft, stage, ground, &mut faults);
         if let Some(identities) = &identities {
@@ -319,7 +321,7 @@ impl Content {
             let on = decision.as_ref().map_or(today, |decision| decision.date);
             check_age(identities, birth_date, draft.age, on, &mut faults);
         }
-        let required = stage == Stage::Decision;
+        let required = stage != Stage::Notice;
         let rest = Rest::take(draft, today, required, &mut faults);
         let (Some(identities), Some(name), Some(case_number), true) =
             (identities, name, case_number, faults.0.is_empty())
@@ -408,7 +410,7 @@ fn check_stage(draft: &Draft, stage: Stage, ground: Option<Ground>, faults: &mut
                 faults.add("decision", "comes after the notice: leave it out, then propose or publish");
             }
         }
-        Stage::Decision => {
+        Stage::Decision | Stage::Correction => {
             if draft.decision.is_none() {
                 faults.add("decision", "is required: number, date, reasons, term and signer (法释〔2017〕7号 art. 5)");
             }
@@ -437,7 +439,13 @@ pub(super) fn check_identities(raw: &[RawIdentity], today: Date, faults: &mut Fa
     Identities::parse(parsed).map_err(|fault| faults.add("identities", fault.to_string())).ok()
 }
 
-fn check_decision(draft: &DraftDecision, ground: u8, today: Day, faults: &mut Faults) -> Option<Decision> {
+fn check_decision(
+    draft: &DraftDecision,
+    ground: u8,
+    stage: Stage,
+    today: Day,
+    faults: &mut Faults,
+) -> Option<Decision> {
     let before = faults.0.len();
     let number = faults.text("decision.number", &draft.number, MAX_SHORT_CHARS, !draft.attested);
     let reasons = faults.text("decision.reasons", &draft.reasons, MAX_TEXT_CHARS, !draft.attested);
@@ -479,7 +487,7 @@ fn check_decision(draft: &DraftDecision, ground: u8, today: Day, faults: &mut Fa
         attested: draft.attested,
         extended_months: 0,
     };
-    if decision.until().is_some_and(|until| until < today) {
+    if stage != Stage::Correction && decision.until().is_some_and(|until| until < today) {
         faults.add("decision.date", "lies so far back that the term is over: nothing can be listed on it");
         return None;
     }

@@ -82,6 +82,17 @@ fn what_a_listing_needs() {
         Decision,
         &["decision.date"],
     );
+    check(
+        "a correction of what is over, or was extended",
+        |d| {
+            d.ground = 2;
+            decided(d).term_months = 24;
+            decided(d).date = "2023-03-01".into();
+        },
+        Stage::Correction,
+        &[],
+    );
+    check("a correction without a decision", |d| d.decision = None, Stage::Correction, &["decision"]);
     check("a notice with a decision", |_| {}, Notice, &["decision"]);
     check(
         "a notice",

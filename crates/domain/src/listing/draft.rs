@@ -88,8 +88,11 @@ pub struct Draft {
 pub enum Stage {
     /// A risk notice: no decision yet.
     Notice,
-    /// A listing: decision and ground are there.
+    /// A listing: decision and ground are there, and the term is not over.
     Decision,
+    /// A correction of one: as [`Stage::Decision`], but the term may have been extended, or be over. The right to correction
+    /// has no end (个人信息保护法 art. 46), and the listing's own term stays what it is.
+    Correction,
 }
 
 /// One fault: which field, what is wrong, and the way out. Never the value.

@@ -95,7 +95,8 @@ impl Ledger {
     }
 
     fn listed_on(&self, gathered: &Gathered) -> Option<Day> {
-        let days = gathered.firm.iter().map(|held| {
+        // A flagged listing confirms nothing, and dates nothing.
+        let days = gathered.firm.iter().filter(|held| !held.flagged).map(|held| {
             let detail = self.detail(u64::from(held.row) + 1).ok().flatten();
             detail.and_then(|detail| detail.listed_on)
         });

@@ -87,6 +87,15 @@ impl Planner<'_> {
     ) -> Result<Plan, CommandError> {
         let old = self.content(subject)?;
         let mut new = kept(new, &old);
+        if let Some(fault) = other_case(&old, &new) {
+            return Err(CommandError::Faults(vec![fault]));
+        }
+        if old.identities.subject() != new.identities.subject() && self.has_relations(subject) {
+            return Err(fault(
+                "content.identities",
+                "change from organisation to person or back: end its relations first",
+            ));
+        }
         // Service and term are facts of their own events; a rectification corrects what the decision says.
         match (&mut new.decision, old.decision) {
             (Some(now), Some(was)) => {
@@ -278,9 +287,16 @@ fn kept(new: &Content, old: &Content) -> Content {
     Content { age: old.age, court_name: old.court_name.clone(), visibility: old.visibility, ..new.clone() }
 }
 
+/// By its case number an import finds that a case is known, or has ended. Were it corrected in place, an older file would list
+/// the same subject anew under the old one.
+fn other_case(old: &Content, new: &Content) -> Option<ContentFault> {
+    let problem = "differs: another case is another listing; revoke this one and publish anew";
+    (old.case_number != new.case_number).then(|| ContentFault::new("content.case_number", problem))
+}
+
 /// An amendment corrects what identifies nobody and restricts nobody longer.
 pub(super) fn check_amendment(old: &Content, new: &Content) -> Result<(), CommandError> {
-    let mut faults = Vec::new();
+    let mut faults: Vec<ContentFault> = other_case(old, new).into_iter().collect();
     let mut check = |same: bool, field: &str, problem: &str| {
         if !same {
             faults.push(ContentFault::new(field, problem));

@@ -120,6 +120,9 @@ impl Planner<'_> {
         {
             return Ok((RowOutcome::Unchanged { listing }, None));
         }
+        if same().any(|one| !one.ended) || self.pending.has_relation_with_other_end(listing, key, relation) {
+            return Err(fault("until", "differs from the relation in force for this person: end that one first"));
+        }
         if same().any(|one| one.ended) {
             // The end of a relation is a lift: a file from before it must not undo it.
             let problem = "was ended, and no import revives it; set it by a request of its own if it is so again";

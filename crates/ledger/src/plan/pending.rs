@@ -96,6 +96,16 @@ impl Pending {
         self.related.contains(&Touch::Related { listing, key: key.0, relation, until })
     }
 
+    /// Whether a row has named this person in this relation, whatever its last day.
+    pub(crate) fn has_relation_with_other_end(&self, listing: u64, key: Key, relation: u8) -> bool {
+        self.related.iter().any(|touch| match touch {
+            Touch::Related { listing: of, key: who, relation: how, .. } => {
+                (*of, *who, *how) == (listing, key.0, relation)
+            }
+            Touch::Key(_) | Touch::Listing(_) | Touch::Request(_) => false,
+        })
+    }
+
     /// New listings under a key.
     pub(crate) fn listings_of(&self, key: &Key) -> impl Iterator<Item = u64> + use<'_> {
         let found = self.keys.get(&key.0);

@@ -6,6 +6,7 @@ use xinhub_index::Key;
 
 use super::{Plan, Planner, Subject, fault};
 use crate::command::CommandError;
+use crate::table::RelationRow;
 
 impl Planner<'_> {
     pub(super) fn exempt(
@@ -63,12 +64,29 @@ impl Planner<'_> {
         if self.content(subject)?.identities.subject() != Who::Organisation {
             return Err(fault("listing", "is a natural person's: only an organisation has related people"));
         }
+        // Twice in force, ending one would leave the other: the court would be told of a lift that frees nobody.
+        let bit = content.relation.bit();
+        let mut keys = self.resident.keys(&content.identity);
+        if keys.any(|key| self.running(subject).any(|one| one.key == key && one.relation == bit)) {
+            return Err(fault("content.relation", "is in force for this person already: end it first"));
+        }
         let record = self.numbers.take(RecordKind::Relation);
         let body = Body::Relation { content: Box::new(content.clone()), actor: actor.clone() };
         let mut plan = self.event_of(subject.number, court, EventKind::SetRelation, record, Some(state), Some(body));
         plan.event.new_record = true;
         plan.event.until = content.until;
         Ok(plan)
+    }
+
+    /// The relations of a listing that have not ended.
+    fn running(&self, subject: &Subject) -> impl Iterator<Item = &RelationRow> {
+        let extra = self.resident.table.row_of(subject.number).and_then(|row| self.resident.table.extra(row));
+        extra.into_iter().flat_map(|extra| extra.relations.iter().filter(|one| !one.ended))
+    }
+
+    /// Whether a listing has related people.
+    pub(super) fn has_relations(&self, subject: &Subject) -> bool {
+        self.running(subject).next().is_some()
     }
 
     pub(super) fn end_relation(

@@ -37,18 +37,20 @@ impl Resident {
         }
     }
 
-    /// Whether an exemption frees the owner of `key` from what it holds. A debtor's covers every identity of the debtor.
+    /// Whether an exemption frees the owner of `key` from what it holds. A debtor's covers every identity of the debtor, and
+    /// stays the debtor's when the identity that it was given for is rectified.
     pub fn is_exempt(&self, held: &Held, key: &Key, measure: &str, item: Option<&str>, now: Timestamp) -> bool {
         let exemptions = self.table.extra(held.row).map_or(&[][..], |extra| &extra.exemptions);
         exemptions.iter().any(|one| {
             one.covers(measure, item, now)
-                && (one.key == *key || held.relation == Relation::Debtor && self.is_debtor_key(held.row, &one.key))
+                && (one.key == *key || held.relation == Relation::Debtor && self.was_debtor_key(held.row, &one.key))
         })
     }
 
-    fn is_debtor_key(&self, row: u32, key: &Key) -> bool {
+    /// Whether a key is, or was until a rectification, one of the debtor's.
+    fn was_debtor_key(&self, row: u32, key: &Key) -> bool {
         let links = self.table.extra(row).map_or(&[][..], |extra| &extra.links);
-        self.table.row(row).key == *key || links.iter().any(|link| link.key == *key && link.debtor)
+        self.table.row(row).key == *key || links.iter().any(|link| link.key == *key && (link.debtor || link.former))
     }
 
     fn each_of_row(&self, row: u32, key: &Key, see: &mut impl FnMut(Held)) {

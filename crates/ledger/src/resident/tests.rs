@@ -231,3 +231,104 @@ async fn who_was_answered_is_kept_once_per_listing_and_changes_no_etag() {
     assert_eq!(ledger.inspect(|resident| resident.table.row(0).revision()), one.etag);
     assert_eq!(held(&ledger, &person(1)), only(Relation::Debtor));
 }
+
+/// Rows of a file, as the court's list.
+async fn import(ledger: &Ledger, drafts: &[xinhub_domain::listing::Draft]) -> Vec<crate::RowOutcome> {
+    let rows = drafts.iter().map(|draft| crate::ImportRow::Listing(content(draft))).collect();
+    let batch = crate::ImportBatch { actor: actor("j-1"), dry_run: false, amend: false, as_of: start(), rows };
+    ledger.import(court("court-one"), batch).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_case_number_is_not_corrected_in_place_so_that_an_old_file_revives_nothing() {
+    let bench = Bench::new(11);
+    let ledger = bench.open();
+    let file = [draft(person(1), 1)];
+    import(&ledger, &file).await;
+    let etag = ledger.inspect(|resident| resident.table.row(0).revision());
+    let mut other = content(&draft(person(1), 2));
+    other.decision = content(&file[0]).decision;
+    for command in [
+        Command::Amend { listing: 1, content: other.clone() },
+        Command::Rectify { listing: 1, content: other, note: None },
+    ] {
+        let refused = ledger.submit(request("court-one", "j", Some(etag), command)).await.unwrap_err();
+        let CommandError::Faults(faults) = refused else { panic!("{refused:?}") };
+        assert_eq!(faults[0].field, "content.case_number");
+    }
+    remove(&ledger, "court-one", 1).await;
+    let again = import(&ledger, &file).await;
+    assert!(matches!(again[0], crate::RowOutcome::Fault(crate::RowFault::Ended { listing: 1 })), "{again:?}");
+    assert_eq!(held(&ledger, &person(1)), RelationSet::EMPTY);
+}
+
+#[tokio::test]
+async fn a_relation_is_in_force_once_so_that_ending_it_frees() {
+    let bench = Bench::new(12);
+    let ledger = bench.open();
+    let org = publish(&ledger, "court-one", content(&draft(organisation(1), 1))).await;
+    let set = |until: &str, etag| {
+        let relation = relation(person(5), Relation::Principal, until);
+        request("court-one", "j", Some(etag), Command::SetRelation { listing: org.listing, relation })
+    };
+    let first = ledger.submit(set("", org.etag)).await.unwrap();
+    for until in ["", "2026-12-31"] {
+        let twice = ledger.submit(set(until, first.etag)).await.unwrap_err();
+        let CommandError::Faults(faults) = twice else { panic!("{twice:?}") };
+        assert_eq!(faults[0].field, "content.relation");
+    }
+    let row = |until: &str| crate::ImportRow::Relation {
+        listing: crate::ListingRef::Number(org.listing),
+        content: relation(person(5), Relation::Principal, until),
+    };
+    let rows = vec![row(""), row("2026-12-31")];
+    let batch = crate::ImportBatch { actor: actor("j-1"), dry_run: false, amend: false, as_of: start(), rows };
+    let outcomes = ledger.import(court("court-one"), batch).await.unwrap();
+    assert!(matches!(outcomes[0], crate::RowOutcome::Unchanged { .. }), "{outcomes:?}");
+    assert!(matches!(outcomes[1], crate::RowOutcome::Fault(_)), "{outcomes:?}");
+    let end = Command::EndRelation { listing: org.listing, relation: first.record, basis_document: "doc".into() };
+    ledger.submit(request("court-one", "j", None, end)).await.unwrap();
+    assert_eq!(held(&ledger, &person(5)), RelationSet::EMPTY);
+}
+
+#[tokio::test]
+async fn an_organisation_with_related_people_does_not_become_a_person() {
+    let bench = Bench::new(13);
+    let ledger = bench.open();
+    let org = publish(&ledger, "court-one", content(&draft(organisation(1), 1))).await;
+    let set = Command::SetRelation { listing: org.listing, relation: relation(person(5), Relation::Principal, "") };
+    let set = ledger.submit(request("court-one", "j", Some(org.etag), set)).await.unwrap();
+    let rectify = |etag| {
+        let command = Command::Rectify { listing: org.listing, content: content(&draft(person(6), 1)), note: None };
+        request("court-one", "j", Some(etag), command)
+    };
+    assert!(matches!(ledger.submit(rectify(set.etag)).await, Err(CommandError::Faults(_))));
+    let end = Command::EndRelation { listing: org.listing, relation: set.record, basis_document: "doc".into() };
+    let ended = ledger.submit(request("court-one", "j", None, end)).await.unwrap();
+    ledger.submit(rectify(ended.etag)).await.unwrap();
+    assert_eq!(held(&ledger, &person(6)), only(Relation::Debtor));
+    assert_eq!(held(&ledger, &organisation(1)), RelationSet::EMPTY);
+}
+
+#[tokio::test]
+async fn an_exemption_stays_the_debtors_when_the_identity_is_rectified() {
+    let bench = Bench::new(14);
+    let ledger = bench.open();
+    let one = publish(&ledger, "court-one", content(&draft(person(1), 1))).await;
+    let exemption = Exemption {
+        identity: identity(&person(1)),
+        measures: vec![],
+        items: vec![],
+        from: start(),
+        until: Timestamp(start().0 + 86_400_000),
+        ground: "funeral".into(),
+        approver: "president".into(),
+    };
+    let exempt = Command::Exempt { listing: one.listing, exemption: Box::new(exemption) };
+    let exempted = ledger.submit(request("court-one", "j", None, exempt)).await.unwrap();
+    let rectify = Command::Rectify { listing: one.listing, content: content(&draft(person(2), 1)), note: None };
+    ledger.submit(request("court-one", "j", Some(exempted.etag), rectify)).await.unwrap();
+    let permit = lookup("bank", "credit.lending", None);
+    let found = ledger.probe(&permit, &identity(&person(2)), RelationSet::ALL).unwrap();
+    assert!(found.hit.exempt && found.listings.is_empty());
+}
