@@ -39,6 +39,9 @@ enum Command {
         /// Files that --json has written
         #[arg(required = true)]
         files: Vec<PathBuf>,
+        /// What else a reader should know of the runs, such as what the machine did meanwhile
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
     },
     /// The other side of `lookup`: an empty service on the hub's own accept loop and TLS
     #[command(hide = true)]
@@ -58,7 +61,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Lookup(args) => in_runtime(lookup::run(args)),
         Command::Import(args) => in_runtime(import::run(args)),
-        Command::Report { files } => report::run(&files),
+        Command::Report { files, note } => report::run(&files, note.as_deref()),
         Command::EchoServer { config } => in_runtime(echo::serve(config)),
     };
     match done {

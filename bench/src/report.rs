@@ -17,12 +17,15 @@ enum Run {
 }
 
 /// Writes the report to standard output.
-pub(crate) fn run(files: &[PathBuf]) -> Result<()> {
+pub(crate) fn run(files: &[PathBuf], note: Option<&str>) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
         "# Results\n\nWritten by `xinhub-bench report` from the JSON of the runs; see README.md for how they are made."
     )?;
+    if let Some(note) = note {
+        writeln!(out, "\n{note}")?;
+    }
     for file in files {
         let shown = file.display();
         let text = fs::read_to_string(file).map_err(|error| format!("{shown}: {error}"))?;
