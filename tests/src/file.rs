@@ -1,6 +1,7 @@
 //! Import files, and how they are sent.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tokio_stream::iter;
 use xinhub_api::v1::import_listings_request::Part as In;
@@ -155,11 +156,21 @@ pub fn messages(options: ImportOptions, file: &[u8], chunk_bytes: usize) -> Vec<
     std::iter::once(message(In::Options(options))).chain(chunks).collect()
 }
 
+/// How long a file of these sizes may take; the SDK waits for ever.
+const PATIENCE: Duration = Duration::from_secs(180);
+
 /// Sends a file and hears it out.
 ///
 /// # Errors
 /// Why it was refused whole, or broke off.
+///
+/// # Panics
+/// Where the hub never ends it.
 pub async fn send(client: &Hub, options: ImportOptions, file: &[u8]) -> Result<Imported, Error> {
+    tokio::time::timeout(PATIENCE, hear_out(client, options, file)).await.expect("the import never ends")
+}
+
+async fn hear_out(client: &Hub, options: ImportOptions, file: &[u8]) -> Result<Imported, Error> {
     let mut responses = client.registry().import_listings(iter(messages(options, file, 64 << 10))).await?;
     let mut imported = Imported::default();
     while let Some(response) = responses.next().await? {

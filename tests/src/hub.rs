@@ -198,16 +198,24 @@ impl Hub {
         prlimit(Some(pid), Resource::Fsize, limit).unwrap();
     }
 
-    /// Runs `xinhubd COMMAND` to its end.
+    /// Runs `xinhubd COMMAND` to its end; one that doesn't end is ended.
     pub fn daemon(&self, command: &str) -> Output {
-        let config = self.config_path();
-        Command::new(binaries::xinhubd())
-            .arg(command)
-            .arg("--config")
-            .arg(config)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
+        let files = [self.dir.path().join("command.out"), self.dir.path().join("command.err")];
+        let [out, err] = files.each_ref().map(|path| File::create(path).unwrap());
+        let mut run = Command::new(binaries::xinhubd());
+        run.arg(command).arg("--config").arg(self.config_path()).stdin(Stdio::null()).stdout(out).stderr(err);
+        let mut child = run.spawn().unwrap();
+        let status = (0..12_000).find_map(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            child.try_wait().unwrap()
+        });
+        let [stdout, stderr] = files.map(|path| fs::read(path).unwrap());
+        let Some(status) = status else {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("xinhubd {command} does not end: {}", String::from_utf8_lossy(&stderr));
+        };
+        Output { status, stdout, stderr }
     }
 
     fn spawn(&self) -> (Child, u64) {

@@ -30,3 +30,11 @@ pub fn until<T, F: Future<Output = Option<T>>>(
         }
     }
 }
+
+/// Waits for what a stream or a task brings.
+///
+/// # Panics
+/// Where it never comes.
+pub async fn within<T>(coming: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, coming).await.expect("it never comes")
+}

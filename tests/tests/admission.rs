@@ -13,7 +13,7 @@ use xinhub_cli::certs::ca::Authority;
 use xinhub_domain::policy::{Class, Method};
 use xinhub_tests::court::content;
 use xinhub_tests::v1::{AnswerReason as Why, Verdict};
-use xinhub_tests::wait::until;
+use xinhub_tests::wait::{until, within};
 use xinhub_tests::{Ask, Code, Error, Hub, Reason, Setup, Subject, parties, raw, refused, shared, v1};
 
 const LOAN: &str = "credit.lending";
@@ -27,7 +27,7 @@ async fn every_method_is_open_to_its_classes_and_to_nobody_else() {
     for class in Class::ALL {
         let channel = raw::connect(&hub, parties::of_class(*class)).await.unwrap();
         for method in Method::ALL {
-            let answered = raw::call(&channel, method.path(), Vec::new()).await;
+            let answered = within(raw::call(&channel, method.path(), Vec::new())).await;
             let denied = answered.as_ref().err().is_some_and(|status| status.code() == Code::PermissionDenied);
             assert_eq!(denied, !method.is_open_to(*class), "{} × {class}: {answered:?}", method.path());
             *if denied { &mut shut } else { &mut open } += 1;
@@ -184,7 +184,7 @@ async fn a_narrowed_grant_holds_at_once_and_a_faulty_policy_changes_nothing() {
     let mut stream = bank.lookup().check_stream(ReceiverStream::new(asked)).await.unwrap();
     let question = v1::CheckStreamRequest { correlation_id: 1, check: Some(ask().request()) };
     questions.send(question).await.unwrap();
-    stream.next().await.unwrap().unwrap();
+    within(stream.next()).await.unwrap().unwrap();
 
     let policy = parties::policy("one");
     let narrowed = policy.replace("\"credit.lending\"", "\"finance.establish-institution\"");
@@ -193,7 +193,7 @@ async fn a_narrowed_grant_holds_at_once_and_a_faulty_policy_changes_nothing() {
     let without_bank = policy.replace("id = \"bank\"\n", "id = \"another-bank\"\n");
     hub.put_policy(&without_bank).await;
     refused(ask().response(&bank).await, Code::PermissionDenied, Reason::UnknownClient);
-    let ended = stream.next().await;
+    let ended = within(stream.next()).await;
     assert_eq!(ended.unwrap_err().code(), Code::PermissionDenied, "a stream asks again when policy changes");
     hub.put_policy(&policy).await;
     ask().expect(&bank, Verdict::Consider, Why::ListedDebtor).await;
@@ -283,12 +283,12 @@ async fn a_stopping_hub_says_so_and_lets_calls_finish() {
     let channel = raw::connect(&hub, parties::OPERATOR).await.unwrap();
     let request = HealthCheckRequest { service: "xinhub.v1.LookupService".to_owned() };
     let mut health = HealthClient::new(channel).watch(request).await.unwrap().into_inner();
-    assert_eq!(health.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    assert_eq!(within(health.message()).await.unwrap().unwrap().status(), ServingStatus::Serving);
 
     let call = tokio::spawn(async move { Ask::about(&debtor, LOAN).at_least(&ahead).response(&bank).await });
     tokio::time::sleep(Duration::from_millis(300)).await;
     hub.terminate();
-    assert_eq!(health.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    assert_eq!(within(health.message()).await.unwrap().unwrap().status(), ServingStatus::NotServing);
     drop(health);
     let late = xinhub_client::Hub::connect(hub.client_config(parties::HOTEL)).await;
     let late = match late {
@@ -296,7 +296,7 @@ async fn a_stopping_hub_says_so_and_lets_calls_finish() {
         Err(error) => Err(error),
     };
     assert_eq!(late.unwrap_err().code(), Code::Unavailable);
-    refused(call.await.unwrap(), Code::Unavailable, Reason::NotYetReached);
+    refused(within(call).await.unwrap(), Code::Unavailable, Reason::NotYetReached);
     assert!(hub.ended().await.success());
     hub.serve().await;
 }

@@ -11,6 +11,7 @@ use xinhub_tests::file::{
 use xinhub_tests::subject::days_ago;
 use xinhub_tests::v1::condition_answer::Answer as Condition;
 use xinhub_tests::v1::{AnswerReason as Why, ImportFile, ImportOptions, Verdict};
+use xinhub_tests::wait::within;
 use xinhub_tests::{Ask, Code, Hub, Reason, Subject, parties, refused, shared, v1};
 
 const LOAN: &str = "credit.lending";
@@ -256,7 +257,7 @@ async fn an_upload_needs_options_first_and_chunks_of_a_mebibyte() {
     let check = async |messages: Vec<v1::ImportListingsRequest>, reason| {
         let error = match court.client.registry().import_listings(iter(messages)).await {
             Ok(mut responses) => loop {
-                match responses.next().await {
+                match within(responses.next()).await {
                     Ok(Some(_)) => {}
                     Ok(None) => panic!("the import ended well"),
                     Err(error) => break error,

@@ -11,6 +11,7 @@ use xinhub_tests::subject::{days_ago, identity, in_days};
 use xinhub_tests::v1::condition_answer::Answer as Condition;
 use xinhub_tests::v1::{AnswerReason as Why, Capacity, Effect, IdentityKind, OnUnknown, Relation, Verdict};
 use xinhub_tests::v1::{batch_check_result, check_stream_response};
+use xinhub_tests::wait::within;
 use xinhub_tests::{Ask, Code, Reason, Subject, parties, refused, shared, v1};
 
 const LOAN: &str = "credit.lending";
@@ -392,7 +393,7 @@ async fn a_stream_of_checks_answers_thousands_by_correlation_id() {
         .collect();
     let mut responses = bank.lookup().check_stream(iter(requests)).await.unwrap();
     let mut left: BTreeSet<u64> = (1..=3_000).collect();
-    while let Some(response) = responses.next().await.unwrap() {
+    while let Some(response) = within(responses.next()).await.unwrap() {
         let id = response.correlation_id;
         assert!(left.remove(&id), "answered twice, or never asked: {id}");
         match (response.result.unwrap(), id) {

@@ -12,6 +12,7 @@ use xinhub_domain::identity::{Identity, Kind, Source};
 use xinhub_ledger::keys::Keyring;
 use xinhub_server::audit::{AuditId, AuditReader, Call, Coarse, Entry};
 use xinhub_tests::v1::{AnswerReason as Why, Verdict};
+use xinhub_tests::wait::within;
 use xinhub_tests::{Ask, Code, Error, Hub, Reason, Subject, parties, refused, v1};
 
 const LOAN: &str = "credit.lending";
@@ -140,7 +141,7 @@ async fn every_adverse_answer_is_on_record_after_kills() {
         }
         tokio::time::sleep(Duration::from_millis(120)).await;
         hub.kill();
-        for handed_out in asking.join_all().await {
+        for handed_out in within(asking.join_all()).await {
             slips.extend(handed_out);
         }
         hub.serve().await;
