@@ -27,13 +27,16 @@ pub fn timestamp_to(at: Timestamp) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: at.0.div_euclid(1_000), nanos }
 }
 
-/// An instant from proto, to the millisecond; `None` where it overflows.
+/// 9999-12-31T23:59:59Z, the last second that RFC 3339 can write.
+const MAX_INSTANT_S: i64 = 253_402_300_799;
+
+/// An instant from proto, to the millisecond; `None` where it isn't one of 1970 to 9999. Differences of such instants can't
+/// overflow.
 pub fn timestamp_from(at: &prost_types::Timestamp) -> Option<Timestamp> {
-    if !(0..1_000_000_000).contains(&at.nanos) {
+    if !(0..=MAX_INSTANT_S).contains(&at.seconds) || !(0..1_000_000_000).contains(&at.nanos) {
         return None;
     }
-    let ms = at.seconds.checked_mul(1_000)?.checked_add(i64::from(at.nanos / 1_000_000))?;
-    Some(Timestamp(ms))
+    Some(Timestamp(at.seconds * 1_000 + i64::from(at.nanos / 1_000_000)))
 }
 
 /// An etag as callers see it: the listing's last revision. Opaque to them.

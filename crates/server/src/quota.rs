@@ -1,7 +1,7 @@
 //! What a client may spend: a rate and a daily quota, counted in checks.
 //!
-//! Promises: a call is refused with the time after which it would pass; a batch of n costs n, and one larger than the burst
-//! passes once the bucket is full and is then paid off. Counted in memory, by boot time: a restart forgives, a step of the
+//! Promises: a call is refused with the time after which it would pass; a check costs 1 and 1 for each officer asked about,
+//! a batch the sum of its inquiries; one larger than the burst passes once the bucket is full and is then paid off. Counted in memory, by boot time: a restart forgives, a step of the
 //! wall clock does not.
 
 use std::collections::HashMap;

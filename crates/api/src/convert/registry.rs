@@ -47,15 +47,18 @@ pub struct Mutation {
 
 /// The head of a mutation, at `mutation` in the request.
 ///
+/// The time in its request id is the ledger's to judge: a lift is taken even while the hub's clock is unsure, and then that
+/// time is compared with nothing.
+///
 /// # Errors
 /// Every fault, by its path.
-pub fn mutation(message: Option<&v1::Mutation>, now: Timestamp) -> Result<Mutation, FieldFaults> {
+pub fn mutation(message: Option<&v1::Mutation>) -> Result<Mutation, FieldFaults> {
     let mut faults = FieldFaults::default();
     let Some(message) = message else {
         faults.add("mutation", "is missing: give request_id and actor");
         return Err(faults);
     };
-    let request_id = faults.take(request_id(&message.request_id, "mutation.request_id", now));
+    let request_id = faults.take(request_id_form(&message.request_id, "mutation.request_id"));
     let etag = faults.take(etag_from(&message.etag, "mutation.etag"));
     let actor = faults.take(actor(message.actor.as_ref(), "mutation.actor"));
     let whole = request_id.zip(etag).zip(actor);
@@ -67,26 +70,33 @@ pub fn mutation(message: Option<&v1::Mutation>, now: Timestamp) -> Result<Mutati
 /// # Errors
 /// `REQUEST_ID_INVALID`, saying what is wrong with it.
 pub fn request_id(text: &str, path: &str, now: Timestamp) -> Result<[u8; 16], FieldFaults> {
-    let fault = |problem: &str| {
-        let mut faults = FieldFaults::default();
-        faults.add_of(Reason::RequestIdInvalid, path, problem);
-        faults
-    };
-    let id = match Uuid::try_parse(text) {
-        Ok(id) if id.get_version_num() == 7 && id.get_variant() == uuid::Variant::RFC4122 => id,
-        Ok(_) | Err(_) => return Err(fault("is not a UUIDv7 (RFC 9562); make a new one for each new request")),
-    };
+    let id = request_id_form(text, path)?;
     // The first 48 bits are milliseconds of Unix time (RFC 9562, section 5.7).
-    let made_ms = i64::try_from(id.as_u128() >> 80).unwrap_or(i64::MAX);
+    let made_ms = i64::try_from(u128::from_be_bytes(id) >> 80).unwrap_or(i64::MAX);
     if made_ms < now.0 - MAX_REQUEST_AGE_MS {
-        return Err(fault(
-            "was made over 7 days ago, longer than outcomes are kept; read the listing, then send it anew",
-        ));
+        let problem = "was made over 7 days ago, longer than outcomes are kept; read the listing, then send it anew";
+        return Err(request_id_fault(path, problem));
     }
     if made_ms > now.0 + MAX_REQUEST_LEAD_MS {
-        return Err(fault("was made over 10 minutes ahead of the hub's time; set your clock"));
+        return Err(request_id_fault(path, "was made over 10 minutes ahead of the hub's time; set your clock"));
     }
-    Ok(*id.as_bytes())
+    Ok(id)
+}
+
+/// A UUIDv7 of whatever time.
+fn request_id_form(text: &str, path: &str) -> Result<[u8; 16], FieldFaults> {
+    match Uuid::try_parse(text) {
+        Ok(id) if id.get_version_num() == 7 && id.get_variant() == uuid::Variant::RFC4122 => Ok(*id.as_bytes()),
+        Ok(_) | Err(_) => {
+            Err(request_id_fault(path, "is not a UUIDv7 (RFC 9562); make a new one for each new request"))
+        }
+    }
+}
+
+fn request_id_fault(path: &str, problem: &str) -> FieldFaults {
+    let mut faults = FieldFaults::default();
+    faults.add_of(Reason::RequestIdInvalid, path, problem);
+    faults
 }
 
 /// The clerk behind a request.
@@ -309,7 +319,7 @@ pub fn exemption(message: Option<&v1::ExemptionContent>, now: Timestamp) -> Resu
     let mut instant = |field: &str, at: Option<&prost_types::Timestamp>| {
         let at = at.and_then(timestamp_from);
         if at.is_none() {
-            faults.add(join("content", field), "is missing, or no instant");
+            faults.add(join("content", field), "is missing, or not an instant from 1970 to 9999");
         }
         at
     };

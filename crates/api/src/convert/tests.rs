@@ -57,11 +57,12 @@ fn closed_lists_go_both_ways() {
 
 #[test]
 fn instants_go_both_ways() {
-    for ms in [0, 1, -1, 1_772_337_600_123, -62_135_596_800_000] {
+    for ms in [0, 1, 1_772_337_600_123, 253_402_300_799_999] {
         assert_eq!(timestamp_from(&timestamp_to(Timestamp(ms))), Some(Timestamp(ms)));
     }
-    assert_eq!(timestamp_from(&prost_types::Timestamp { seconds: i64::MAX, nanos: 0 }), None);
-    assert_eq!(timestamp_from(&prost_types::Timestamp { seconds: 0, nanos: -1 }), None);
+    for (seconds, nanos) in [(i64::MIN, 0), (-1, 0), (253_402_300_800, 0), (i64::MAX, 0), (0, -1), (0, 1_000_000_000)] {
+        assert_eq!(timestamp_from(&prost_types::Timestamp { seconds, nanos }), None, "{seconds} {nanos}");
+    }
     assert_eq!(etag_from(&etag_to(4_711), "e").unwrap(), Some(4_711));
     assert_eq!(etag_from("", "e").unwrap(), None);
     assert!(etag_from("\"x\"", "e").is_err());
@@ -173,9 +174,12 @@ fn request_ids_are_fresh_uuids_of_version_7() {
     check(&uuid7(NOW.0 + MAX_REQUEST_LEAD_MS + 1), false);
     check("", false);
     check("0190b6c0-0000-4000-8000-000000000000", false);
-    let faults = mutation(Some(&v1::Mutation { etag: "?".into(), ..v1::Mutation::default() }), NOW).unwrap_err();
+    let faults = mutation(Some(&v1::Mutation { etag: "?".into(), ..v1::Mutation::default() })).unwrap_err();
     let paths: Vec<&str> = faults.iter().map(|fault| fault.path()).collect();
     assert_eq!(paths, ["mutation.request_id", "mutation.etag", "mutation.actor.staff_id"]);
+    let actor = Some(v1::Actor { staff_id: "a".into(), post: "judge".into() });
+    let head = v1::Mutation { request_id: uuid7(0), actor, ..v1::Mutation::default() };
+    assert!(mutation(Some(&head)).is_ok(), "the time of a mutation's id is the ledger's to judge");
 }
 
 /// Checks the paths of all faults of a listing's content.
@@ -261,6 +265,16 @@ fn related_people_and_exemptions_are_checked() {
         approver: "p-1".into(),
     };
     assert_eq!(exemption_to(&exemption(Some(&message), NOW).unwrap()), message);
-    let long = v1::ExemptionContent { until: Some(timestamp_to(Timestamp(NOW.0 + 40 * 86_400_000))), ..message };
+    let until = Some(timestamp_to(Timestamp(NOW.0 + 40 * 86_400_000)));
+    let long = v1::ExemptionContent { until, ..message.clone() };
     assert_eq!(exemption(Some(&long), NOW).unwrap_err().iter().next().unwrap().path(), "content.until");
+    let instant = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+    let hostile = v1::ExemptionContent {
+        from: instant(-9_223_372_036_854_775),
+        until: instant(9_223_372_036_854_775),
+        ..message
+    };
+    let faults = exemption(Some(&hostile), NOW).unwrap_err();
+    let paths: Vec<&str> = faults.iter().map(|fault| fault.path()).collect();
+    assert_eq!(paths, ["content.from", "content.until"], "a span that would overflow is refused");
 }

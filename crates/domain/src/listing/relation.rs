@@ -137,7 +137,7 @@ impl Exemption {
         let mut faults = Faults(Vec::new());
         if self.until <= self.from || self.until <= now {
             faults.add("until", "lies before `from`, or is over already");
-        } else if self.until.0 - self.from.0 > MAX_EXEMPTION_MS {
+        } else if self.until.0.saturating_sub(self.from.0) > MAX_EXEMPTION_MS {
             faults.add("until", "is at most one month after `from`");
         }
         if self.measures.is_empty() && !self.items.is_empty() {

@@ -12,7 +12,7 @@ use xinhub_ledger::Ledger;
 
 use super::call::Call;
 use super::check::{Asked, Decided, decide};
-use super::lookup::{MAX_OVERTAKEN, charge, overtaken, permit, position_to, reached, use_by};
+use super::lookup::{MAX_OVERTAKEN, charge, cost, overtaken, permit, position_to, reached, use_by};
 use crate::audit::AuditItem;
 
 /// Batches above this size are worked on beside the threads that answer single checks, which would else wait for them.
@@ -58,7 +58,8 @@ impl Batch {
         }
         let permit = permit(call, &request.measure, item(&request.item), now)?;
         call.note_question(&permit, "");
-        charge(call, &permit, count as u64, now)?;
+        let costs = request.inquiries.iter().map(|inquiry| cost(inquiry.officers.len()));
+        charge(call, &permit, costs.sum(), now)?;
         reached(call, request.consistency.as_ref()).await?;
         // Parsed before any is decided: what takes time must not widen the window in which a commit may come between.
         let parse = move || {
@@ -113,7 +114,8 @@ impl Batch {
         }
     }
 
-    /// Whether every answer would be the same now.
+    /// Whether every answer that tells of a listing would be the same now. Who was clear and is listed by now was answered
+    /// rightly, at the batch's revision.
     async fn stands(
         self: &Arc<Self>,
         call: &Arc<Call>,
@@ -123,7 +125,8 @@ impl Batch {
         let work = move || {
             let ledger = &call.hub().ledger;
             let (now, _) = ledger.consistent(|| batch.decide(ledger));
-            now.iter().zip(&before).all(|(now, before)| now.as_ref().ok() == before.as_ref().ok())
+            let told = before.iter().zip(&now).filter(|(before, _)| before.as_ref().is_ok_and(Decided::tells));
+            told.into_iter().all(|(before, now)| now.as_ref().ok() == before.as_ref().ok())
         };
         aside(self.inquiries.len(), work).await
     }

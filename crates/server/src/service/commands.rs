@@ -259,6 +259,12 @@ fn check_exempted(measures: &[String], items: &[String], catalogue: &Catalogue, 
             faults.add(format!("content.measures[{at}]"), "is not in the hub's catalogue");
         }
     }
+    // Items narrow every measure that is named: one that has none of them would silently stay in force.
+    for (at, measure) in measures.iter().enumerate().filter_map(|(at, code)| Some((at, catalogue.measure(code)?))) {
+        if !items.is_empty() && !items.iter().any(|code| measure.item(code).is_some()) {
+            faults.add(format!("content.measures[{at}]"), "has none of these items: exempt it by itself");
+        }
+    }
     let named = || measures.iter().filter_map(|code| catalogue.measure(code));
     for (at, code) in items.iter().enumerate() {
         if !measures.is_empty() && !named().any(|measure| measure.item(code).is_some()) {

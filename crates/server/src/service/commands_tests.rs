@@ -104,6 +104,10 @@ fn an_exemption_names_measures_and_items_of_the_catalogue() {
         &exempt(&["consumption.rail-air", "no.such"], &["flight", "sauna"]),
         &["content.measures[1]", "content.items[1]"],
     );
+    assert!(matches!(command(&exempt(&["consumption.rail-air", "consumption.hotel"], &[])), Command::Exempt { .. }));
+    check(&exempt(&["consumption.rail-air", "consumption.hotel"], &["flight"]), &["content.measures[1]"]);
+    let both = exempt(&["consumption.rail-air", "consumption.hotel"], &["flight", "star_rated"]);
+    assert!(matches!(command(&both), Command::Exempt { .. }));
 }
 
 #[test]

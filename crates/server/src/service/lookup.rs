@@ -121,7 +121,7 @@ async fn prepared(
     let inquiry = convert::inquiry(request.inquiry.as_ref(), "inquiry", now.date());
     let (inquiry, permit) = both(inquiry, permit(call, &request.measure, item, now))?;
     call.note_question(&permit, &inquiry.reference);
-    charge(call, &permit, 1, now)?;
+    charge(call, &permit, cost(inquiry.officers.len()), now)?;
     reached(call, request.consistency.as_ref()).await?;
     Ok((inquiry, permit))
 }
@@ -146,6 +146,11 @@ fn both(
 /// The right to ask for a measure.
 pub(super) fn permit(call: &Call, measure: &str, item: Option<&str>, now: Timestamp) -> Result<LookupPermit, Failure> {
     call.hub().authority.permit(call.peer(), call.method(), &LookupAsk { measure, item }, now)
+}
+
+/// What an inquiry costs, in checks: each officer is looked up as the subject is.
+pub(super) fn cost(officers: usize) -> u64 {
+    1 + officers as u64
 }
 
 /// Takes the cost of a call from the client's quota.

@@ -31,13 +31,13 @@ async fn mutate<M: Mutation>(call: Arc<Call>, mut request: M) -> Result<M::Respo
     let catalogue = Arc::clone(hub.authority.policy().catalogue());
     let terms = Terms { now, grace_max_days: permit.grace_max_days(), catalogue: &catalogue };
     let mut faults = FieldFaults::default();
-    let head = faults.take(convert::mutation(request.head().as_ref(), now));
+    let head = faults.take(convert::mutation(request.head().as_ref()));
     let converted = faults.take(request.convert(&terms));
     let (Some(head), Some(Converted { command, warnings })) = (head, converted) else {
         return Err(faults.into());
     };
     charge(&call, &permit, &command)?;
-    check_attested(&hub.ledger, &command)?;
+    check_attested(&hub.ledger, &permit, &command)?;
     let body = body(call.method(), &mut request);
     let request =
         LedgerRequest { permit, request_id: head.request_id, body, etag: head.etag, actor: head.actor, command };
@@ -60,12 +60,13 @@ fn charge(call: &Call, permit: &RegistryPermit, command: &Command) -> Result<(),
 }
 
 /// A decision without number and reasons is kept only where a migration import attested it.
-fn check_attested(ledger: &Ledger, command: &Command) -> Result<(), Failure> {
+fn check_attested(ledger: &Ledger, permit: &RegistryPermit, command: &Command) -> Result<(), Failure> {
     let (Command::Amend { listing, content } | Command::Rectify { listing, content, .. }) = command else {
         return Ok(());
     };
     let attested = |content: &Content| content.decision.as_ref().is_some_and(|decision| decision.attested);
-    if !attested(content) {
+    // Another court's listing isn't read without a permit for it; like one that isn't there, it is the ledger's to refuse.
+    if !attested(content) || ledger.court_of(*listing).is_none_or(|court| court != permit.court()) {
         return Ok(());
     }
     match ledger.detail(*listing).map_err(status::detail)? {
@@ -76,7 +77,6 @@ fn check_attested(ledger: &Ledger, command: &Command) -> Result<(), Failure> {
             }
             Err(faults.into())
         }
-        // A listing that isn't there is the ledger's to refuse.
         Some(_) | None => Ok(()),
     }
 }

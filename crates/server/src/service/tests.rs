@@ -9,6 +9,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request};
 use xinhub_api::reason::{Reason, metadata_of, reason_of, retry_after};
 use xinhub_api::v1::{self, Verdict};
+use xinhub_domain::identity::synthetic;
 
 use crate::audit;
 use bench::{Bench, POLICY, content, head, inquiry, policy, subject};
@@ -263,6 +264,69 @@ async fn quotas_refuse_with_the_time_to_wait_and_never_a_lift() {
     refused(bench.registry("court").publish(publish).await, Code::ResourceExhausted, Reason::Rate);
     let revoke = v1::RevokeRequest { mutation: head("", "a"), listing, ground: "wrongly_listed".into() };
     bench.registry("court").revoke(revoke).await.unwrap();
+}
+
+#[tokio::test]
+async fn each_officer_is_paid_for_as_the_subject_is() {
+    let bench = Bench::with(&POLICY.replace("rate_per_second = 1000", "rate_per_second = 4")).await;
+    let with_officers = |officers: u16| {
+        let officer = |nth| v1::Officer { capacity: v1::Capacity::Director as i32, identity: Some(subject(nth)) };
+        let number = synthetic::uscc("91", "110101", 1);
+        let organisation = v1::Identity { kind: v1::IdentityKind::Uscc as i32, number, ..Default::default() };
+        let officers = (1..=officers).map(officer).collect();
+        v1::Inquiry { identity: Some(organisation), officers, ..Default::default() }
+    };
+    let bank = || bench.lookup("bank");
+    let one = |officers| v1::CheckRequest { inquiry: Some(with_officers(officers)), ..ask("credit.lending", "", 1) };
+    bank().check(one(2)).await.unwrap();
+    refused(bank().check(one(1)).await, Code::ResourceExhausted, Reason::Rate);
+    bank().check(one(0)).await.unwrap();
+    bench.clock.advance_ms(1_000);
+    let batch = || v1::BatchCheckRequest {
+        measure: "credit.lending".into(),
+        inquiries: vec![with_officers(1), with_officers(0)],
+        ..Default::default()
+    };
+    bank().batch_check(batch()).await.unwrap();
+    refused(bank().check(one(1)).await, Code::ResourceExhausted, Reason::Rate);
+    bank().check(one(0)).await.unwrap();
+}
+
+/// While the wall clock has stepped, the time in a request id is compared with nothing: a lift goes through.
+#[tokio::test]
+async fn a_stepped_clock_stops_listing_and_no_lift() {
+    const DAY_MS: i64 = 86_400_000;
+    for step_ms in [30 * DAY_MS, -DAY_MS] {
+        let bench = Bench::new().await;
+        let listing = bench.list(1).await;
+        bench.clock.step_ms(step_ms);
+        let publish = v1::PublishRequest { mutation: head("", "a"), content: Some(content(2)), ..Default::default() };
+        refused(bench.registry("court").publish(publish).await, Code::Unavailable, Reason::Clock);
+        let remove = v1::RemoveRequest { mutation: head("", "a"), listing, ground: "performed".into() };
+        let outcome = bench.registry("court").remove(remove).await.unwrap().into_inner().outcome.unwrap();
+        assert_eq!(outcome.state(), v1::ListingState::Removed);
+    }
+}
+
+#[tokio::test]
+async fn a_request_id_out_of_its_window_is_refused() {
+    let bench = Bench::new().await;
+    bench.clock.advance_ms(8 * 86_400_000);
+    let publish = v1::PublishRequest { mutation: head("", "a"), content: Some(content(1)), ..Default::default() };
+    refused(bench.registry("court").publish(publish).await, Code::InvalidArgument, Reason::RequestIdInvalid);
+}
+
+/// Whether a decision was attested is nothing that another court learns.
+#[tokio::test]
+async fn another_court_s_listing_is_not_read_for_a_correction() {
+    let bench = Bench::new().await;
+    let listing = bench.list(1).await;
+    let mut content = content(1);
+    let decision = content.decision.as_mut().unwrap();
+    (decision.number, decision.reasons) = (String::new(), String::new());
+    let amend = || v1::AmendRequest { mutation: head("", "a"), listing, content: Some(content.clone()) };
+    refused(bench.registry("neighbour").amend(amend()).await, Code::PermissionDenied, Reason::OtherCourt);
+    refused(bench.registry("court").amend(amend()).await, Code::InvalidArgument, Reason::InvalidField);
 }
 
 #[tokio::test]
