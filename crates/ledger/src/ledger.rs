@@ -11,6 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot, watch};
 use xinhub_domain::listing::State;
 use xinhub_domain::policy::{DetailPermit, RegistryPermit};
+use xinhub_domain::time::Timestamp;
 use xinhub_index::Index;
 
 use crate::clock::{Clock, ClockGuard};
@@ -286,6 +287,7 @@ impl Ledger {
             gate: Arc::clone(&gate),
             generation: Arc::clone(&generation),
             guard: ClockGuard::new(&*clock),
+            ticked: Timestamp(0),
             clock: Arc::clone(&clock),
             request_key: *crypto::derive(index_key.bytes(), &[b"request body"]),
             key_epoch,

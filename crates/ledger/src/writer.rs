@@ -102,6 +102,8 @@ pub(crate) struct Writer {
     pub generation: Arc<AtomicU64>,
     pub clock: Arc<dyn Clock>,
     pub guard: ClockGuard,
+    /// The time as of which what was due has been looked through.
+    pub ticked: Timestamp,
     pub request_key: [u8; 32],
     pub key_epoch: u32,
     /// What an entry's bodies may come to in this journal.
@@ -152,6 +154,11 @@ impl Writer {
                     Err(_) => break,
                 },
             };
+            if self.has_fallen_due() {
+                // At midnight, say: what ends with the day ends before anything else happens to it.
+                self.commit(&mut batch)?;
+                self.tick()?;
+            }
             self.take(job, &mut batch)?;
             if batch.is_full(self.max_entry_bytes.min(MAX_ENTRY_BYTES)) {
                 break;
@@ -189,6 +196,13 @@ impl Writer {
         }
     }
 
+    /// Whether something falls due now that did not when the clock was last looked at.
+    fn has_fallen_due(&self) -> bool {
+        let resident = self.resident.read();
+        let sure = self.published.borrow().clock_fault.is_none();
+        sure && resident.due.is_due(self.now(&resident)) && !resident.due.is_due(self.ticked)
+    }
+
     /// Whether the journal has failed. A job that failed for another reason is no reason to stop.
     fn stopped(&self) -> Result<(), Stopped> {
         if self.published.borrow().failed { Err(Stopped) } else { Ok(()) }
@@ -217,6 +231,7 @@ impl Writer {
             self.published.send_modify(|published| published.clock_fault = fault);
         }
         let Ok(now) = checked else { return Ok(()) };
+        self.ticked = now;
         let agreed = (now, self.clock.boot_ms());
         self.published.send_if_modified(|published| {
             published.agreed = agreed;
