@@ -2,15 +2,18 @@
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+
+use xinhub_domain::listing::Clear;
 
 use crate::crypto::Prf;
-use crate::entry::{Entry, EntryError};
-use crate::journal::{JournalError, JournalReader, JournalTail};
+use crate::entry::{Entry, EntryError, OutcomeRecord};
+use crate::journal::{JournalError, JournalReader, JournalTail, Stored};
 use crate::resident::snapshot::{Frozen, SnapshotError};
 use crate::resident::{FoldError, Resident};
 use crate::storage::{OpenMode, Storage, StorageFile};
 use crate::table::Place;
-use crate::vault::{Vault, VaultError};
+use crate::vault::{Opened, Vault, VaultError};
 
 const SNAPSHOT_NEW: &str = "snapshot.new";
 
@@ -47,29 +50,83 @@ pub enum RecoveryError {
     },
 }
 
-/// Folds every entry after what `resident` holds already.
+/// How many entries wait between the threads of a replay: enough that none idles, few enough to hold in memory.
+const AHEAD: usize = 2;
+/// Opening an event takes two to three times as long as folding it; more threads than this would wait for the fold.
+const MAX_OPENERS: usize = 3;
+
+/// An entry with every sealed part opened.
+struct Unsealed {
+    stored: Stored,
+    events: Vec<(Clear, Opened)>,
+    epoch: [u8; 16],
+    outcomes: Vec<OutcomeRecord>,
+}
+
+/// Folds every entry after what `resident` holds already; returns how many events there were.
+///
+/// Entries are read and opened by threads of their own, one after the other in turn, and folded here in their order.
 pub fn replay(resident: &mut Resident, vault: &Vault) -> Result<u64, RecoveryError> {
-    let mut events = 0;
-    let journal = Arc::clone(vault.journal());
-    for stored in journal.after(resident.sequence) {
-        let stored = stored?;
-        let entry = Entry::decode(&stored.payload)?;
-        let sequence = stored.sequence;
-        if entry.epoch != resident.epoch {
-            return Err(RecoveryError::Foreign { sequence, what: "it belongs to another history" });
+    let openers = std::thread::available_parallelism().map_or(1, usize::from).clamp(1, MAX_OPENERS);
+    let after = resident.sequence;
+    std::thread::scope(|scope| {
+        let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
+        for _ in 0..openers {
+            let (input, entries) = sync_channel::<Result<Stored, JournalError>>(AHEAD);
+            let (opened, output) = sync_channel(AHEAD);
+            inputs.push(input);
+            outputs.push(output);
+            scope.spawn(move || {
+                for stored in entries {
+                    let entry = stored.map_err(RecoveryError::from).and_then(|stored| unseal(stored, vault));
+                    if opened.send(entry).is_err() {
+                        break;
+                    }
+                }
+            });
         }
-        for (at, record) in entry.events.iter().enumerate() {
-            let clear = record.clear()?;
-            let opened = vault.open(record, &clear)?;
-            resident.apply(&clear, &opened, Place::new(stored.frame, at))?;
+        scope.spawn(move || {
+            for (stored, input) in vault.journal().after(after).zip(inputs.iter().cycle()) {
+                if input.send(stored).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut events = 0;
+        for output in outputs.iter().cycle() {
+            // Where the next in turn has none, there is no more.
+            let Ok(entry) = output.recv() else { break };
+            events += fold(resident, entry?)?;
         }
-        for outcome in entry.outcomes {
-            resident.note_outcome(outcome);
-        }
-        events += entry.events.len() as u64;
-        (resident.sequence, resident.chain) = (stored.sequence, stored.chain);
+        Ok(events)
+    })
+}
+
+fn unseal(stored: Stored, vault: &Vault) -> Result<Unsealed, RecoveryError> {
+    let entry = Entry::decode(&stored.payload)?;
+    let mut events = Vec::with_capacity(entry.events.len());
+    for record in &entry.events {
+        let clear = record.clear()?;
+        let opened = vault.open(record, &clear)?;
+        events.push((clear, opened));
     }
-    Ok(events)
+    Ok(Unsealed { stored, events, epoch: entry.epoch, outcomes: entry.outcomes })
+}
+
+fn fold(resident: &mut Resident, entry: Unsealed) -> Result<u64, RecoveryError> {
+    let Unsealed { stored, events, epoch, outcomes } = entry;
+    if epoch != resident.epoch {
+        let what = "it belongs to another history";
+        return Err(RecoveryError::Foreign { sequence: stored.sequence, what });
+    }
+    for (at, (clear, opened)) in events.iter().enumerate() {
+        resident.apply(clear, opened, Place::new(stored.frame, at))?;
+    }
+    for outcome in outcomes {
+        resident.note_outcome(outcome);
+    }
+    (resident.sequence, resident.chain) = (stored.sequence, stored.chain);
+    Ok(events.len() as u64)
 }
 
 /// The newest snapshot that loads and belongs to this journal; the state before the first event where there is none.

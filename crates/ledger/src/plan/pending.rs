@@ -3,8 +3,8 @@
 //! An import decides each row as if those before it were done already, so that all of a batch goes into one entry and
 //! is taken whole or not at all.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
 
 use xinhub_domain::listing::{Actor, Body, Content, RecordKind};
 use xinhub_domain::time::Day;
@@ -41,8 +41,8 @@ pub(crate) struct Pending {
     contents: HashMap<u64, usize>,
     /// New listings by key: the first, and the rest.
     keys: HashMap<[u8; 16], (u64, Vec<u64>)>,
-    /// Related people that rows have named.
-    related: HashSet<Touch>,
+    /// Related people that rows have named: to which listing, who, how; with the last day.
+    related: HashMap<(u64, [u8; 16], u8), Option<Day>>,
 }
 
 impl Pending {
@@ -84,7 +84,9 @@ impl Pending {
                     Entry::Vacant(place) => drop(place.insert((listing, Vec::new()))),
                     Entry::Occupied(mut known) => known.get_mut().1.push(listing),
                 },
-                Touch::Related { .. } => drop(self.related.insert(touch)),
+                Touch::Related { listing, key, relation, until } => {
+                    self.related.insert((listing, key, relation), until);
+                }
                 Touch::Key(_) | Touch::Listing(_) | Touch::Request(_) => {}
             }
         }
@@ -93,17 +95,12 @@ impl Pending {
 
     /// Whether a row has named this person already.
     pub(crate) fn has_relation(&self, listing: u64, key: Key, relation: u8, until: Option<Day>) -> bool {
-        self.related.contains(&Touch::Related { listing, key: key.0, relation, until })
+        self.related.get(&(listing, key.0, relation)) == Some(&until)
     }
 
     /// Whether a row has named this person in this relation, whatever its last day.
     pub(crate) fn has_relation_with_other_end(&self, listing: u64, key: Key, relation: u8) -> bool {
-        self.related.iter().any(|touch| match touch {
-            Touch::Related { listing: of, key: who, relation: how, .. } => {
-                (*of, *who, *how) == (listing, key.0, relation)
-            }
-            Touch::Key(_) | Touch::Listing(_) | Touch::Request(_) => false,
-        })
+        self.related.contains_key(&(listing, key.0, relation))
     }
 
     /// New listings under a key.
