@@ -65,6 +65,8 @@ pub(crate) struct Listing {
     pub(crate) state: State,
     pub(crate) draft: Draft,
     identities: Vec<Identity>,
+    /// Also those that a rectification has replaced: an exemption given for one stays the debtor's.
+    ever: Vec<Identity>,
     extended: u32,
     pub(crate) relations: Vec<(u64, RelationContent, bool)>,
     pub(crate) exemptions: Vec<(u64, Exemption, bool)>,
@@ -152,6 +154,7 @@ fn new(court: usize, draft: Draft) -> Listing {
         court,
         state: State::Noticed,
         identities: parsed(&draft),
+        ever: Vec::new(),
         draft,
         extended: 0,
         relations: Vec::new(),
@@ -230,6 +233,7 @@ impl Reference {
             }
         }
         listing.identities = parsed(&listing.draft);
+        listing.ever.extend(listing.identities.iter().cloned());
         assert_eq!((outcome.state, outcome.record), (listing.state, record), "listing {}", outcome.listing);
     }
 
@@ -280,7 +284,7 @@ impl Reference {
                         && (one.items.is_empty() || item.is_some_and(|item| one.items.iter().any(|code| code == item)))
                 })
             };
-            answers.add(&listing.identities, (number, Relation::Debtor.bit()), frees(&listing.identities));
+            answers.add(&listing.identities, (number, Relation::Debtor.bit()), frees(&listing.ever));
             for (_, content, ended) in &listing.relations {
                 if !ended && content.until.is_none_or(|last| now < last.end()) {
                     let person = std::slice::from_ref(&content.identity);
