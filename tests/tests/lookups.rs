@@ -356,8 +356,15 @@ async fn a_batch_of_ten_thousand_is_answered_at_one_revision_under_writes() {
     }
     let request = v1::BatchCheckRequest { measure: LOAN.to_owned(), inquiries, ..Default::default() };
     let mut seen = BTreeSet::new();
-    for _ in 0..12 {
-        let response = bank.lookup().batch_check(request.clone()).await.unwrap();
+    let mut answered = 0;
+    for _ in 0..60 {
+        let response = match bank.lookup().batch_check(request.clone()).await {
+            Ok(response) => response,
+            // Lifts overtook answer after answer while they were being recorded: never a stale one instead.
+            Err(error) if error.reason() == Some(Reason::Overloaded) => continue,
+            Err(error) => panic!("{error}"),
+        };
+        answered += 1;
         let verdicts: Vec<Verdict> = response
             .results
             .iter()
@@ -371,7 +378,11 @@ async fn a_batch_of_ten_thousand_is_answered_at_one_revision_under_writes() {
         assert!(verdicts.chunks(2).all(|pair| pair == [of_second, of_first]), "two revisions in one batch");
         assert!(of_second == Verdict::Clear || of_first == Verdict::Consider, "a state that never was");
         seen.insert(response.position.unwrap().token);
+        if answered == 12 {
+            break;
+        }
     }
+    assert_eq!(answered, 12, "a batch gets its answer in the end");
     writer.abort();
     assert!(seen.len() > 1, "the writer wrote meanwhile");
 }
