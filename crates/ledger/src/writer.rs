@@ -273,3 +273,6 @@ fn refuse(job: Job, failed: bool) {
         Job::AcceptClock | Job::Freeze(_) | Job::Stop => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,247 @@
+#![allow(clippy::unwrap_used)]
+//! What a review found wrong in the writer once, each kept as a reproduction.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use xinhub_domain::identity::{Kind, synthetic};
+use xinhub_domain::listing::{Draft, Exemption, RawIdentity, State};
+use xinhub_domain::measure::{Relation, RelationSet};
+use xinhub_domain::time::Timestamp;
+
+use crate::clock::Clock;
+use crate::command::{Command, CommandError, ImportBatch, ImportRow, ListingRef, Outcome, RowFault, RowOutcome};
+use crate::keys::Keyring;
+use crate::ledger::{Ledger, OpenError};
+use crate::storage::sim::SimStorage;
+use crate::testing::*;
+
+const DAY_MS: i64 = 86_400_000;
+
+async fn send(ledger: &Ledger, client: &str, etag: Option<u64>, command: Command) -> Result<Outcome, CommandError> {
+    ledger.submit(request(client, "j-1", etag, command)).await
+}
+
+async fn publish(ledger: &Ledger, client: &str, draft: &Draft) -> Outcome {
+    send(ledger, client, None, Command::Publish { listing: None, content: content(draft) }).await.unwrap()
+}
+
+async fn import(ledger: &Ledger, rows: Vec<ImportRow>) -> Vec<RowOutcome> {
+    let batch = ImportBatch { actor: actor("clerk"), dry_run: false, amend: false, as_of: start(), rows };
+    ledger.import(court("court-one"), batch).await.unwrap()
+}
+
+fn etag(ledger: &Ledger, listing: u64) -> u64 {
+    ledger.inspect(|resident| resident.table.row(listing as u32 - 1).revision())
+}
+
+fn related(listing: &Draft, who: RawIdentity) -> ImportRow {
+    let (case_number, subject) = (content(listing).case_number, identity(&listing.identities[0]));
+    let content = relation(who, Relation::Principal, "");
+    ImportRow::Relation { listing: ListingRef::Case { case_number, subject }, content }
+}
+
+/// The other listing was lost from the chain of the key.
+#[tokio::test]
+async fn a_rectified_identity_leaves_every_other_listing_of_its_key_in_force() {
+    let bench = Bench::new(1);
+    let ledger = bench.open();
+    let code = |number: u64| {
+        let number = synthetic::uscc("91", "440882", number)[8..17].to_owned();
+        RawIdentity { kind: Kind::OrganisationCode, number, issuing_state: None }
+    };
+    let with = |more: Vec<RawIdentity>, case| {
+        let first = draft(organisation(1), case);
+        Draft { identities: [first.identities.clone(), more].concat(), ..first }
+    };
+    let one = publish(&ledger, "court-one", &with(vec![code(2)], 1)).await;
+    let two = publish(&ledger, "court-two", &draft(organisation(2), 2)).await;
+    let new = content(&with(vec![code(3)], 1));
+    send(&ledger, "court-one", Some(one.etag), Command::Rectify { listing: one.listing, content: new, note: None })
+        .await
+        .unwrap();
+    let debtor = RelationSet::only(Relation::Debtor);
+    assert_eq!(held(&ledger, &code(2)), debtor, "by the other court");
+    assert_eq!((held(&ledger, &code(3)), held(&ledger, &organisation(1))), (debtor, debtor));
+    let revoke = Command::Revoke { listing: two.listing, ground: String::new() };
+    send(&ledger, "court-two", None, revoke).await.unwrap();
+    assert_eq!(held(&ledger, &code(2)), RelationSet::EMPTY);
+}
+
+/// A file from before the correction listed the wrong person again.
+#[tokio::test]
+async fn no_import_lists_an_identity_that_was_corrected_or_revives_a_relation_that_was_ended() {
+    let bench = Bench::new(2);
+    let ledger = bench.open();
+    let (wrong, right) = (draft(organisation(1), 1), draft(organisation(2), 1));
+    let one = publish(&ledger, "court-one", &wrong).await;
+    let rectify = Command::Rectify { listing: one.listing, content: content(&right), note: None };
+    send(&ledger, "court-one", Some(one.etag), rectify).await.unwrap();
+    let set = Command::SetRelation { listing: one.listing, relation: relation(person(5), Relation::Principal, "") };
+    let set = send(&ledger, "court-one", Some(etag(&ledger, one.listing)), set).await.unwrap();
+    let end = Command::EndRelation { listing: one.listing, relation: set.record, basis_document: "d".into() };
+    send(&ledger, "court-one", None, end).await.unwrap();
+    let outcomes = import(&ledger, vec![ImportRow::Listing(content(&wrong)), related(&right, person(5))]).await;
+    for outcome in &outcomes {
+        assert!(matches!(outcome, RowOutcome::Fault(RowFault::Refused(_))), "{outcome:?}");
+    }
+    assert_eq!(held(&ledger, &organisation(1)), RelationSet::EMPTY);
+    assert_eq!(held(&ledger, &person(5)), RelationSet::EMPTY);
+}
+
+/// Relations found nothing, the same row was listed twice in a dry run, and each relation of a listing took a sync.
+#[tokio::test]
+async fn rows_of_one_import_see_those_before_them_and_go_into_one_entry() {
+    let bench = Bench::new(3);
+    let ledger = bench.open();
+    let org = draft(organisation(1), 1);
+    let rows = vec![
+        ImportRow::Listing(content(&org)),
+        related(&org, person(5)),
+        related(&org, person(6)),
+        ImportRow::Listing(content(&org)),
+        related(&org, person(5)),
+    ];
+    let sequence = ledger.inspect(|resident| resident.sequence);
+    let (added, unchanged) = (RowOutcome::Added { listing: 1 }, RowOutcome::Unchanged { listing: 1 });
+    let expected = [added.clone(), added.clone(), added, unchanged.clone(), unchanged];
+    assert_eq!(import(&ledger, rows).await, expected);
+    assert_eq!(ledger.inspect(|resident| resident.sequence), sequence + 1);
+    assert_eq!(held(&ledger, &person(6)), RelationSet::only(Relation::Principal));
+}
+
+/// The second of an organisation's two keys was not exempted, and a match was told twice.
+#[tokio::test]
+async fn an_exemption_covers_every_key_of_a_debtor_and_a_listing_is_told_once() {
+    let bench = Bench::new(4);
+    let ledger = bench.open();
+    let one = publish(&ledger, "court-one", &draft(organisation(1), 1)).await;
+    let permit = lookup("hotel", "consumption.hotel", Some("star_rated"));
+    let found = || ledger.probe(&permit, &identity(&organisation(1)), RelationSet::ALL).unwrap();
+    assert_eq!(found().listings.len(), 1);
+    let exemption = Exemption {
+        identity: identity(&organisation(1)),
+        measures: vec![],
+        items: vec![],
+        from: start(),
+        until: Timestamp(start().0 + DAY_MS),
+        ground: "illness".into(),
+        approver: "president".into(),
+    };
+    let command = Command::Exempt { listing: one.listing, exemption: Box::new(exemption) };
+    send(&ledger, "court-one", None, command).await.unwrap();
+    assert!(found().hit.exempt);
+}
+
+/// The disclosure wrote the state that it had read, and put a hidden listing back into force.
+#[tokio::test]
+async fn a_disclosure_beside_a_lift_undoes_nothing() {
+    let bench = Bench::new(5);
+    let ledger = bench.open();
+    let one = publish(&ledger, "court-one", &draft(person(1), 1)).await;
+    let hide = Command::Hide { listing: one.listing, ground: String::new() };
+    let clients: Vec<Arc<str>> = (0..40).map(|number| format!("client-{number}").into()).collect();
+    let listings = [one.listing];
+    let told = clients.iter().map(|client| ledger.disclose(client, &listings));
+    let sequence = ledger.inspect(|resident| resident.sequence);
+    let (hidden, told) = tokio::join!(send(&ledger, "court-one", None, hide), join_all(told));
+    assert_eq!(hidden.unwrap().state, State::Hidden);
+    assert!(told.into_iter().all(|done| done.is_ok()));
+    assert_eq!(held(&ledger, &person(1)), RelationSet::EMPTY);
+    assert_eq!(ledger.disclosed_to(one.listing).len(), 40);
+    assert!(ledger.inspect(|resident| resident.sequence) < sequence + 40, "many share one sync");
+    assert_eq!(ledger.inspect(|resident| resident.due.len()), 0, "nor is anything noted as due");
+}
+
+async fn join_all<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut futures: Vec<_> = futures.map(Box::pin).collect();
+    let mut done: Vec<Option<T>> = futures.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        let mut pending = false;
+        for (future, done) in futures.iter_mut().zip(&mut done) {
+            if done.is_none() {
+                match future.as_mut().poll(context) {
+                    std::task::Poll::Ready(value) => *done = Some(value),
+                    std::task::Poll::Pending => pending = true,
+                }
+            }
+        }
+        if pending { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
+    })
+    .await;
+    done.into_iter().flatten().collect()
+}
+
+/// Its directory was unlocked while the writer went on.
+#[tokio::test]
+async fn a_ledger_that_is_dropped_ends_before_its_directory_is_unlocked() {
+    let bench = Bench::new(6);
+    for _ in 0..3 {
+        let ledger = bench.open();
+        assert!(matches!(bench.try_open(), Err(OpenError::Locked)));
+        publish(&ledger, "court-one", &draft(person(1), 1)).await;
+        drop(ledger);
+        let ledger = bench.open();
+        assert_eq!(held(&ledger, &person(1)), RelationSet::only(Relation::Debtor));
+        let remove = Command::Remove { listing: ledger.status().listings, ground: "performed".into() };
+        send(&ledger, "court-one", None, remove).await.unwrap();
+    }
+}
+
+/// A clock set a year ahead refused every lift, and left an event from the future on which all later ones were out of date.
+#[tokio::test]
+async fn a_clock_set_ahead_refuses_no_lift_and_leaves_no_trace() {
+    let bench = Bench::new(7);
+    let ledger = bench.open();
+    let one = publish(&ledger, "court-one", &draft(person(1), 1)).await;
+    bench.clock.step_ms(400 * DAY_MS);
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert!(ledger.status().clock_frozen);
+    let hide = Command::Hide { listing: one.listing, ground: String::new() };
+    send(&ledger, "court-one", None, hide).await.unwrap();
+    assert_eq!(ledger.position().time, start(), "hub time goes on by boot time");
+    bench.clock.step_ms(-400 * DAY_MS);
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert!(!ledger.status().clock_frozen);
+    publish(&ledger, "court-one", &draft(person(2), 2)).await;
+}
+
+/// An operator's word did not end a freeze when the clock was right and the last event was not.
+#[tokio::test]
+async fn an_operator_accepts_a_clock_behind_the_last_event() {
+    let bench = Bench::new(8);
+    let ledger = bench.open();
+    bench.clock.advance_ms(30 * DAY_MS as u64);
+    let ahead = request_at(
+        bench.clock.wall(),
+        "court-one",
+        "j-1",
+        None,
+        Command::Publish { listing: None, content: content(&draft(person(1), 1)) },
+    );
+    ledger.submit(ahead).await.unwrap();
+    drop(ledger);
+    bench.clock.step_ms(-30 * DAY_MS);
+    let ledger = bench.open();
+    let new = || Command::Publish { listing: None, content: content(&draft(person(2), 2)) };
+    assert_eq!(send(&ledger, "court-one", None, new()).await.unwrap_err(), CommandError::ClockUnsure);
+    ledger.accept_clock().await;
+    send(&ledger, "court-one", None, new()).await.unwrap();
+}
+
+/// Slot files were left half made, and the next `init` took them for whole.
+#[tokio::test]
+async fn an_init_that_was_cut_short_is_finished_by_the_next() {
+    for ops in (0..60).step_by(2) {
+        let sim = SimStorage::new(ops);
+        let cut = Bench::blank(sim, Arc::new(Keyring::ephemeral()));
+        cut.sim.power_off_after(ops);
+        let made = cut.create();
+        let again = cut.on(cut.sim.crash(ops));
+        match again.create() {
+            Ok(()) => assert!(made.is_err(), "after {ops} operations"),
+            Err(error) => assert!(matches!(error, OpenError::Exists), "after {ops} operations: {error}"),
+        }
+        again.try_open().unwrap();
+    }
+}
