@@ -5,8 +5,14 @@ use std::path::PathBuf;
 
 use protox::prost::Message as _;
 
-const FILES: [&str; 4] =
-    ["xinhub/v1/common.proto", "xinhub/v1/lookup.proto", "xinhub/v1/registry.proto", "xinhub/v1/admin.proto"];
+const FILES: [&str; 6] = [
+    "xinhub/v1/common.proto",
+    "xinhub/v1/lookup.proto",
+    "xinhub/v1/registry.proto",
+    "xinhub/v1/remedy.proto",
+    "xinhub/v1/measure.proto",
+    "xinhub/v1/admin.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let proto = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("../../proto");

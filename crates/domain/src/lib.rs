@@ -15,6 +15,7 @@
 
 pub mod case_number;
 mod closed;
+pub mod deadline;
 pub mod decision;
 pub mod fault;
 pub mod identity;

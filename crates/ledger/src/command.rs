@@ -2,27 +2,187 @@
 
 use xinhub_domain::case_number::CaseNumber;
 use xinhub_domain::identity::Identity;
-use xinhub_domain::listing::{Actor, Content, ContentFault, Decision, Exemption, Refusal, RelationContent, State};
-use xinhub_domain::policy::RegistryPermit;
+use xinhub_domain::listing::{
+    Actor, Content, ContentFault, Decision, Exemption, Petition, PetitionRefusal, PetitionState, Refusal,
+    RelationContent, State, UnitReport,
+};
+use xinhub_domain::policy::{Client, RegistryPermit, RemedyPermit, UnitPermit};
 use xinhub_domain::time::{Day, Timestamp};
 
 use crate::position::Position;
 
-/// A court's mutation.
+/// A mutation.
 #[derive(Debug)]
 pub struct Request {
-    /// The right to act for one court.
-    pub permit: RegistryPermit,
+    /// What to do, with the right to do it.
+    pub act: Act,
     /// UUIDv7, chosen by the caller.
     pub request_id: [u8; 16],
     /// The request's encoded body, to tell a repetition from a reuse of its id. Kept only as a keyed MAC.
     pub body: Vec<u8>,
-    /// The listing's revision as the caller last read it.
+    /// The listing's or petition's revision as the caller last read it.
     pub etag: Option<u64>,
-    /// The clerk behind it.
-    pub actor: Actor,
-    /// What to do.
-    pub command: Command,
+    /// The clerk behind it; only a machine's acknowledgement has none.
+    pub actor: Option<Actor>,
+}
+
+/// What to do, each kind with the permit that it takes.
+#[derive(Debug)]
+pub enum Act {
+    /// A court changes its own listings.
+    Registry(RegistryPermit, Command),
+    /// A court or unit takes in or decides what a party asks.
+    Remedy(RemedyPermit, RemedyCommand),
+    /// A client reports what it did with a listing.
+    Unit(UnitPermit, UnitCommand),
+}
+
+impl Act {
+    /// The client that asks for it.
+    pub fn client(&self) -> &Client {
+        match self {
+            Act::Registry(permit, _) => permit.client(),
+            Act::Remedy(permit, _) => permit.client(),
+            Act::Unit(permit, _) => permit.client(),
+        }
+    }
+
+    /// Whether it frees somebody. A lift goes before everything else, needs no etag and is never refused as stale.
+    pub fn is_lift(&self) -> bool {
+        match self {
+            Act::Registry(_, command) => command.is_lift(),
+            Act::Remedy(_, command) => command.is_lift(),
+            Act::Unit(_, _) => false,
+        }
+    }
+}
+
+/// What a court or unit may do with what parties ask.
+#[derive(Clone, Debug)]
+pub enum RemedyCommand {
+    /// Takes a petition in.
+    File {
+        /// Which listing; `None` for an application.
+        listing: Option<u64>,
+        /// For an application: which court is asked.
+        court: Option<String>,
+        /// What is asked.
+        content: Box<Petition>,
+    },
+    /// Refuses its intake.
+    RefuseIntake {
+        /// Which petition.
+        petition: u64,
+        /// Why.
+        reasons: String,
+        /// When that was served on the party.
+        served_on: Option<Day>,
+    },
+    /// Decides it.
+    Decide {
+        /// Which petition.
+        petition: u64,
+        /// What was found.
+        finding: Found,
+    },
+    /// Records service of a refusal or dismissal.
+    ServeFinding {
+        /// Which petition.
+        petition: u64,
+        /// The day of service.
+        served_on: Day,
+    },
+    /// The party asks the court above.
+    AskReconsideration {
+        /// Which petition.
+        petition: u64,
+        /// Why.
+        reasons: String,
+        /// When it was received.
+        received_on: Day,
+    },
+    /// The court above decides.
+    DecideReconsideration {
+        /// Which petition.
+        petition: u64,
+        /// What was found.
+        finding: Found,
+    },
+    /// The party takes it back.
+    Withdraw {
+        /// Which petition.
+        petition: u64,
+        /// Why, in the party's words.
+        reasons: String,
+    },
+}
+
+/// What was found on a petition.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The party is right.
+    pub upheld: bool,
+    /// Why.
+    pub reasons: String,
+    /// When the finding was served on the party.
+    pub served_on: Option<Day>,
+    /// What it does to the listing; for an upheld objection alone.
+    pub redress: Option<Redress>,
+}
+
+/// What an upheld objection does to the listing, in the same commit.
+#[derive(Clone, Debug)]
+pub enum Redress {
+    /// Should not be listed.
+    Revoke,
+    /// Data were wrong.
+    Rectify {
+        /// The whole content as it should be.
+        content: Box<Content>,
+    },
+    /// Should be deleted.
+    Remove {
+        /// As for [`Command::Remove`].
+        ground: String,
+    },
+    /// A related person should not be, or be no longer.
+    EndRelation {
+        /// Which relation.
+        relation: u64,
+        /// The document that shows it.
+        basis_document: String,
+    },
+}
+
+impl RemedyCommand {
+    fn is_lift(&self) -> bool {
+        match self {
+            RemedyCommand::Decide { finding, .. } | RemedyCommand::DecideReconsideration { finding, .. } => {
+                match &finding.redress {
+                    Some(Redress::Revoke | Redress::Remove { .. } | Redress::EndRelation { .. }) => finding.upheld,
+                    // As for `Command::Rectify`.
+                    Some(Redress::Rectify { .. }) | None => false,
+                }
+            }
+            RemedyCommand::File { .. }
+            | RemedyCommand::RefuseIntake { .. }
+            | RemedyCommand::ServeFinding { .. }
+            | RemedyCommand::AskReconsideration { .. }
+            | RemedyCommand::Withdraw { .. } => false,
+        }
+    }
+}
+
+/// What a client may report.
+#[derive(Clone, Debug)]
+pub enum UnitCommand {
+    /// What it did with a listing that it was told of.
+    Report {
+        /// Which listing.
+        listing: u64,
+        /// What it did.
+        report: UnitReport,
+    },
 }
 
 /// What a court may do with its listings.
@@ -39,6 +199,8 @@ pub enum Command {
         listing: Option<u64>,
         /// The whole content.
         content: Box<Content>,
+        /// The creditor's application that it follows.
+        application: Option<u64>,
     },
     /// Lists in one step.
     Publish {
@@ -46,6 +208,8 @@ pub enum Command {
         listing: Option<u64>,
         /// The whole content.
         content: Box<Content>,
+        /// The creditor's application that it follows.
+        application: Option<u64>,
     },
     /// Releases a proposal.
     Approve {
@@ -158,6 +322,31 @@ pub enum Command {
         /// The document that shows it.
         basis_document: String,
     },
+    /// Lengthens the grace period.
+    WidenGrace {
+        /// Which listing.
+        listing: u64,
+        /// Days of grace after service, in all.
+        grace_days: u32,
+    },
+    /// Gives the reason that a lift owes.
+    GiveReason {
+        /// Which listing.
+        listing: u64,
+        /// As for [`Command::Hide`].
+        ground: String,
+        /// Why, in the court's words.
+        note: Option<String>,
+    },
+    /// Records that the obligation was performed.
+    RecordPerformance {
+        /// Which listing.
+        listing: u64,
+        /// The day.
+        performed_on: Day,
+        /// In the court's words.
+        note: Option<String>,
+    },
 }
 
 impl Command {
@@ -170,7 +359,10 @@ impl Command {
             | Command::EndRelation { .. }
             | Command::Withdraw { .. }
             | Command::Reject { .. }
-            | Command::Exempt { .. } => true,
+            | Command::Exempt { .. }
+            | Command::WidenGrace { .. }
+            // What is owed for a lift is never too late.
+            | Command::GiveReason { .. } => true,
             Command::Notice { .. }
             | Command::Propose { .. }
             | Command::Publish { .. }
@@ -182,6 +374,7 @@ impl Command {
             | Command::Restore { .. }
             | Command::Extend { .. }
             | Command::EndExemption { .. }
+            | Command::RecordPerformance { .. }
             | Command::SetRelation { .. } => false,
         }
     }
@@ -205,7 +398,10 @@ impl Command {
             | Command::Exempt { listing, .. }
             | Command::EndExemption { listing, .. }
             | Command::SetRelation { listing, .. }
-            | Command::EndRelation { listing, .. } => Some(*listing),
+            | Command::EndRelation { listing, .. }
+            | Command::WidenGrace { listing, .. }
+            | Command::GiveReason { listing, .. }
+            | Command::RecordPerformance { listing, .. } => Some(*listing),
         }
     }
 }
@@ -229,6 +425,10 @@ pub struct Outcome {
     pub replayed: bool,
     /// A lift came without a matching reason.
     pub reason_owed: bool,
+    /// For an act on a petition: its state afterwards. `etag` is then the petition's.
+    pub petition: Option<PetitionState>,
+    /// The party's act came after its own deadline.
+    pub late: bool,
 }
 
 /// Why a mutation was refused. Unless it says otherwise, nothing has changed.
@@ -237,7 +437,10 @@ pub enum CommandError {
     /// The listing's state does not allow it.
     #[error("{0}")]
     State(#[from] Refusal),
-    /// There is no such listing, relation or exemption.
+    /// The petition's state does not allow it.
+    #[error("{0}")]
+    Petition(#[from] PetitionRefusal),
+    /// There is no such listing, relation, exemption or petition.
     #[error("there is no such {0}")]
     NotFound(&'static str),
     /// The listing is another court's.

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Decoder, Encode};
-use xinhub_domain::listing::{Clear, State};
+use xinhub_domain::listing::{Clear, PetitionState, State};
 use xinhub_domain::time::Timestamp;
 
 use crate::crypto;
@@ -99,6 +99,13 @@ pub struct OutcomeRecord {
     /// When.
     #[n(9)]
     pub at: Timestamp,
+    /// For an act on a petition: its state afterwards.
+    #[n(10)]
+    pub petition: Option<PetitionState>,
+    /// The party's act came after its own deadline.
+    #[n(11)]
+    #[cbor(default)]
+    pub late: bool,
 }
 
 /// An entry, event or body can't be read.

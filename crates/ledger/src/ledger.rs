@@ -10,7 +10,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot, watch};
 use xinhub_domain::listing::State;
-use xinhub_domain::policy::{DetailPermit, RegistryPermit};
+use xinhub_domain::policy::{DetailPermit, RegistryPermit, Rules};
 use xinhub_domain::time::Timestamp;
 use xinhub_index::Index;
 
@@ -30,9 +30,11 @@ use crate::vault::{Slots, Vault};
 use crate::writer::{Job, Published, Writer};
 
 mod probe;
+mod remedy;
 mod saver;
 
 pub use probe::{Found, Match};
+pub use remedy::{DeadlineView, DutyView, PetitionFilter, PetitionStep, PetitionView};
 use saver::{Saver, Saving};
 
 /// The format of the data directory.
@@ -59,6 +61,8 @@ pub struct Settings {
     pub detail_cache_entries: u64,
     /// A snapshot is written once so many events have come since the last.
     pub snapshot_every_events: u64,
+    /// What deadlines are counted by, until [`Ledger::set_rules`].
+    pub rules: Arc<Rules>,
     /// The largest entry that the journal takes; smaller only where a test's disk is small.
     #[doc(hidden)]
     pub max_payload_bytes: usize,
@@ -73,6 +77,7 @@ impl Settings {
             segment_bytes: 64 << 20,
             detail_cache_entries: 100_000,
             snapshot_every_events: 500_000,
+            rules: Arc::default(),
             max_payload_bytes: MAX_PAYLOAD_BYTES,
         }
     }
@@ -174,6 +179,7 @@ impl std::fmt::Debug for Ledger {
 }
 
 struct Inner {
+    vault: Vault,
     resident: Arc<RwLock<Resident>>,
     index: Index,
     prf: Prf,
@@ -289,6 +295,7 @@ impl Ledger {
             guard: ClockGuard::new(&*clock),
             ticked: Timestamp(0),
             clock: Arc::clone(&clock),
+            rules: Arc::clone(&settings.rules),
             request_key: *crypto::derive(index_key.bytes(), &[b"request body"]),
             key_epoch,
             // A quarter is left for what stands beside the bodies.
@@ -302,13 +309,14 @@ impl Ledger {
         let detail = DetailStore::open(
             &settings.data_dir.join("detail"),
             epoch,
-            vault,
+            vault.clone(),
             Arc::clone(&resident),
             published.clone(),
             settings.detail_cache_entries,
         );
         let (stop_snapshots, stop) = watch::channel(Saving::Regularly);
         let ledger = Ledger(Arc::new(Inner {
+            vault: vault.clone(),
             resident,
             index,
             prf,
@@ -462,9 +470,9 @@ impl Ledger {
         clients.iter().map(|client| resident.clients.name(*client).to_owned()).collect()
     }
 
-    /// A court's mutation; returns once it is durable and visible.
+    /// A mutation; returns once it is durable and visible.
     pub async fn submit(&self, request: Request) -> Result<Outcome, CommandError> {
-        let lift = request.command.is_lift();
+        let lift = request.act.is_lift();
         let (reply, answer) = oneshot::channel();
         let job = Job::Command(Box::new(request), reply);
         if lift {
@@ -507,6 +515,11 @@ impl Ledger {
     pub async fn configure(&self, name: &str, text: &str) -> Result<(), CommandError> {
         let (name, text) = (name.to_owned(), text.to_owned());
         self.queued(|reply| Job::Configure { name, text, reply }).await
+    }
+
+    /// Counts deadlines that begin from now on by these rules; those that run keep their day.
+    pub async fn set_rules(&self, rules: Arc<Rules>) {
+        let _ = self.0.others.send(Job::Rules(rules)).await;
     }
 
     async fn queued<T>(

@@ -38,7 +38,13 @@ pub mod vault;
 mod writer;
 
 pub use clock::{Clock, SystemClock};
-pub use command::{Command, CommandError, ImportBatch, ImportRow, ListingRef, Outcome, Request, RowFault, RowOutcome};
+pub use command::{
+    Act, Command, CommandError, ImportBatch, ImportRow, ListingRef, Outcome, Redress, RemedyCommand, Request, RowFault,
+    RowOutcome, UnitCommand,
+};
 pub use detail::{Detail, DetailError, DetailExemption, DetailRelation};
-pub use ledger::{Found, Ledger, Match, OpenError, ReachError, Settings, Status};
+pub use ledger::{
+    DeadlineView, DutyView, Found, Ledger, Match, OpenError, PetitionFilter, PetitionStep, PetitionView, ReachError,
+    Settings, Status,
+};
 pub use position::{BadToken, Position};

@@ -2,19 +2,26 @@
 //!
 //! Nothing here changes anything: a plan that is not committed leaves no trace.
 
-use xinhub_domain::listing::{Action, Actor, Body, ContentFault, EventKind, RecordId, RecordKind, State, lift, next};
+use xinhub_domain::listing::{
+    Action, Actor, Body, ContentFault, Deadline, EventKind, PetitionStanding, RecordId, RecordKind, State, next,
+};
+use xinhub_domain::policy::{RegistryPermit, Rules};
 use xinhub_domain::time::{Day, Timestamp};
 
-use crate::command::{Command, CommandError, Request};
+use crate::command::{Act, Command, CommandError, Request};
 use crate::resident::{Resident, request_time};
 use crate::table::{ERASED, Place};
 use crate::vault::Vault;
 
 pub(crate) mod clock;
 mod content;
+pub(crate) mod deadlines;
 pub(crate) mod import;
+mod lifts;
 pub(crate) mod pending;
 mod related;
+mod remedy;
+mod unit;
 
 use pending::Pending;
 
@@ -46,6 +53,10 @@ pub(crate) struct Planned {
     pub body: Option<Body>,
     /// What stands in clear.
     pub open: Option<Vec<u8>>,
+    /// The deadlines that begin with it, or have passed.
+    pub deadlines: Vec<Deadline>,
+    /// For an event on a petition.
+    pub petition: Option<PetitionStanding>,
 }
 
 impl Planned {
@@ -63,6 +74,8 @@ impl Planned {
             lift: false,
             body: None,
             open: None,
+            deadlines: Vec::new(),
+            petition: None,
         }
     }
 }
@@ -70,16 +83,32 @@ impl Planned {
 /// What a command will do.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    /// Its one event.
+    /// Its event.
     pub event: Planned,
-    /// The relation or exemption made or ended; 0 for none.
+    /// What happens in the same commit: the lift that an upheld objection brings.
+    pub also: Option<Planned>,
+    /// The relation, exemption or petition made or changed; 0 for none.
     pub record: u64,
     /// Applied though stale.
     pub stale: bool,
     /// A reason is owed.
     pub reason_owed: bool,
+    /// The party's act came after its own deadline.
+    pub late: bool,
     /// What it rests on: two plans that share one of these can't go into one entry.
     pub touches: Vec<Touch>,
+}
+
+impl Plan {
+    /// Its events, in order.
+    pub(crate) fn events(&self) -> impl Iterator<Item = &Planned> {
+        std::iter::once(&self.event).chain(&self.also)
+    }
+
+    /// Whether it frees somebody.
+    pub(crate) fn is_lift(&self) -> bool {
+        self.events().any(|event| event.lift)
+    }
 }
 
 /// A part of the state that a plan has read or will change.
@@ -89,6 +118,8 @@ pub(crate) enum Touch {
     Listing(u64),
     /// All listings under a key.
     Key([u8; 16]),
+    /// A petition.
+    Petition(u64),
     /// A request id.
     Request([u8; 16]),
     /// One person's relation to a listing, as a row of an import names it.
@@ -113,6 +144,8 @@ pub(crate) struct Numbers {
     pub relations: u64,
     /// The last exemption's.
     pub exemptions: u64,
+    /// The last petition's.
+    pub petitions: u64,
 }
 
 impl Numbers {
@@ -122,6 +155,7 @@ impl Numbers {
             listings: resident.table.len() as u64,
             relations: resident.relations,
             exemptions: resident.exemptions,
+            petitions: resident.remedy.petitions.len() as u64,
         }
     }
 
@@ -130,6 +164,7 @@ impl Numbers {
             RecordKind::Listing => &mut self.listings,
             RecordKind::Relation => &mut self.relations,
             RecordKind::Exemption => &mut self.exemptions,
+            RecordKind::Petition => &mut self.petitions,
             RecordKind::Hub => return RecordId { kind, number: 0 },
         };
         *last += 1;
@@ -151,6 +186,8 @@ pub(crate) struct Planner<'a> {
     pub pending: &'a Pending,
     /// The last numbers given out to new records.
     pub numbers: Numbers,
+    /// What is counted by.
+    pub rules: &'a Rules,
 }
 
 /// A listing that a command is about.
@@ -166,28 +203,43 @@ struct Subject {
 }
 
 impl Planner<'_> {
-    /// Decides a court's mutation.
+    /// Decides a mutation.
     pub(crate) fn command(&mut self, request: &Request) -> Result<Plan, CommandError> {
         if self.clock_sure {
             let at = request_time(&request.request_id).0;
             if at < self.now.0 - crate::resident::OUTCOMES_KEPT_MS || at > self.now.0 + REQUEST_AHEAD_MS {
                 return Err(CommandError::RequestIdExpired);
             }
-        } else if !request.command.is_lift() {
+        } else if !request.act.is_lift() {
             return Err(CommandError::ClockUnsure);
         }
-        let court = request.permit.court();
-        let subject = request.command.listing().map(|number| self.subject(number, court)).transpose()?;
+        let mut plan = match &request.act {
+            Act::Registry(permit, command) => self.registry(request, permit, command)?,
+            Act::Remedy(permit, command) => self.remedy(request, permit, command)?,
+            Act::Unit(permit, command) => self.unit(request, permit, command)?,
+        };
+        self.begin_deadlines(&mut plan);
+        plan.touches.push(Touch::Request(request.request_id));
+        Ok(plan)
+    }
+
+    fn registry(
+        &mut self,
+        request: &Request,
+        permit: &RegistryPermit,
+        command: &Command,
+    ) -> Result<Plan, CommandError> {
+        let (court, actor) = (permit.court(), actor(request)?);
+        let subject = command.listing().map(|number| self.subject(number, court)).transpose()?;
         let stale = match &subject {
-            Some(subject) => self.check_etag(request, subject)?,
+            Some(subject) => check_etag(request.etag, subject.revision, command.is_lift())?,
             None => false,
         };
         let mut plan = match subject {
-            None => self.begin(request, court)?,
-            Some(subject) => self.go_on(request, court, &subject)?,
+            None => self.begin(command, court, actor)?,
+            Some(subject) => self.go_on(command, permit, actor, &subject)?,
         };
         plan.stale = stale;
-        plan.touches.push(Touch::Request(request.request_id));
         Ok(plan)
     }
 
@@ -217,27 +269,17 @@ impl Planner<'_> {
         })
     }
 
-    /// Says whether a lift is stale; refuses anything else that is.
-    fn check_etag(&self, request: &Request, subject: &Subject) -> Result<bool, CommandError> {
-        let current = subject.revision;
-        match request.etag {
-            Some(etag) if etag == current => Ok(false),
-            None if request.command.is_lift() => Ok(false),
-            Some(_) if request.command.is_lift() => Ok(true),
-            Some(_) => Err(CommandError::StaleEtag { current }),
-            None => Err(fault("mutation.etag", "is required: read the listing, and send its etag")),
-        }
-    }
-
-    fn begin(&mut self, request: &Request, court: &str) -> Result<Plan, CommandError> {
-        match &request.command {
+    fn begin(&mut self, command: &Command, court: &str, actor: &Actor) -> Result<Plan, CommandError> {
+        match command {
             Command::Notice { content } => {
-                self.content_event(None, court, Action::Notice, EventKind::Notice, content.clone(), &request.actor)
+                self.content_event(None, court, Action::Notice, EventKind::Notice, content.clone(), actor)
             }
-            Command::Propose { content, .. } => {
-                self.content_event(None, court, Action::Propose, EventKind::Propose, content.clone(), &request.actor)
+            Command::Propose { content, application, .. } => {
+                self.propose(None, court, content.clone(), actor, *application)
             }
-            Command::Publish { content, .. } => self.publish(None, court, content.clone(), &request.actor),
+            Command::Publish { content, application, .. } => {
+                self.publish(None, court, content.clone(), actor, *application)
+            }
             Command::Approve { .. }
             | Command::Reject { .. }
             | Command::Withdraw { .. }
@@ -252,18 +294,29 @@ impl Planner<'_> {
             | Command::Exempt { .. }
             | Command::EndExemption { .. }
             | Command::SetRelation { .. }
-            | Command::EndRelation { .. } => Err(CommandError::NotFound("listing")),
+            | Command::EndRelation { .. }
+            | Command::WidenGrace { .. }
+            | Command::GiveReason { .. }
+            | Command::RecordPerformance { .. } => Err(CommandError::NotFound("listing")),
         }
     }
 
-    fn go_on(&mut self, request: &Request, court: &str, subject: &Subject) -> Result<Plan, CommandError> {
-        let actor = &request.actor;
-        match &request.command {
+    fn go_on(
+        &mut self,
+        command: &Command,
+        permit: &RegistryPermit,
+        actor: &Actor,
+        subject: &Subject,
+    ) -> Result<Plan, CommandError> {
+        let court = permit.court();
+        match command {
             Command::Notice { .. } => Err(CommandError::NotFound("listing")),
-            Command::Propose { content, .. } => {
-                self.content_event(Some(subject), court, Action::Propose, EventKind::Propose, content.clone(), actor)
+            Command::Propose { content, application, .. } => {
+                self.propose(Some(subject), court, content.clone(), actor, *application)
             }
-            Command::Publish { content, .. } => self.publish(Some(subject), court, content.clone(), actor),
+            Command::Publish { content, application, .. } => {
+                self.publish(Some(subject), court, content.clone(), actor, *application)
+            }
             Command::Approve { .. } => self.approve(subject, court, actor),
             Command::Reject { note, .. } => {
                 self.act(subject, court, Action::Reject, EventKind::Reject, actor, "", note.as_deref())
@@ -272,27 +325,22 @@ impl Planner<'_> {
                 self.act(subject, court, Action::Withdraw, EventKind::Withdraw, actor, "", note.as_deref())
             }
             Command::Serve { served_on, grace_days, .. } => {
-                self.serve(subject, court, actor, *served_on, *grace_days, request.permit.grace_max_days())
+                self.serve(subject, court, actor, *served_on, *grace_days, permit.grace_max_days())
+            }
+            Command::WidenGrace { grace_days, .. } => {
+                self.widen_grace(subject, court, actor, *grace_days, permit.grace_max_days())
             }
             Command::Amend { content, .. } => self.amend(subject, court, actor, content),
             Command::Rectify { content, note, .. } => self.rectify(subject, court, actor, content, note.clone()),
-            Command::Hide { ground, .. } => {
-                let mut plan = self.act(subject, court, Action::Hide, EventKind::Hide, actor, ground, None)?;
-                plan.reason_owed = lift::hiding_reason_owed(ground);
-                Ok(plan)
-            }
             Command::Restore { decision, .. } => self.restore(subject, court, actor, decision),
-            Command::Revoke { ground, .. } => {
-                let mut plan = self.act(subject, court, Action::Revoke, EventKind::Revoke, actor, ground, None)?;
-                plan.reason_owed = lift::revocation_reason_owed(ground);
-                Ok(plan)
+            Command::Hide { ground, .. } => self.lift(subject, court, Action::Hide, actor, ground),
+            Command::Revoke { ground, .. } => self.lift(subject, court, Action::Revoke, actor, ground),
+            Command::Remove { ground, .. } => self.lift(subject, court, Action::Remove, actor, ground),
+            Command::GiveReason { ground, note, .. } => {
+                self.give_reason(subject, court, actor, ground, note.as_deref())
             }
-            Command::Remove { ground, .. } => {
-                let mut plan = self.act(subject, court, Action::Remove, EventKind::Remove, actor, ground, None)?;
-                // A lift is never refused because its content can't be read.
-                let listed_on = self.content(subject).ok().and_then(|content| content.ground);
-                plan.reason_owed = lift::removal_reason_owed(ground, listed_on);
-                Ok(plan)
+            Command::RecordPerformance { performed_on, note, .. } => {
+                self.record_performance(subject, court, actor, *performed_on, note.as_deref())
             }
             Command::Extend { months, ground, .. } => self.extend(subject, court, actor, *months, ground),
             Command::Exempt { exemption, .. } => self.exempt(subject, court, actor, exemption),
@@ -353,8 +401,32 @@ impl Planner<'_> {
     ) -> Plan {
         let event = Planned { state, body, ..Planned::new(kind, record, listing, court.to_owned()) };
         let made = if record.kind == RecordKind::Listing { 0 } else { record.number };
-        Plan { event, record: made, stale: false, reason_owed: false, touches: vec![Touch::Listing(listing)] }
+        Plan {
+            event,
+            also: None,
+            record: made,
+            stale: false,
+            reason_owed: false,
+            late: false,
+            touches: vec![Touch::Listing(listing)],
+        }
     }
+}
+
+/// Says whether a lift is stale; refuses anything else that is.
+fn check_etag(etag: Option<u64>, current: u64, is_lift: bool) -> Result<bool, CommandError> {
+    match etag {
+        Some(etag) if etag == current => Ok(false),
+        None if is_lift => Ok(false),
+        Some(_) if is_lift => Ok(true),
+        Some(_) => Err(CommandError::StaleEtag { current }),
+        None => Err(fault("mutation.etag", "is required: read it again, and send its etag")),
+    }
+}
+
+/// The clerk behind a request.
+fn actor(request: &Request) -> Result<&Actor, CommandError> {
+    request.actor.as_ref().ok_or_else(|| fault("mutation.actor", "is required: who acts through this system"))
 }
 
 pub(crate) fn fault(field: &str, problem: &str) -> CommandError {

@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use xinhub_domain::listing::{Body, Clear, Content, EventKind, RecordKind, State, Visibility};
+use xinhub_domain::listing::lift::LiftGround;
+use xinhub_domain::listing::{About, Body, Clear, Content, EventKind, RecordKind, State, Visibility};
 use xinhub_domain::measure::Relation;
 use xinhub_domain::time::{Day, Timestamp};
 use xinhub_index::{Entry as IndexEntry, Index, IndexWriter, Key, Relations, Until};
@@ -18,9 +19,11 @@ use crate::vault::Opened;
 
 pub mod chain;
 pub mod due;
+pub mod remedy;
 pub mod snapshot;
 
 use due::Due;
+use remedy::Remedy;
 
 /// Outcomes are kept this long.
 pub const OUTCOMES_KEPT_MS: i64 = 7 * 86_400_000;
@@ -100,6 +103,8 @@ pub struct Resident {
     pub exemptions: u64,
     /// What the clock will bring.
     pub due: Due,
+    /// Petitions, and the deadlines that run.
+    pub remedy: Remedy,
     /// Outcomes by request id (which begins with its time) and caller.
     pub outcomes: BTreeMap<([u8; 16], u32), OutcomeRecord>,
     /// SHA-256 of the configuration texts in force, by name.
@@ -132,6 +137,7 @@ impl Resident {
             relations: 0,
             exemptions: 0,
             due: Due::default(),
+            remedy: Remedy::default(),
             outcomes: BTreeMap::new(),
             configured: BTreeMap::new(),
         }
@@ -159,38 +165,25 @@ impl Resident {
             return Err(fault("the count of lifts does not follow the one before"));
         }
         self.last_at = self.last_at.max(clear.at);
-        match clear.kind {
-            EventKind::Configure => {
+        match clear.kind.about() {
+            About::Hub => {
                 self.configure(clear);
                 return Ok(());
             }
-            EventKind::Import => return Ok(()),
-            EventKind::Erase => return self.erase(clear).ok_or(fault("it erases a record that is not there")),
-            EventKind::Notice
-            | EventKind::Propose
-            | EventKind::Approve
-            | EventKind::Reject
-            | EventKind::Withdraw
-            | EventKind::Publish
-            | EventKind::Serve
-            | EventKind::EndGrace
-            | EventKind::WidenGrace
-            | EventKind::Hide
-            | EventKind::Restore
-            | EventKind::Rectify
-            | EventKind::Amend
-            | EventKind::Extend
-            | EventKind::Revoke
-            | EventKind::Remove
-            | EventKind::Expire
-            | EventKind::SetRelation
-            | EventKind::EndRelation
-            | EventKind::Exempt
-            | EventKind::EndExemption
-            | EventKind::GiveReason
-            | EventKind::Disclose => {}
+            About::Erasure => return self.erase(clear).ok_or(fault("it erases a record that is not there")),
+            About::Petition => return self.apply_petition(clear, opened, place).map_err(fault),
+            About::Beside if clear.record.kind == RecordKind::Petition => {
+                self.note_overdue_petition(clear);
+                return Ok(());
+            }
+            About::Listing | About::Beside => {}
         }
         let row = self.row_for(clear).map_err(fault)?;
+        if clear.kind.about() == About::Beside {
+            // It changes nothing else, least of all the state, nor anything that a court has read.
+            self.apply_beside(row, clear, opened, place);
+            return Ok(());
+        }
         self.apply_to_listing(row, clear, opened, place).map_err(fault)
     }
 
@@ -210,11 +203,6 @@ impl Resident {
     }
 
     fn apply_to_listing(&mut self, row: u32, clear: &Clear, opened: &Opened, place: Place) -> Result<(), &'static str> {
-        if clear.kind == EventKind::Disclose {
-            // Being asked about changes nothing else, least of all the state, nor anything that a court has read.
-            self.note_disclosure(row, opened);
-            return Ok(());
-        }
         let mut touched = Vec::new();
         match opened {
             Opened::Body(body) => match &**body {
@@ -248,13 +236,22 @@ impl Resident {
                     };
                     self.table.change_extra(row, |extra| extra.exemptions.push(exemption));
                 }
-                Body::Act { .. } | Body::Ended { .. } | Body::Disclosed { .. } => {}
+                Body::Act { ground, .. } => self.note_creditor_request(row, clear, ground.as_deref()),
+                Body::Ended { .. }
+                | Body::Disclosed { .. }
+                | Body::Petition { .. }
+                | Body::Found(_)
+                | Body::Report { .. }
+                | Body::Deferred { .. } => {}
             },
             Opened::Erased => self.note_erased(row, clear),
             Opened::Nothing => {}
         }
         self.end_record(row, clear, &mut touched);
+        let before = self.table.row(row).state();
         self.set_standing(row, clear);
+        self.settle_listing(row, before, clear);
+        self.begin_deadlines(clear, Some(row));
         touched.extend(self.keys_of(row));
         touched.sort_unstable();
         touched.dedup();
@@ -264,15 +261,11 @@ impl Resident {
         Ok(())
     }
 
-    fn note_disclosure(&mut self, row: u32, opened: &Opened) {
-        let Opened::Body(body) = opened else { return };
-        let Body::Disclosed { client } = &**body else { return };
-        let client = self.clients.number(client);
-        self.table.change_extra(row, |extra| {
-            if !extra.disclosed_to.contains(&client) {
-                extra.disclosed_to.push(client);
-            }
-        });
+    /// A removal that the creditor asked for bars that creditor's next application for a while.
+    fn note_creditor_request(&mut self, row: u32, clear: &Clear, ground: Option<&str>) {
+        if clear.kind == EventKind::Remove && ground == Some(LiftGround::CreditorRequest.code()) {
+            self.table.change_extra(row, |extra| extra.creditor_request_on = Some(clear.at.day()));
+        }
     }
 
     /// State, term, grace and etag after the event.
@@ -318,6 +311,10 @@ impl Resident {
     fn set_content(&mut self, row: u32, content: &Content, place: Place, touched: &mut Vec<Key>) {
         self.table.row_mut(row).place = place;
         let own_unit_only = content.visibility == Visibility::OwnUnitOnly;
+        let own_unit = content.own_unit.as_ref().map(|client| self.clients.number(client));
+        if self.table.extra(row).and_then(|extra| extra.own_unit) != own_unit {
+            self.table.change_extra(row, |extra| extra.own_unit = own_unit);
+        }
         let flags = &mut self.table.row_mut(row).flags;
         *flags = if own_unit_only { *flags | OWN_UNIT_ONLY } else { *flags & !OWN_UNIT_ONLY };
         // One key may come from two identities; it is flagged only if all of them are.
@@ -394,30 +391,8 @@ impl Resident {
                     }
                 });
             }
-            EventKind::Notice
-            | EventKind::Propose
-            | EventKind::Approve
-            | EventKind::Reject
-            | EventKind::Withdraw
-            | EventKind::Publish
-            | EventKind::Serve
-            | EventKind::EndGrace
-            | EventKind::WidenGrace
-            | EventKind::Hide
-            | EventKind::Restore
-            | EventKind::Rectify
-            | EventKind::Amend
-            | EventKind::Extend
-            | EventKind::Revoke
-            | EventKind::Remove
-            | EventKind::Expire
-            | EventKind::SetRelation
-            | EventKind::Exempt
-            | EventKind::GiveReason
-            | EventKind::Disclose
-            | EventKind::Erase
-            | EventKind::Configure
-            | EventKind::Import => {}
+            // What ends no relation and no exemption.
+            _ => {}
         }
     }
 
@@ -427,12 +402,15 @@ impl Resident {
             RecordKind::Listing => self.table.row_mut(row).flags |= ERASED,
             RecordKind::Relation => self.relations = self.relations.max(clear.record.number),
             RecordKind::Exemption => self.exemptions = self.exemptions.max(clear.record.number),
-            RecordKind::Hub => {}
+            RecordKind::Hub | RecordKind::Petition => {}
         }
     }
 
     /// A record's key was destroyed: nothing of that record stays in memory either.
     fn erase(&mut self, clear: &Clear) -> Option<()> {
+        if clear.record.kind == RecordKind::Petition {
+            return self.erase_petition(clear.record.number);
+        }
         let row = self.table.row_of(clear.listing)?;
         let number = clear.record.number;
         match clear.record.kind {
@@ -441,12 +419,13 @@ impl Resident {
             RecordKind::Exemption => {
                 self.table.change_extra(row, |extra| extra.exemptions.retain(|one| one.number != number));
             }
-            RecordKind::Hub => return None,
+            RecordKind::Hub | RecordKind::Petition => return None,
         }
         Some(())
     }
 
     fn erase_listing(&mut self, row: u32) {
+        self.forget_deadlines(row);
         let keys = self.keys_of(row);
         for key in &keys {
             self.unlink(row, key);

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use minicbor::{Decode, Encode};
+use xinhub_domain::deadline::Clock;
 use xinhub_domain::listing::State;
 use xinhub_domain::measure::Relation;
 use xinhub_domain::time::{Day, Timestamp};
@@ -174,6 +175,24 @@ pub struct Extra {
     /// While in grace: its last day.
     #[n(4)]
     pub grace_until: Option<Day>,
+    /// What clients owe by it, and owed.
+    #[n(5)]
+    pub duties: Vec<DutyRow>,
+    /// What clients reported that they imposed.
+    #[n(6)]
+    pub imposed: Vec<ImposedRow>,
+    /// What clients keep after a lift by their own act.
+    #[n(7)]
+    pub retained: Vec<RetentionRow>,
+    /// The subject's own unit, where only that may be shown it; an index into the clients.
+    #[n(8)]
+    pub own_unit: Option<u32>,
+    /// Deferrals of the subject's view.
+    #[n(9)]
+    pub deferrals: Vec<DeferralRow>,
+    /// When it was removed because the creditor asked for it.
+    #[n(10)]
+    pub creditor_request_on: Option<Day>,
 }
 
 impl Extra {
@@ -185,6 +204,10 @@ impl Extra {
             + self.relations.len() * size_of::<RelationRow>()
             + self.exemptions.len() * size_of::<ExemptionRow>()
             + self.disclosed_to.len() * size_of::<u32>()
+            + self.duties.len() * size_of::<DutyRow>()
+            + self.imposed.len() * size_of::<ImposedRow>()
+            + self.retained.len() * size_of::<RetentionRow>()
+            + self.deferrals.len() * size_of::<DeferralRow>()
     }
 }
 
@@ -281,6 +304,126 @@ impl ExemptionRow {
             && (self.measures.is_empty() || self.measures.iter().any(|code| code == measure))
             && (self.items.is_empty() || item.is_some_and(|item| self.items.iter().any(|code| code == item)))
     }
+}
+
+/// What a client owes by a listing: to lift what it imposed, or to handle a notice.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct DutyRow {
+    /// Who; an index into the clients.
+    #[n(0)]
+    pub client: u32,
+    /// What.
+    #[n(1)]
+    pub clock: Clock,
+    /// When it began.
+    #[n(2)]
+    pub since: Day,
+    /// Its last day in time.
+    #[n(3)]
+    pub due: Day,
+    /// That day has passed without the act.
+    #[n(4)]
+    pub overdue: bool,
+    /// How it was closed, if it was.
+    #[n(5)]
+    pub closed: Option<Closing>,
+    /// When.
+    #[n(6)]
+    pub closed_at: Option<Timestamp>,
+    /// Where the report that closed it lies; 0 for none.
+    #[n(7)]
+    pub place: u64,
+}
+
+/// How a duty was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Closing {
+    /// What was imposed is lifted.
+    #[n(1)]
+    Lifted,
+    /// Nothing was imposed.
+    #[n(2)]
+    Acknowledged,
+    /// A measure is kept by the client's own act.
+    #[n(3)]
+    Retained,
+    /// The notice was handled.
+    #[n(4)]
+    Handled,
+    /// The listing came into force again.
+    #[n(5)]
+    Restored,
+}
+
+impl Closing {
+    /// The name used from the wire to the command line.
+    pub fn code(self) -> &'static str {
+        match self {
+            Closing::Lifted => "lifted",
+            Closing::Acknowledged => "acknowledged",
+            Closing::Retained => "retained",
+            Closing::Handled => "handled",
+            Closing::Restored => "restored",
+        }
+    }
+}
+
+/// A measure that a client reported as imposed.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct ImposedRow {
+    /// Who; an index into the clients.
+    #[n(0)]
+    pub client: u32,
+    /// The measure's code.
+    #[n(1)]
+    pub measure: String,
+    /// Its item.
+    #[n(2)]
+    pub item: Option<String>,
+    /// On which day.
+    #[n(3)]
+    pub on: Day,
+    /// It was lifted since.
+    #[n(4)]
+    pub lifted: bool,
+    /// Where the report lies.
+    #[n(5)]
+    pub place: u64,
+}
+
+/// A measure that a client keeps after a lift.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct RetentionRow {
+    /// Who; an index into the clients.
+    #[n(0)]
+    pub client: u32,
+    /// The measure's code.
+    #[n(1)]
+    pub measure: String,
+    /// Its last day.
+    #[n(2)]
+    pub until: Day,
+    /// Over.
+    #[n(3)]
+    pub ended: bool,
+    /// Where the report lies.
+    #[n(4)]
+    pub place: u64,
+}
+
+/// A deferral of the subject's view.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct DeferralRow {
+    /// Its last day.
+    #[n(0)]
+    pub until: Day,
+    /// Who deferred: a renewal takes another.
+    #[n(1)]
+    pub staff_id: String,
+    /// Where it lies.
+    #[n(2)]
+    pub place: u64,
 }
 
 /// A key in CBOR: 16 bytes.

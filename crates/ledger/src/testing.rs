@@ -15,7 +15,7 @@ use xinhub_domain::policy::{LookupAsk, LookupPermit, Moment, Policy, RegistryAsk
 use xinhub_domain::time::{Day, Timestamp};
 
 use crate::clock::manual::ManualClock;
-use crate::command::{Command, Request};
+use crate::command::{Act, Command, Request};
 use crate::crypto;
 use crate::crypto::Prf;
 use crate::keys::{Keyring, Purpose};
@@ -150,6 +150,7 @@ pub fn draft(subject: RawIdentity, case: u32) -> Draft {
         basis_document: "(2025)粤0882民初1号".to_owned(),
         basis_issuer: "合成法院".to_owned(),
         obligation: "合成数据".to_owned(),
+        notice_served_on: "2020-01-06".to_owned(),
         ..Draft::default()
     }
 }
@@ -257,12 +258,11 @@ pub fn request(client: &str, staff: &str, etag: Option<u64>, command: Command) -
 /// A request whose id begins with this instant.
 pub fn request_at(at: Timestamp, client: &str, staff: &str, etag: Option<u64>, command: Command) -> Request {
     Request {
-        permit: court(client),
         request_id: request_id(at),
         body: format!("{command:?}").into_bytes(),
         etag,
-        actor: actor(staff),
-        command,
+        actor: Some(actor(staff)),
+        act: Act::Registry(court(client), command),
     }
 }
 

@@ -19,10 +19,11 @@ use crate::table::Place;
 pub const RECORD_KEY_EPOCH: u32 = 1;
 
 /// The kinds that have a slot file, with its name.
-const FILES: [(RecordKind, &str); 3] = [
+const FILES: [(RecordKind, &str); 4] = [
     (RecordKind::Listing, "listing.slots"),
     (RecordKind::Relation, "relation.slots"),
     (RecordKind::Exemption, "exemption.slots"),
+    (RecordKind::Petition, "petition.slots"),
 ];
 
 /// What an event's sealed part turned out to be.
@@ -87,7 +88,16 @@ impl Slots {
     pub fn open(storage: &dyn Storage, keyring: &Arc<Keyring>) -> Result<Slots, SlotError> {
         let mut files = Vec::with_capacity(FILES.len());
         for (kind, name) in FILES {
-            files.push((kind, SlotFile::open(storage, name, Arc::clone(keyring))?));
+            let file = match SlotFile::open(storage, name, Arc::clone(keyring)) {
+                // A directory from before there were petitions. Were it lost instead, opening the first petition says so.
+                Err(SlotError::Io { source, .. })
+                    if source.kind() == std::io::ErrorKind::NotFound && kind == RecordKind::Petition =>
+                {
+                    SlotFile::create(storage, name, Arc::clone(keyring))?
+                }
+                opened => opened?,
+            };
+            files.push((kind, file));
         }
         Ok(Slots { files })
     }

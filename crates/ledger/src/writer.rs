@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot, watch};
-use xinhub_domain::policy::RegistryPermit;
+use xinhub_domain::policy::{RegistryPermit, Rules};
 use xinhub_domain::time::Timestamp;
 
 use crate::clock::{Clock, ClockFault, ClockGuard};
@@ -53,6 +53,7 @@ pub(crate) enum Job {
     Import(RegistryPermit, ImportBatch, Reply<Vec<RowOutcome>>),
     Disclose { client: Arc<str>, listings: Vec<u64>, reply: Reply<()> },
     Configure { name: String, text: String, reply: Reply<()> },
+    Rules(Arc<Rules>),
     AcceptClock,
     Freeze(oneshot::Sender<crate::resident::snapshot::Frozen>),
     Stop,
@@ -104,6 +105,8 @@ pub(crate) struct Writer {
     pub guard: ClockGuard,
     /// The time as of which what was due has been looked through.
     pub ticked: Timestamp,
+    /// What deadlines are counted by.
+    pub rules: Arc<Rules>,
     pub request_key: [u8; 32],
     pub key_epoch: u32,
     /// What an entry's bodies may come to in this journal.
@@ -177,6 +180,11 @@ impl Writer {
                 let _ = reply.send(self.configure(name, text));
                 self.stopped()
             }
+            Job::Rules(rules) => {
+                self.commit(batch)?;
+                self.rules = rules;
+                Ok(())
+            }
             Job::AcceptClock => {
                 // What the clock brings now is not what the batch was decided on.
                 self.commit(batch)?;
@@ -211,7 +219,7 @@ impl Writer {
     fn planner<'a>(&'a self, resident: &'a Resident, pending: &'a Pending) -> Planner<'a> {
         let clock_sure = self.published.borrow().clock_fault.is_none();
         let (now, numbers) = (self.now(resident), pending.numbers(resident));
-        Planner { resident, vault: &self.vault, now, clock_sure, pending, numbers }
+        Planner { resident, vault: &self.vault, now, clock_sure, pending, numbers, rules: &self.rules }
     }
 
     /// Hub time.
@@ -245,7 +253,7 @@ impl Writer {
                 let resident = self.resident.read();
                 let numbers = batch.pending.numbers(&resident);
                 for (when, event) in &due {
-                    match clock_plan::planned(&resident, *event, now) {
+                    match clock_plan::planned(&resident, *event, now, &self.rules) {
                         Some((_, touch)) if batch.touched.contains(&touch) => later.push((*when, *event)),
                         Some((planned, touch)) => batch.add(planned, numbers, None, &[touch]),
                         None => {}
@@ -270,7 +278,7 @@ fn refuse(job: Job, failed: bool) {
         Job::Command(_, reply) => drop(reply.send(Err(error))),
         Job::Import(_, _, reply) => drop(reply.send(Err(error))),
         Job::Disclose { reply, .. } | Job::Configure { reply, .. } => drop(reply.send(Err(error))),
-        Job::AcceptClock | Job::Freeze(_) | Job::Stop => {}
+        Job::Rules(_) | Job::AcceptClock | Job::Freeze(_) | Job::Stop => {}
     }
 }
 

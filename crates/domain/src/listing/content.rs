@@ -250,6 +250,13 @@ pub struct Content {
     /// Who may be shown it.
     #[n(20)]
     pub visibility: Visibility,
+    /// When the risk notice that must come before the decision was served; `None` only while noticed, or where the header of a
+    /// migration attests the decision.
+    #[n(21)]
+    pub notice_served_on: Option<Day>,
+    /// For [`Visibility::OwnUnitOnly`]: the client that is the subject's own unit.
+    #[n(22)]
+    pub own_unit: Option<String>,
 }
 
 impl std::fmt::Debug for Content {
@@ -321,6 +328,8 @@ impl Content {
             let on = decision.as_ref().map_or(today, |decision| decision.date);
             check_age(identities, birth_date, draft.age, on, &mut faults);
         }
+        let notice_served_on = faults.day("notice_served_on", &draft.notice_served_on, today);
+        let own_unit = own_unit(draft, &mut faults);
         let required = stage != Stage::Notice;
         let rest = Rest::take(draft, today, required, &mut faults);
         let (Some(identities), Some(name), Some(case_number), true) =
@@ -351,6 +360,8 @@ impl Content {
             unperformed_part: rest.parts.1,
             conduct: rest.conduct,
             visibility: draft.visibility,
+            notice_served_on,
+            own_unit,
         };
         Ok((content, warnings))
     }
@@ -366,6 +377,16 @@ impl Content {
             other.identities.iter().any(|theirs| mine.keys().any(|key| theirs.keys().any(|other| key == other)))
         })
     }
+}
+
+/// Who handles an entry that nobody else may be shown (the plan, section 三(一); 法释〔2017〕7号 art. 8).
+fn own_unit(draft: &Draft, faults: &mut Faults) -> Option<String> {
+    let unit = faults.text("own_unit", &draft.own_unit, MAX_SHORT_CHARS, false);
+    if (draft.visibility == Visibility::OwnUnitOnly) == unit.is_empty() {
+        faults
+            .add("own_unit", "names the subject's own unit: for a listing that only it may be shown, and for no other");
+    }
+    Some(unit).filter(|unit| !unit.is_empty())
 }
 
 /// The free texts and days of a draft.

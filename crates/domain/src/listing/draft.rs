@@ -81,6 +81,10 @@ pub struct Draft {
     pub conduct: String,
     /// Who may be shown it.
     pub visibility: Visibility,
+    /// YYYY-MM-DD: when the risk notice was served.
+    pub notice_served_on: String,
+    /// The client id of the subject's own unit, where only that may be shown it.
+    pub own_unit: String,
 }
 
 /// What a draft has to hold.

@@ -7,8 +7,11 @@
 use minicbor::{Decode, Encode};
 
 use super::content::{Actor, Content};
+use super::duty::UnitReport;
+use super::petition::{Finding, Petition, PetitionKind, PetitionState};
 use super::relation::{Exemption, RelationContent};
 use super::state::State;
+use crate::deadline::Clock;
 use crate::time::{Day, Timestamp};
 
 /// The format of [`Clear`] and [`Body`] that this build writes.
@@ -91,12 +94,112 @@ pub enum EventKind {
     /// The record's key was destroyed.
     #[n(24)]
     Erase = 24,
+    /// A petition was received: an application, an objection or a complaint.
+    #[n(25)]
+    FilePetition = 25,
+    /// A petition's intake was refused, with reasons.
+    #[n(26)]
+    RefuseIntake = 26,
+    /// A petition was decided by whoever it was filed with.
+    #[n(27)]
+    DecidePetition = 27,
+    /// Service of a refusal or dismissal on the party was recorded.
+    #[n(28)]
+    ServeFinding = 28,
+    /// The party asked the court above.
+    #[n(29)]
+    AskReconsideration = 29,
+    /// The court above decided.
+    #[n(30)]
+    DecideReconsideration = 30,
+    /// The party took its petition back.
+    #[n(31)]
+    WithdrawPetition = 31,
+    /// A unit reported what it imposed, lifted or keeps.
+    #[n(32)]
+    Report = 32,
+    /// What units had kept after a lift ended, by the clock.
+    #[n(33)]
+    EndRetention = 33,
+    /// A deadline passed without the act, by the clock.
+    #[n(34)]
+    Overdue = 34,
+    /// A proposal was not released in time, by the clock.
+    #[n(35)]
+    Lapse = 35,
+    /// Performance was reported: the court's duty to lift runs.
+    #[n(36)]
+    RecordPerformance = 36,
+    /// The subject's own view was deferred, on a named ground.
+    #[n(37)]
+    Defer = 37,
     /// A catalogue, audience table or deadline profile came into force; its text stands in `open`.
     #[n(40)]
     Configure = 40,
     /// An import began, or ended; its numbers stand in `open`.
     #[n(41)]
     Import = 41,
+}
+
+/// What an event is about, and so what folds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// The hub itself.
+    Hub,
+    /// A listing: its state, content, relations or exemptions. Moves the listing's etag.
+    Listing,
+    /// What happens beside a listing, and makes no court's next write stale: who was told, what units report, what passed.
+    Beside,
+    /// A petition.
+    Petition,
+    /// The end of a record's key.
+    Erasure,
+}
+
+impl EventKind {
+    /// What it is about.
+    pub fn about(self) -> About {
+        match self {
+            EventKind::Notice
+            | EventKind::Propose
+            | EventKind::Approve
+            | EventKind::Reject
+            | EventKind::Withdraw
+            | EventKind::Publish
+            | EventKind::Serve
+            | EventKind::EndGrace
+            | EventKind::WidenGrace
+            | EventKind::Hide
+            | EventKind::Restore
+            | EventKind::Rectify
+            | EventKind::Amend
+            | EventKind::Extend
+            | EventKind::Revoke
+            | EventKind::Remove
+            | EventKind::Expire
+            | EventKind::SetRelation
+            | EventKind::EndRelation
+            | EventKind::Exempt
+            | EventKind::EndExemption
+            | EventKind::GiveReason
+            | EventKind::Lapse
+            | EventKind::RecordPerformance => About::Listing,
+            EventKind::Disclose
+            | EventKind::Report
+            | EventKind::EndRetention
+            | EventKind::Overdue
+            | EventKind::Defer => About::Beside,
+            EventKind::FilePetition
+            | EventKind::RefuseIntake
+            | EventKind::DecidePetition
+            | EventKind::ServeFinding
+            | EventKind::AskReconsideration
+            | EventKind::DecideReconsideration
+            | EventKind::WithdrawPetition => About::Petition,
+            EventKind::Erase => About::Erasure,
+            EventKind::Configure | EventKind::Import => About::Hub,
+        }
+    }
 }
 
 /// What a record number counts. Each kind has its own numbers, from 1, and its own slot file.
@@ -116,6 +219,31 @@ pub enum RecordKind {
     /// One exemption.
     #[n(3)]
     Exemption = 3,
+    /// One petition of one party.
+    #[n(4)]
+    Petition = 4,
+}
+
+/// A day by which something must be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct Deadline {
+    /// What must be done, and by whom.
+    #[n(0)]
+    pub clock: Clock,
+    /// The last day on which it is in time.
+    #[n(1)]
+    pub due: Day,
+}
+
+/// What stands in clear of a petition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct PetitionStanding {
+    /// What is asked.
+    #[n(0)]
+    pub kind: PetitionKind,
+    /// Where it stands after the event.
+    #[n(1)]
+    pub state: PetitionState,
 }
 
 /// One record: the unit of sealing and of erasure. Its number is its slot in the slot file of its kind.
@@ -176,6 +304,12 @@ pub struct Clear {
     #[n(13)]
     #[cbor(with = "minicbor::bytes")]
     pub open: Option<Vec<u8>>,
+    /// The deadlines that begin with it, or, for `Overdue`, that have passed.
+    #[n(14)]
+    pub deadlines: Option<Vec<Deadline>>,
+    /// For an event on a petition: its kind, and its state after it.
+    #[n(15)]
+    pub petition: Option<PetitionStanding>,
 }
 
 /// The part of an event that is sealed.
@@ -197,8 +331,11 @@ pub enum Body {
         /// Why, in the court's words.
         #[n(3)]
         note: Option<String>,
+        /// The creditor's application that it follows.
+        #[n(4)]
+        application: Option<u64>,
     },
-    /// An act without content: `Approve`, `Reject`, `Withdraw`, `Hide`, `Revoke`, `Remove`, `GiveReason`.
+    /// An act without content: `Approve`, `Reject`, `Withdraw`, `Hide`, `Revoke`, `Remove`, `GiveReason`, `RecordPerformance`.
     #[n(2)]
     Act {
         /// Who acted.
@@ -247,5 +384,47 @@ pub enum Body {
         /// The client that was answered.
         #[n(0)]
         client: String,
+    },
+    /// `FilePetition`.
+    #[n(7)]
+    Petition {
+        /// What is asked.
+        #[n(0)]
+        content: Box<Petition>,
+        /// Who took it in.
+        #[n(1)]
+        actor: Actor,
+    },
+    /// Every other event of a petition.
+    #[n(8)]
+    Found(#[n(0)] Finding),
+    /// `Report`.
+    #[n(9)]
+    Report {
+        /// The client that reports.
+        #[n(0)]
+        client: String,
+        /// Who stands behind it; a machine's acknowledgement has nobody.
+        #[n(1)]
+        actor: Option<Actor>,
+        /// What it reports.
+        #[n(2)]
+        report: UnitReport,
+    },
+    /// `Defer`.
+    #[n(10)]
+    Deferred {
+        /// Who deferred.
+        #[n(0)]
+        actor: Actor,
+        /// The client that did.
+        #[n(1)]
+        client: String,
+        /// The named ground.
+        #[n(2)]
+        ground: String,
+        /// The last day on which the view is deferred.
+        #[n(3)]
+        until: Day,
     },
 }

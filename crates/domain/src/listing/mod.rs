@@ -7,8 +7,10 @@
 mod codec;
 mod content;
 mod draft;
+pub mod duty;
 pub mod event;
 pub mod lift;
+pub mod petition;
 mod relation;
 pub mod state;
 
@@ -16,6 +18,11 @@ pub use content::{
     Actor, Content, Decision, FIXED_TERM_MONTHS, Ground, MAX_EXTENSION_MONTHS, MAX_GRACE_DAYS, Visibility,
 };
 pub use draft::{ContentFault, Draft, DraftDecision, DraftRelation, RawIdentity, Stage};
-pub use event::{Body, Clear, EventKind, RecordId, RecordKind};
+pub use duty::{Retention, UnitReport};
+pub use event::{About, Body, Clear, Deadline, EventKind, PetitionStanding, RecordId, RecordKind};
+pub use petition::{
+    DraftPetition, Finding, ObjectionGround, PartyRole, Petition, PetitionAction, PetitionKind, PetitionRefusal,
+    PetitionState, next_petition,
+};
 pub use relation::{Exemption, RelationContent};
 pub use state::{Action, Refusal, Standing, State, next};

@@ -164,6 +164,12 @@ pub enum Action {
     GiveReason,
     /// A client was first answered adversely on this listing.
     Disclose,
+    /// A proposal was not released in time, by the clock.
+    Lapse,
+    /// Performance was reported: the court's duty to lift runs.
+    RecordPerformance,
+    /// What happens beside it: a unit's report, a deadline that passed, a deferred view.
+    Beside,
 }
 
 /// Why an action does not fit a state.
@@ -220,14 +226,19 @@ fn begin(action: Action) -> Result<State, Refusal> {
         | Action::Exempt
         | Action::EndExemption
         | Action::GiveReason
-        | Action::Disclose => Err(Refusal::Absent),
+        | Action::Disclose
+        | Action::Lapse
+        | Action::RecordPerformance
+        | Action::Beside => Err(Refusal::Absent),
     }
 }
 
 fn after_end(state: State, action: Action) -> Result<State, Refusal> {
     match action {
         // What is still owed once a listing is over. An adverse answer read a moment before the end may be recorded after it.
-        Action::GiveReason | Action::Disclose | Action::EndRelation | Action::EndExemption => Ok(state),
+        Action::GiveReason | Action::Disclose | Action::EndRelation | Action::EndExemption | Action::Beside => {
+            Ok(state)
+        }
         // Data of an ended listing are still data of a person: 个人信息保护法 art. 46 gives the right to correction no end.
         Action::Rectify => Ok(state),
         Action::Notice
@@ -247,7 +258,9 @@ fn after_end(state: State, action: Action) -> Result<State, Refusal> {
         | Action::Remove
         | Action::Expire
         | Action::SetRelation
-        | Action::Exempt => Err(Refusal::Ended(state)),
+        | Action::Exempt
+        | Action::Lapse
+        | Action::RecordPerformance => Err(Refusal::Ended(state)),
     }
 }
 
@@ -275,7 +288,8 @@ fn go_on(state: State, action: Action) -> Result<State, Refusal> {
         Action::Remove => Ok(Removed),
         Action::Expire => only(&[Decided, Grace, Listed, Hidden], Expired, "decided, in grace, listed or hidden"),
         Action::SetRelation | Action::EndRelation | Action::Exempt | Action::EndExemption => Ok(state),
-        Action::GiveReason => Ok(state),
+        Action::GiveReason | Action::RecordPerformance | Action::Beside => Ok(state),
+        Action::Lapse => only(&[Proposed], Withdrawn, "proposed"),
     }
 }
 

@@ -45,6 +45,9 @@ const TABLE: &[(Action, &str)] = &[
     (Action::EndExemption, "? N P D G L H W J V M X"),
     (Action::GiveReason, "? N P D G L H W J V M X"),
     (Action::Disclose, "? N P D G L H W J V M X"),
+    (Action::Lapse, "? - W - - - - ! ! ! ! !"),
+    (Action::RecordPerformance, "? N P D G L H ! ! ! ! !"),
+    (Action::Beside, "? N P D G L H W J V M X"),
 ];
 
 fn state(letter: char) -> Option<State> {

@@ -10,6 +10,7 @@ mod parse;
 pub mod permissions;
 mod permit;
 mod read;
+mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -26,8 +27,9 @@ pub use client::{Class, Client, Quota, Reach, ReachSet};
 pub use permissions::Method;
 pub use permit::{
     AdminAsk, AdminPermit, Ask, Denial, DetailAsk, DetailPermit, LookupAsk, LookupPermit, Moment, RegistryAsk,
-    RegistryPermit, SessionAsk, SessionPermit, decide,
+    RegistryPermit, RemedyAsk, RemedyPermit, SessionAsk, SessionPermit, UnitAsk, UnitPermit, decide,
 };
+pub use rules::Rules;
 
 use grounds::Grounds;
 
@@ -88,6 +90,7 @@ pub struct Policy {
     limits_fen: Vec<Option<u64>>,
     grace_max_days: u32,
     grounds: Grounds,
+    rules: Arc<Rules>,
     warnings: Vec<Fault>,
 }
 
@@ -101,6 +104,11 @@ impl Policy {
     /// Every fault at once, each with line, key path and fix. Of a file that is no TOML: its syntax faults.
     pub fn parse(text: &str, catalogue: &Catalogue) -> Result<Policy, Faults> {
         parse::policy(text, catalogue)
+    }
+
+    /// The rules of due process: deadlines by court, the hierarchy of courts, the day of going live.
+    pub fn rules(&self) -> &Arc<Rules> {
+        &self.rules
     }
 
     /// The catalogue in force: the one given, with the rows that the policy switches on.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::client::Client;
 use super::grounds::Grounds;
 use super::read::{At, Reader, Section, one_of};
-use super::{Court, POLICY_FILE, Policy, Release};
+use super::{Court, POLICY_FILE, Policy, Release, Rules};
 use crate::fault::{Faults, choose};
 use crate::listing::{Ground, MAX_GRACE_DAYS};
 use crate::measure::{Catalogue, Condition, Measure};
@@ -65,6 +65,7 @@ fn read(root: Section, catalogue: &Catalogue) -> Option<Policy> {
         days.and_then(|days| u32::try_from(days).ok())
     });
     let grounds = grounds(&root);
+    let rules = rules(&root, &courts);
     root.finish();
     Some(Policy {
         catalogue: Arc::new(catalogue),
@@ -74,8 +75,16 @@ fn read(root: Section, catalogue: &Catalogue) -> Option<Policy> {
         limits_fen,
         grace_max_days: grace_max_days.unwrap_or(MAX_GRACE_DAYS),
         grounds,
+        rules: Arc::new(rules),
         warnings,
     })
+}
+
+/// Which deadlines each court goes by.
+fn rules(root: &Section, courts: &[Court]) -> Rules {
+    let go_live = root.day("go_live").map(|at| at.value);
+    let above = courts.iter().filter_map(|court| Some((Arc::clone(&court.id), Arc::clone(court.above.as_ref()?))));
+    Rules { above: above.collect(), go_live, ..Rules::default() }
 }
 
 /// The measure that a text names.

@@ -54,8 +54,40 @@ closed! {
         SetRelation = "/xinhub.v1.RegistryService/SetRelation",
         /// Ends a relation.
         EndRelation = "/xinhub.v1.RegistryService/EndRelation",
+        /// Lengthens a grace period.
+        WidenGrace = "/xinhub.v1.RegistryService/WidenGrace",
+        /// Gives the reason that a lift owes.
+        GiveReason = "/xinhub.v1.RegistryService/GiveReason",
+        /// Records that the obligation was performed.
+        RecordPerformance = "/xinhub.v1.RegistryService/RecordPerformance",
         /// Takes a file in the courts' own layout.
         ImportListings = "/xinhub.v1.RegistryService/ImportListings",
+        /// Takes a petition in.
+        FilePetition = "/xinhub.v1.RemedyService/FilePetition",
+        /// Refuses a petition's intake.
+        RefuseIntake = "/xinhub.v1.RemedyService/RefuseIntake",
+        /// Decides a petition.
+        DecidePetition = "/xinhub.v1.RemedyService/DecidePetition",
+        /// Records service of a finding.
+        ServeFinding = "/xinhub.v1.RemedyService/ServeFinding",
+        /// The party asks the court above.
+        AskReconsideration = "/xinhub.v1.RemedyService/AskReconsideration",
+        /// The court above decides.
+        DecideReconsideration = "/xinhub.v1.RemedyService/DecideReconsideration",
+        /// The party takes its petition back.
+        WithdrawPetition = "/xinhub.v1.RemedyService/WithdrawPetition",
+        /// One petition.
+        GetPetition = "/xinhub.v1.RemedyService/GetPetition",
+        /// Petitions that the caller may read.
+        ListPetitions = "/xinhub.v1.RemedyService/ListPetitions",
+        /// What falls due, is due and is overdue.
+        ListDeadlines = "/xinhub.v1.RemedyService/ListDeadlines",
+        /// The catalogue of measures.
+        ListMeasures = "/xinhub.v1.MeasureService/ListMeasures",
+        /// What a client imposed, lifted or keeps.
+        Report = "/xinhub.v1.MeasureService/Report",
+        /// A client's own duties.
+        ListDuties = "/xinhub.v1.MeasureService/ListDuties",
         /// The hub's state.
         GetStatus = "/xinhub.v1.AdminService/GetStatus",
         /// Whether the hub serves.
@@ -78,6 +110,10 @@ pub enum Demand {
     Detail,
     /// Changing a court's own listings.
     Registry,
+    /// Taking in and deciding what parties ask, and the clocks of it.
+    Remedy,
+    /// Reporting what was done with a listing.
+    Unit,
     /// The hub's own state.
     Admin,
 }
@@ -109,6 +145,30 @@ const ASKERS: &[Class] = &[
 ];
 const READERS: &[Class] =
     &[Class::Court, Class::Unit, Class::Bank, Class::Insurer, Class::ProcurementPlatform, Class::CreditBureau];
+const INTAKES: &[Class] = &[Class::Court, Class::Unit];
+const REPORTERS: &[Class] = &[
+    Class::Unit,
+    Class::Bank,
+    Class::Insurer,
+    Class::Hotel,
+    Class::TravelAgency,
+    Class::Ticketing,
+    Class::ProcurementPlatform,
+    Class::CreditBureau,
+];
+const CLOCK_READERS: &[Class] = &[
+    Class::Court,
+    Class::Unit,
+    Class::Bank,
+    Class::Insurer,
+    Class::Hotel,
+    Class::TravelAgency,
+    Class::Ticketing,
+    Class::ProcurementPlatform,
+    Class::CreditBureau,
+    Class::Auditor,
+    Class::Operator,
+];
 const WATCHERS: &[Class] = &[Class::Operator, Class::Auditor];
 
 /// The table, in the order of [`Method::ALL`].
@@ -138,7 +198,24 @@ pub const TABLE: &[Row] = &[
     row(Method::EndExemption, Demand::Registry, COURTS),
     row(Method::SetRelation, Demand::Registry, COURTS),
     lift(Method::EndRelation),
+    lift(Method::WidenGrace),
+    row(Method::GiveReason, Demand::Registry, COURTS),
+    row(Method::RecordPerformance, Demand::Registry, COURTS),
     row(Method::ImportListings, Demand::Registry, COURTS),
+    row(Method::FilePetition, Demand::Remedy, INTAKES),
+    row(Method::RefuseIntake, Demand::Remedy, COURTS),
+    // A court, of objections and applications; the client that a complaint is against, of that complaint.
+    row(Method::DecidePetition, Demand::Remedy, ASKERS),
+    row(Method::ServeFinding, Demand::Remedy, COURTS),
+    row(Method::AskReconsideration, Demand::Remedy, INTAKES),
+    row(Method::DecideReconsideration, Demand::Remedy, COURTS),
+    row(Method::WithdrawPetition, Demand::Remedy, INTAKES),
+    row(Method::GetPetition, Demand::Remedy, ASKERS),
+    row(Method::ListPetitions, Demand::Remedy, ASKERS),
+    row(Method::ListDeadlines, Demand::Remedy, CLOCK_READERS),
+    row(Method::ListMeasures, Demand::Unit, ASKERS),
+    row(Method::Report, Demand::Unit, REPORTERS),
+    row(Method::ListDuties, Demand::Unit, REPORTERS),
     row(Method::GetStatus, Demand::Admin, WATCHERS),
     row(Method::HealthCheck, Demand::Session, Class::ALL),
     row(Method::HealthWatch, Demand::Session, Class::ALL),
@@ -180,7 +257,8 @@ impl Method {
         match (self.row().demand, class) {
             (Demand::Lookup, _) => Some(Reach::Online),
             // A court reads its own listings by right.
-            (Demand::Detail, Class::Court) | (Demand::Session | Demand::Registry | Demand::Admin, _) => None,
+            (Demand::Detail, Class::Court)
+            | (Demand::Session | Demand::Registry | Demand::Remedy | Demand::Unit | Demand::Admin, _) => None,
             (
                 Demand::Detail,
                 Class::Unit

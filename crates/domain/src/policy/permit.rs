@@ -167,6 +167,8 @@ mod sealed {
     impl Sealed for super::LookupAsk<'_> {}
     impl Sealed for super::DetailAsk {}
     impl Sealed for super::RegistryAsk<'_> {}
+    impl Sealed for super::RemedyAsk {}
+    impl Sealed for super::UnitAsk {}
     impl Sealed for super::AdminAsk {}
 }
 
@@ -193,6 +195,14 @@ pub struct RegistryAsk<'a> {
     /// The court whose listing is touched, where it is known beforehand; otherwise [`RegistryPermit::touches`] decides.
     pub court: Option<&'a str>,
 }
+
+/// To take in or decide what a party asks, or to see the clocks of it.
+#[derive(Clone, Copy, Debug)]
+pub struct RemedyAsk;
+
+/// To report what was done with a listing, or to see one's own duties.
+#[derive(Clone, Copy, Debug)]
+pub struct UnitAsk;
 
 /// To see the hub's state.
 #[derive(Clone, Copy, Debug)]
@@ -229,6 +239,21 @@ pub struct RegistryPermit {
     grace_max_days: u32,
 }
 
+/// The right to take in or decide what parties ask. Of which listings and petitions, the ledger decides by court and client.
+#[derive(Debug)]
+pub struct RemedyPermit {
+    client: Arc<Client>,
+    court: Option<Arc<str>>,
+    courts_below: Vec<Arc<str>>,
+}
+
+/// The right to report what one did with a listing that one was told of.
+#[derive(Debug)]
+pub struct UnitPermit {
+    client: Arc<Client>,
+    catalogue: Arc<Catalogue>,
+}
+
 /// The right to see the hub's state.
 #[derive(Debug)]
 pub struct AdminPermit {
@@ -246,7 +271,7 @@ macro_rules! client_of {
     };
 }
 
-client_of!(SessionPermit, LookupPermit, DetailPermit, RegistryPermit, AdminPermit);
+client_of!(SessionPermit, LookupPermit, DetailPermit, RegistryPermit, RemedyPermit, UnitPermit, AdminPermit);
 
 impl LookupPermit {
     /// The measure, in the catalogue in force when it was permitted.
@@ -314,12 +339,42 @@ impl RegistryPermit {
     }
 }
 
+impl RemedyPermit {
+    /// The court that acts; `None` for a unit.
+    pub fn court(&self) -> Option<&str> {
+        self.court.as_deref()
+    }
+
+    /// Whether the client's court is this one.
+    pub fn is_court(&self, court: &str) -> bool {
+        self.court() == Some(court)
+    }
+
+    /// Whether the client's court hears this court's reconsiderations.
+    pub fn is_above(&self, court: &str) -> bool {
+        self.courts_below.iter().any(|below| **below == *court)
+    }
+}
+
+impl UnitPermit {
+    /// The catalogue in force.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+}
+
 impl Ask for SessionAsk {
     type Permit = SessionPermit;
 
     fn serves(&self, demand: Demand) -> bool {
         match demand {
-            Demand::Session | Demand::Lookup | Demand::Detail | Demand::Registry | Demand::Admin => true,
+            Demand::Session
+            | Demand::Lookup
+            | Demand::Detail
+            | Demand::Registry
+            | Demand::Remedy
+            | Demand::Unit
+            | Demand::Admin => true,
         }
     }
 
@@ -412,6 +467,33 @@ impl Ask for RegistryAsk<'_> {
             Some(touched) => permit.touches(touched).map(|()| permit),
             None => Ok(permit),
         }
+    }
+}
+
+impl Ask for RemedyAsk {
+    type Permit = RemedyPermit;
+
+    fn serves(&self, demand: Demand) -> bool {
+        demand == Demand::Remedy
+    }
+
+    fn grant(&self, policy: &Policy, client: &Arc<Client>) -> Result<RemedyPermit, Denial> {
+        let court = client.court.clone();
+        let below = policy.courts().iter().filter(|one| court.is_some() && one.above() == court.as_deref());
+        let courts_below = below.map(|one| Arc::clone(&one.id)).collect();
+        Ok(RemedyPermit { client: Arc::clone(client), court, courts_below })
+    }
+}
+
+impl Ask for UnitAsk {
+    type Permit = UnitPermit;
+
+    fn serves(&self, demand: Demand) -> bool {
+        demand == Demand::Unit
+    }
+
+    fn grant(&self, policy: &Policy, client: &Arc<Client>) -> Result<UnitPermit, Denial> {
+        Ok(UnitPermit { client: Arc::clone(client), catalogue: Arc::clone(policy.catalogue()) })
     }
 }
 

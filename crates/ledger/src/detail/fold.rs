@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Place;
 
-use xinhub_domain::listing::{Body, Clear, Content, EventKind, RecordId, RecordKind, State};
+use xinhub_domain::listing::{About, Body, Clear, Content, EventKind, RecordId, RecordKind, State};
 use xinhub_domain::time::Day;
 
 use super::store::{MAX_BATCH, Store, StoreFault, StorePosition};
@@ -89,35 +89,14 @@ impl<'a> Pending<'a> {
     }
 
     fn event(&mut self, clear: &Clear, opened: Opened) -> Result<(), FollowFault> {
-        match clear.kind {
-            // Being asked about changes nothing that a court could have read.
-            EventKind::Configure | EventKind::Import | EventKind::Disclose => return Ok(()),
-            EventKind::Erase => {
+        match clear.kind.about() {
+            // What happens beside a listing changes nothing that a court could have read; petitions are read from the journal.
+            About::Hub | About::Beside | About::Petition => return Ok(()),
+            About::Erasure => {
                 self.erase(clear.record, clear.listing);
                 return Ok(());
             }
-            EventKind::Notice
-            | EventKind::Propose
-            | EventKind::Approve
-            | EventKind::Reject
-            | EventKind::Withdraw
-            | EventKind::Publish
-            | EventKind::Serve
-            | EventKind::EndGrace
-            | EventKind::WidenGrace
-            | EventKind::Hide
-            | EventKind::Restore
-            | EventKind::Rectify
-            | EventKind::Amend
-            | EventKind::Extend
-            | EventKind::Revoke
-            | EventKind::Remove
-            | EventKind::Expire
-            | EventKind::SetRelation
-            | EventKind::EndRelation
-            | EventKind::Exempt
-            | EventKind::EndExemption
-            | EventKind::GiveReason => {}
+            About::Listing => {}
         }
         self.put_record(clear, &opened)?;
         let new = clear.listing > self.position.listings;
@@ -126,11 +105,7 @@ impl<'a> Pending<'a> {
             Opened::Erased if clear.record.kind == RecordKind::Listing => self.erase(clear.record, clear.listing),
             Opened::Body(body) => match *body {
                 Body::Content { content, .. } => self.put_content(clear, *content, new)?,
-                Body::Act { .. }
-                | Body::Relation { .. }
-                | Body::Ended { .. }
-                | Body::Exemption { .. }
-                | Body::Disclosed { .. } => self.advance(clear)?,
+                _ => self.advance(clear)?,
             },
             Opened::Erased | Opened::Nothing => self.advance(clear)?,
         }
@@ -144,7 +119,7 @@ impl<'a> Pending<'a> {
         let bytes = match &**body {
             Body::Relation { content, .. } => value::seal(&key, clear.record, clear.revision, content),
             Body::Exemption { content, .. } => value::seal(&key, clear.record, clear.revision, content),
-            Body::Content { .. } | Body::Act { .. } | Body::Ended { .. } | Body::Disclosed { .. } => return Ok(()),
+            _ => return Ok(()),
         };
         self.records.insert(clear.record, Some(bytes));
         Ok(())
@@ -201,7 +176,7 @@ impl<'a> Pending<'a> {
             RecordKind::Relation | RecordKind::Exemption => {
                 self.records.insert(record, None);
             }
-            RecordKind::Hub => {}
+            RecordKind::Hub | RecordKind::Petition => {}
         }
         self.erased.push(listing);
     }
@@ -242,7 +217,7 @@ impl Working {
         let list = match clear.record.kind {
             RecordKind::Relation => Some(&mut value.relations),
             RecordKind::Exemption => Some(&mut value.exemptions),
-            RecordKind::Hub | RecordKind::Listing => None,
+            RecordKind::Hub | RecordKind::Listing | RecordKind::Petition => None,
         };
         if let Some(list) = list {
             let number = clear.record.number;

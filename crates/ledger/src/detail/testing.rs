@@ -120,6 +120,7 @@ impl Disk {
             RecordKind::Listing => "listing.slots",
             RecordKind::Relation => "relation.slots",
             RecordKind::Exemption => "exemption.slots",
+            RecordKind::Petition => "petition.slots",
             RecordKind::Hub => panic!("no slots"),
         };
         let storage = self.storage().dir("slots").unwrap();
@@ -234,7 +235,7 @@ pub(crate) async fn submit(ledger: &Ledger, command: Command) -> Outcome {
 }
 
 pub(crate) async fn publish(ledger: &Ledger, content: Box<xinhub_domain::listing::Content>) -> u64 {
-    submit(ledger, Command::Publish { listing: None, content }).await.listing
+    submit(ledger, Command::Publish { listing: None, content, application: None }).await.listing
 }
 
 pub(crate) fn exemption(who: u16) -> Box<Exemption> {

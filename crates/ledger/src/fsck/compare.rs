@@ -64,6 +64,12 @@ fn compare_totals(expected: &Resident, found: &Resident, told: &mut Told) {
     told.same(|| "the chain hash".to_owned(), expected.chain == found.chain);
     told.number("the count of relations", expected.relations, found.relations);
     told.number("the count of exemptions", expected.exemptions, found.exemptions);
+    let petitions = (&expected.remedy.petitions, &found.remedy.petitions);
+    told.number("the count of petitions", petitions.0.len(), petitions.1.len());
+    for (number, (one, other)) in (1..).zip(petitions.0.iter().zip(petitions.1)) {
+        told.same(|| format!("petition {number}"), one == other);
+    }
+    told.same(|| "the list of open deadlines".to_owned(), expected.remedy.running == found.remedy.running);
     told.number("the count of listings", expected.table.len(), found.table.len());
 }
 
@@ -106,6 +112,12 @@ fn compare_extra(listing: u64, expected: &Extra, found: &Extra, told: &mut Told)
     told.same(|| field("the list of its relations"), expected.relations == found.relations);
     told.same(|| field("the list of its exemptions"), expected.exemptions == found.exemptions);
     told.same(|| field("the list of clients that were told"), expected.disclosed_to == found.disclosed_to);
+    told.same(|| field("the list of duties"), expected.duties == found.duties);
+    told.same(|| field("the list of what was imposed"), expected.imposed == found.imposed);
+    told.same(|| field("the list of what is kept"), expected.retained == found.retained);
+    told.same(|| field("the subject's own unit"), expected.own_unit == found.own_unit);
+    told.same(|| field("the list of deferrals"), expected.deferrals == found.deferrals);
+    told.number(&field("the creditor's request"), expected.creditor_request_on, found.creditor_request_on);
     told.number(&field("the last day of grace"), expected.grace_until, found.grace_until);
 }
 

@@ -76,6 +76,7 @@ impl Pass<'_> {
             RecordKind::Listing => "listing",
             RecordKind::Relation => "relation",
             RecordKind::Exemption => "exemption",
+            RecordKind::Petition => "petition",
             RecordKind::Hub => "position",
         };
         self.report.find(Area::Detail, format!("{kind} {}: {what}", record.number));
@@ -228,7 +229,7 @@ impl Pass<'_> {
             match kind {
                 RecordKind::Relation => known.extend(extra.relations.iter().map(|one| (one.number, one.place))),
                 RecordKind::Exemption => known.extend(extra.exemptions.iter().map(|one| (one.number, one.place))),
-                RecordKind::Hub | RecordKind::Listing => {}
+                RecordKind::Hub | RecordKind::Listing | RecordKind::Petition => {}
             }
         }
         for found in self.store.values(kind)? {
@@ -259,7 +260,7 @@ impl Pass<'_> {
         let count = match record.kind {
             RecordKind::Relation => self.fold.resident.relations,
             RecordKind::Exemption => self.fold.resident.exemptions,
-            RecordKind::Hub | RecordKind::Listing => 0,
+            RecordKind::Hub | RecordKind::Listing | RecordKind::Petition => 0,
         };
         if record.number == 0 || record.number > count {
             self.find(record, "is superfluous: the journal has no such record");
@@ -281,7 +282,7 @@ impl Pass<'_> {
                 Read::Content { revision, content: found } => (revision, found == *content),
                 Read::Erased | Read::Bad => return Ok(()),
             },
-            Body::Content { .. } | Body::Act { .. } | Body::Ended { .. } | Body::Disclosed { .. } => return Ok(()),
+            _ => return Ok(()),
         };
         if revision != clear.revision {
             self.find(record, format!("is stale: as of revision {revision}, it was made with {}", clear.revision));

@@ -306,6 +306,8 @@ fn unlist_in_index(resident: &mut Resident) {
         lift_seq: None,
         commitment: None,
         open: None,
+        deadlines: None,
+        petition: None,
     };
     resident.apply(&clear, &Opened::Nothing, Place(0)).unwrap();
     *resident.table.row_mut(0) = row;
@@ -483,6 +485,8 @@ async fn erased_records_are_no_difference_once_recorded() {
             lift_seq: None,
             commitment: None,
             open: None,
+            deadlines: None,
+            petition: None,
         };
         let mut entry = entries[0].clone();
         entry.first_revision = events + 1;

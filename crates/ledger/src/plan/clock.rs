@@ -1,16 +1,86 @@
 //! What the clock brings, as events: each once, however long the hub was down.
 
-use xinhub_domain::listing::{Action, EventKind, RecordId, RecordKind, next};
-use xinhub_domain::time::Timestamp;
+use xinhub_domain::deadline::Clock;
+use xinhub_domain::listing::{Action, Deadline, EventKind, PetitionStanding, RecordId, RecordKind, next};
+use xinhub_domain::policy::Rules;
+use xinhub_domain::time::{Day, Timestamp};
 
+use super::deadlines::{beginning, of_lift};
 use super::{Planned, Touch};
 use crate::resident::due::Event;
+use crate::resident::remedy::Bound;
 use crate::resident::{Resident, can_expire};
 use crate::table::{ERASED, Extra};
 
 /// The event that a due hint comes to; `None` where the state has moved on since the hint was given.
-pub(crate) fn planned(resident: &Resident, event: Event, now: Timestamp) -> Option<(Planned, Touch)> {
+pub(crate) fn planned(resident: &Resident, event: Event, now: Timestamp, rules: &Rules) -> Option<(Planned, Touch)> {
+    match event {
+        Event::Deadline(bound) => return passed(resident, bound, now),
+        Event::EndRetention { row, until } => return end_retention(resident, row, until, now, rules),
+        Event::EndGrace { .. } | Event::Expire { .. } | Event::EndRelation { .. } | Event::EndExemption { .. } => {}
+    }
+    let (mut planned, touch) = ended(resident, event, now)?;
+    if let Some(row) = resident.table.row_of(planned.listing).filter(|_| planned.lift) {
+        planned.deadlines.extend(of_lift(resident, row, rules.deadlines(&planned.court), now.day()));
+    }
+    Some((planned, touch))
+}
+
+/// A deadline has passed without the act. A proposal lapses; everything else is overdue, and stays owed.
+fn passed(resident: &Resident, bound: Bound, now: Timestamp) -> Option<(Planned, Touch)> {
+    let running = resident.remedy.running.get(&bound).filter(|running| !running.overdue)?;
+    if running.due.end() > now {
+        return None;
+    }
+    let (record, listing, court, clock, touch) = match bound {
+        Bound::Petition { number, clock } => {
+            let petition = resident.remedy.petition(number)?;
+            let record = RecordId { kind: RecordKind::Petition, number };
+            (record, petition.listing, petition.court, clock, Touch::Petition(number))
+        }
+        Bound::Listing { row, clock } | Bound::Duty { row, clock, .. } => {
+            let number = u64::from(row) + 1;
+            let record = RecordId { kind: RecordKind::Listing, number };
+            (record, number, u32::from(resident.table.row(row).court), clock, Touch::Listing(number))
+        }
+    };
+    let court = resident.courts.name(court).to_owned();
+    if let (Bound::Listing { row, .. }, Clock::Release) = (bound, clock) {
+        let state = next(resident.table.row(row).state(), Action::Lapse).ok()?;
+        let lapse = Planned::new(EventKind::Lapse, record, listing, court);
+        return Some((Planned { state: Some(state), ..lapse }, touch));
+    }
+    let deadlines = vec![Deadline { clock, due: running.due }];
+    let petition = match bound {
+        Bound::Petition { number, .. } => {
+            let row = resident.remedy.petition(number)?;
+            Some(PetitionStanding { kind: row.kind, state: row.state })
+        }
+        Bound::Listing { .. } | Bound::Duty { .. } => None,
+    };
+    Some((Planned { deadlines, petition, ..Planned::new(EventKind::Overdue, record, listing, court) }, touch))
+}
+
+/// What units kept after a lift has come to its last day.
+fn end_retention(resident: &Resident, row: u32, until: Day, now: Timestamp, rules: &Rules) -> Option<(Planned, Touch)> {
+    let listing = resident.table.row(row);
+    let extra = resident.table.extra(row).filter(|_| until.end() <= now && !listing.has(ERASED))?;
+    if !extra.retained.iter().any(|kept| !kept.ended && kept.until <= until) {
+        return None;
+    }
+    let number = u64::from(row) + 1;
+    let record = RecordId { kind: RecordKind::Listing, number };
+    let court = resident.courts.name(listing.court).to_owned();
+    let deadlines = beginning(rules.deadlines(&court), Clock::LiftMeasures, now.day()).into_iter().collect();
+    let planned =
+        Planned { until: Some(until), deadlines, ..Planned::new(EventKind::EndRetention, record, number, court) };
+    Some((planned, Touch::Listing(number)))
+}
+
+/// The end of something that had a term.
+fn ended(resident: &Resident, event: Event, now: Timestamp) -> Option<(Planned, Touch)> {
     let (row, kind, action, record) = match event {
+        Event::Deadline(_) | Event::EndRetention { .. } => return None,
         Event::EndGrace { row } => (row, EventKind::EndGrace, Action::EndGrace, None),
         Event::Expire { row } => (row, EventKind::Expire, Action::Expire, None),
         Event::EndRelation { row, relation } => {
@@ -33,7 +103,7 @@ pub(crate) fn planned(resident: &Resident, event: Event, now: Timestamp) -> Opti
         Event::EndRelation { relation, .. } => {
             extra.and_then(|extra| extra.relations.iter().find(|one| one.number == relation)).and_then(|one| one.until)
         }
-        Event::EndExemption { .. } => None,
+        Event::EndExemption { .. } | Event::Deadline(_) | Event::EndRetention { .. } => None,
         Event::EndGrace { .. } | Event::Expire { .. } => listing.until(),
     };
     let record = record.unwrap_or(RecordId { kind: RecordKind::Listing, number });
@@ -46,6 +116,7 @@ pub(crate) fn planned(resident: &Resident, event: Event, now: Timestamp) -> Opti
 fn is_due(resident: &Resident, event: Event, now: Timestamp) -> bool {
     let extra = |row| resident.table.extra(row);
     match event {
+        Event::Deadline(_) | Event::EndRetention { .. } => false,
         Event::EndGrace { row } => {
             extra(row).and_then(|extra: &Extra| extra.grace_until).is_some_and(|last| last.end() <= now)
         }

@@ -12,15 +12,54 @@ use crate::command::CommandError;
 use crate::vault::Opened;
 
 impl Planner<'_> {
+    pub(super) fn propose(
+        &mut self,
+        subject: Option<&Subject>,
+        court: &str,
+        content: Box<Content>,
+        actor: &Actor,
+        application: Option<u64>,
+    ) -> Result<Plan, CommandError> {
+        let content = self.way_in(subject, court, content, application)?;
+        let plan = self.content_event(subject, court, Action::Propose, EventKind::Propose, content, actor)?;
+        Ok(following(plan, application))
+    }
+
     pub(super) fn publish(
         &mut self,
         subject: Option<&Subject>,
         court: &str,
         content: Box<Content>,
         actor: &Actor,
+        application: Option<u64>,
     ) -> Result<Plan, CommandError> {
         let action = Action::Publish(self.standing(&content)?);
-        self.content_event(subject, court, action, EventKind::Publish, content, actor)
+        let content = self.way_in(subject, court, content, application)?;
+        let plan = self.content_event(subject, court, action, EventKind::Publish, content, actor)?;
+        Ok(following(plan, application))
+    }
+
+    /// What must come before a decision to list: the risk notice, served (法释〔2017〕7号 art. 5; the plan, section 四(二)), and a
+    /// creditor's application where the decision follows one.
+    fn way_in(
+        &self,
+        subject: Option<&Subject>,
+        court: &str,
+        mut content: Box<Content>,
+        application: Option<u64>,
+    ) -> Result<Box<Content>, CommandError> {
+        if let (None, Some(noticed)) = (content.notice_served_on, subject) {
+            content.notice_served_on = self.content(noticed)?.notice_served_on;
+        }
+        let decision = content.decision.as_ref().ok_or_else(no_decision)?;
+        if !content.notice_served_on.is_some_and(|served| served <= decision.date) {
+            let problem = "is required, and not after the decision: nobody is listed without a risk notice";
+            return Err(fault("content.notice_served_on", problem));
+        }
+        if let Some(application) = application {
+            self.check_application(court, application, &content)?;
+        }
+        Ok(content)
     }
 
     pub(super) fn serve(
@@ -207,7 +246,7 @@ impl Planner<'_> {
         };
         let decision = content.decision.as_ref();
         let (until, grace_until) = (decision.and_then(Decision::until), decision.and_then(Decision::grace_until));
-        let body = Body::Content { content, actor: actor.clone(), ground: None, note: None };
+        let body = Body::Content { content, actor: actor.clone(), ground: None, note: None, application: None };
         let mut plan = self.event_of(record.number, court, kind, record, Some(state), Some(body));
         plan.event.new_record = subject.is_none();
         (plan.event.until, plan.event.grace_until) = (until, grace_until);
@@ -243,11 +282,7 @@ impl Planner<'_> {
         match self.vault.read(subject.place) {
             Ok((_, Opened::Body(body))) => match *body {
                 Body::Content { content, actor, .. } => Ok((*content, actor)),
-                Body::Act { .. }
-                | Body::Relation { .. }
-                | Body::Ended { .. }
-                | Body::Exemption { .. }
-                | Body::Disclosed { .. } => Err(CommandError::Unreadable),
+                _ => Err(CommandError::Unreadable),
             },
             Ok((_, Opened::Erased | Opened::Nothing)) => Err(CommandError::NotFound("listing")),
             Err(error) => {
@@ -282,9 +317,24 @@ impl Planner<'_> {
     }
 }
 
+/// Notes the application that a listing follows.
+fn following(mut plan: Plan, follows: Option<u64>) -> Plan {
+    if let Some(Body::Content { application, .. }) = &mut plan.event.body {
+        *application = follows;
+    }
+    plan
+}
+
 /// A correction, with what a call doesn't carry and an import's row has brought: it must not be lost on the way.
 fn kept(new: &Content, old: &Content) -> Content {
-    Content { age: old.age, court_name: old.court_name.clone(), visibility: old.visibility, ..new.clone() }
+    Content {
+        age: old.age,
+        court_name: old.court_name.clone(),
+        visibility: old.visibility,
+        own_unit: old.own_unit.clone(),
+        notice_served_on: new.notice_served_on.or(old.notice_served_on),
+        ..new.clone()
+    }
 }
 
 /// By its case number an import finds that a case is known, or has ended. Were it corrected in place, an older file would list

@@ -85,7 +85,13 @@ impl Planner<'_> {
         let old = self.content(subject)?;
         let listing = subject.number;
         let amendment = check_amendment(&old, &content);
-        let as_kept = Box::new(Content { decision: old.decision.clone(), ..*content });
+        let as_kept = Box::new(Content {
+            decision: old.decision.clone(),
+            notice_served_on: old.notice_served_on,
+            visibility: old.visibility,
+            own_unit: old.own_unit.clone(),
+            ..*content
+        });
         if *as_kept == old && amendment.is_ok() {
             return Ok((RowOutcome::Unchanged { listing }, None));
         }

@@ -87,7 +87,7 @@ impl Pending {
                 Touch::Related { listing, key, relation, until } => {
                     self.related.insert((listing, key, relation), until);
                 }
-                Touch::Key(_) | Touch::Listing(_) | Touch::Request(_) => {}
+                Touch::Key(_) | Touch::Listing(_) | Touch::Request(_) | Touch::Petition(_) => {}
             }
         }
         self.add(plan.event, numbers, key);
@@ -119,11 +119,7 @@ impl Pending {
         let Opened::Body(body) = &self.events[*self.contents.get(&number)?].opened else { return None };
         match &**body {
             Body::Content { content, actor, .. } => Some((content, actor)),
-            Body::Act { .. }
-            | Body::Relation { .. }
-            | Body::Ended { .. }
-            | Body::Exemption { .. }
-            | Body::Disclosed { .. } => None,
+            _ => None,
         }
     }
 }

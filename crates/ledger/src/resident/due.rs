@@ -1,10 +1,13 @@
-//! What the clock will bring: terms that end, grace periods, relations and exemptions that run out.
+//! What the clock will bring: terms that end; grace periods, relations, exemptions and retentions that run out; deadlines
+//! that pass.
 //!
 //! Entries are hints: what falls due is checked against the state then, so nothing has to be taken back when a term changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use xinhub_domain::time::{Day, Timestamp};
+
+use super::remedy::Bound;
 
 /// Something that falls due at an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +31,15 @@ pub enum Event {
         /// Its number.
         exemption: u64,
     },
+    /// What units keep by a listing comes to its last day.
+    EndRetention {
+        /// Of which listing.
+        row: u32,
+        /// That day.
+        until: Day,
+    },
+    /// A deadline passes.
+    Deadline(Bound),
     /// A listing's term ends.
     Expire {
         /// Which listing.
@@ -100,7 +112,11 @@ impl Due {
         for (when, event) in taken {
             match event {
                 Event::Expire { row } => self.expiry(Timestamp(when.0 - 1).day(), row),
-                Event::EndGrace { .. } | Event::EndRelation { .. } | Event::EndExemption { .. } => self.at(when, event),
+                Event::EndGrace { .. }
+                | Event::EndRelation { .. }
+                | Event::EndExemption { .. }
+                | Event::EndRetention { .. }
+                | Event::Deadline(_) => self.at(when, event),
             }
         }
     }

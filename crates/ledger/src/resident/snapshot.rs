@@ -4,22 +4,25 @@
 //! temporary name, synced, then renamed; so a file under a snapshot's name is whole unless the disk has damaged it.
 //!
 //! Layout: the magic, then sections of chunks `length u32 | crc32c u32 | bytes`, little-endian: the header (CBOR), rows of 40
-//! bytes by 4,096 a chunk, side entries (CBOR) by 1,024, outcomes (CBOR) by 1,024; then the index's own section.
+//! bytes by 4,096 a chunk, side entries (CBOR) by 1,024, outcomes, petitions and open deadlines
+//! (CBOR) by 1,024; then the index's own section.
 
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
 use minicbor::{Decode, Encode};
 use xinhub_domain::time::Timestamp;
 use xinhub_index::{Heads, LoadError, read_entries, write_entries};
 
+use super::remedy::{Bound, PetitionRow, Remedy, Running};
 use super::{Interner, Resident};
 use crate::crypto::Prf;
 use crate::entry::OutcomeRecord;
 use crate::table::{Extra, Row, Table};
 
 const MAGIC: &[u8; 8] = b"XHSNAP\x00\x01";
-/// The format of snapshots that this build writes.
-const FORMAT: u16 = 1;
+/// The format of snapshots that this build writes. One of another format is passed over: the journal rebuilds the state.
+const FORMAT: u16 = 2;
 const ROWS_PER_CHUNK: usize = 4_096;
 const ITEMS_PER_CHUNK: usize = 1_024;
 /// No chunk is larger; a longer length is damage.
@@ -63,6 +66,10 @@ struct Header {
     extras: u64,
     #[n(15)]
     outcomes: u64,
+    #[n(16)]
+    petitions: u64,
+    #[n(17)]
+    running: u64,
 }
 
 /// The state as it was at one moment, to be written without the writer.
@@ -70,6 +77,7 @@ pub struct Frozen {
     header: Header,
     table: Table,
     outcomes: Vec<OutcomeRecord>,
+    remedy: Remedy,
     index: xinhub_index::Frozen,
 }
 
@@ -125,6 +133,14 @@ impl Frozen {
         for outcomes in self.outcomes.chunks(ITEMS_PER_CHUNK) {
             write_chunk(out, &encoded(outcomes))?;
         }
+        for petitions in self.remedy.petitions.chunks(ITEMS_PER_CHUNK) {
+            let petitions: Vec<&PetitionRow> = petitions.iter().map(Arc::as_ref).collect();
+            write_chunk(out, &encoded(&petitions))?;
+        }
+        let running: Vec<(&Bound, &Running)> = self.remedy.running.iter().collect();
+        for running in running.chunks(ITEMS_PER_CHUNK) {
+            write_chunk(out, &encoded(running))?;
+        }
         write_entries(&self.index, key_epoch, Heads::Keep, out)
     }
 }
@@ -151,8 +167,11 @@ impl Resident {
             rows: self.table.len() as u64,
             extras: self.table.extras.len() as u64,
             outcomes: outcomes.len() as u64,
+            petitions: self.remedy.petitions.len() as u64,
+            running: self.remedy.running.len() as u64,
         };
-        Frozen { header, table: self.table.clone(), outcomes, index: self.writer.freeze() }
+        let (table, remedy) = (self.table.clone(), self.remedy.clone());
+        Frozen { header, table, outcomes, remedy, index: self.writer.freeze() }
     }
 
     /// Loads a snapshot of the history `epoch`, made under the index key of generation `key_epoch`.
@@ -179,6 +198,12 @@ impl Resident {
             let caller = resident.clients.number(&outcome.caller);
             resident.outcomes.insert((outcome.request_id, caller), outcome);
         })?;
+        load_items(from, header.petitions, |petition: PetitionRow| {
+            resident.remedy.petitions.push(Arc::new(petition));
+        })?;
+        load_items(from, header.running, |(bound, running): (Bound, Running)| {
+            resident.remedy.running.insert(bound, running);
+        })?;
         read_entries(from, key_epoch, &mut resident.writer)?;
         resident.adopt(header)?;
         Ok(resident)
@@ -204,10 +229,11 @@ impl Resident {
         for row in rows {
             self.schedule_records(row);
         }
+        self.schedule_remedy();
         Ok(())
     }
 
-    /// What the clock will bring for a listing's relations and exemptions.
+    /// What the clock will bring for a listing's relations, exemptions and retentions.
     fn schedule_records(&mut self, row: u32) {
         let Some(extra) = self.table.extras.get(&row) else { return };
         for relation in extra.relations.iter().filter(|one| !one.ended) {
@@ -217,6 +243,9 @@ impl Resident {
         }
         for exemption in extra.exemptions.iter().filter(|one| !one.ended) {
             self.due.at(exemption.until, super::due::Event::EndExemption { row, exemption: exemption.number });
+        }
+        for kept in extra.retained.iter().filter(|one| !one.ended) {
+            self.due.at(kept.until.end(), super::due::Event::EndRetention { row, until: kept.until });
         }
     }
 }

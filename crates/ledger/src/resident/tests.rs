@@ -10,7 +10,10 @@ use crate::ledger::Ledger;
 use crate::testing::*;
 
 async fn publish(ledger: &Ledger, client: &str, content: Box<Content>) -> Outcome {
-    ledger.submit(request(client, "j-1", None, Command::Publish { listing: None, content })).await.unwrap()
+    ledger
+        .submit(request(client, "j-1", None, Command::Publish { listing: None, content, application: None }))
+        .await
+        .unwrap()
 }
 
 async fn remove(ledger: &Ledger, client: &str, listing: u64) -> Outcome {
@@ -121,7 +124,7 @@ async fn a_term_that_is_over_by_either_clock_is_unsure_while_time_is_frozen() {
         "court-one",
         "j-1",
         None,
-        Command::Publish { listing: None, content: content(&draft(person(2), 2)) },
+        Command::Publish { listing: None, content: content(&draft(person(2), 2)), application: None },
     ));
     assert_eq!(refused.await.unwrap_err(), CommandError::ClockUnsure);
     remove(&ledger, "court-one", 1).await;
@@ -186,7 +189,7 @@ async fn a_court_touches_its_own_listings_only_and_a_lift_is_never_stale() {
     let outcome = ledger.submit(hide("court-one")).await.unwrap();
     assert_eq!((outcome.state, outcome.stale, outcome.reason_owed), (State::Hidden, true, true));
     assert_eq!(held(&ledger, &person(1)), RelationSet::EMPTY);
-    let again = Command::Publish { listing: None, content: content(&draft(person(1), 1)) };
+    let again = Command::Publish { listing: None, content: content(&draft(person(1), 1)), application: None };
     let twice = ledger.submit(request("court-one", "j", None, again)).await.unwrap_err();
     assert_eq!(twice, CommandError::ListingExists { listing: one.listing });
 }
@@ -200,7 +203,7 @@ async fn a_repeated_request_gets_its_outcome_and_another_body_an_error() {
             "court-one",
             "j",
             None,
-            Command::Publish { listing: None, content: content(&draft(person(1), case)) },
+            Command::Publish { listing: None, content: content(&draft(person(1), case)), application: None },
         );
         (request.request_id, request.body) = (id, case.to_string().into_bytes());
         request

@@ -45,15 +45,24 @@ impl Batch {
         self.len() == 0
     }
 
-    /// Whether no further event goes into one entry with these, of which the bodies may come to `max_bytes`.
+    /// Whether no further plan, of one event or two, goes into one entry with these, of which the bodies may come to `max_bytes`.
     pub(super) fn is_full(&self, max_bytes: usize) -> bool {
-        self.len() >= MAX_EVENTS || self.pending.bytes() >= max_bytes
+        self.len() >= MAX_EVENTS - 1 || self.pending.bytes() >= max_bytes
     }
 
     /// Whether a plan was made on what this entry will change, or goes another way on a full disk.
     pub(super) fn conflicts(&self, plan: &Plan) -> bool {
         !self.is_empty()
-            && (self.urgent != plan.event.lift || plan.touches.iter().any(|touch| self.touched.contains(touch)))
+            && (self.urgent != plan.is_lift() || plan.touches.iter().any(|touch| self.touched.contains(touch)))
+    }
+
+    /// Adds a plan's events, with the keys of their records.
+    pub(super) fn add_plan(&mut self, plan: Plan, numbers: Numbers, keys: [Option<RecordKey>; 2]) {
+        self.urgent = plan.is_lift() && (self.is_empty() || self.urgent);
+        self.touched.extend(plan.touches);
+        for (event, key) in std::iter::once(plan.event).chain(plan.also).zip(keys) {
+            self.pending.add(event, numbers, key);
+        }
     }
 
     pub(super) fn add(&mut self, event: Planned, numbers: Numbers, key: Option<RecordKey>, touches: &[Touch]) {

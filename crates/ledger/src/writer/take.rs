@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use xinhub_domain::deadline::Clock;
 use xinhub_domain::listing::{Body, EventKind, RecordId, RecordKind, State};
 use xinhub_domain::policy::RegistryPermit;
 
@@ -10,9 +11,11 @@ use super::{MAX_ENTRY_BYTES, MAX_IMPORT_BYTES, Stopped, Writer};
 use crate::command::{CommandError, Configured, ImportBatch, MAX_IMPORT_ROWS, Outcome, Request, RowOutcome};
 use crate::crypto::{self, RecordKey};
 use crate::entry::OutcomeRecord;
+use crate::plan::deadlines::beginning;
 use crate::plan::import::Terms;
 use crate::plan::{Numbers, Plan, Planned, Touch, fault};
 use crate::position::Position;
+use crate::resident::Resident;
 
 impl Writer {
     pub(super) fn take_command(
@@ -21,7 +24,7 @@ impl Writer {
         reply: Reply<Outcome>,
         batch: &mut Batch,
     ) -> Result<(), Stopped> {
-        let caller = request.permit.client().id();
+        let caller = request.act.client().id();
         let mac = crypto::mac(&self.request_key, &[caller.as_bytes(), &request.body]);
         if batch.touched.contains(&Touch::Request(request.request_id)) {
             // Sent twice at once: the second gets what becomes of the first.
@@ -38,10 +41,10 @@ impl Writer {
             planned = self.plan(request, batch);
         }
         match planned {
-            Ok((plan, numbers, key)) => {
+            Ok((plan, numbers, keys)) => {
                 let outcome = self.outcome(&plan, batch);
                 batch.outcomes.push(self.outcome_record(caller, request.request_id, mac, &outcome));
-                batch.add(plan.event, numbers, key, &plan.touches);
+                batch.add_plan(plan, numbers, keys);
                 batch.waiting.push(Waiting::Outcome(reply, outcome));
             }
             Err(error) => drop(reply.send(Err(error))),
@@ -49,13 +52,15 @@ impl Writer {
         Ok(())
     }
 
-    fn plan(&self, request: &Request, batch: &Batch) -> Result<(Plan, Numbers, Option<RecordKey>), CommandError> {
+    #[allow(clippy::type_complexity)] // A plan, and what it is committed with.
+    fn plan(&self, request: &Request, batch: &Batch) -> Result<(Plan, Numbers, [Option<RecordKey>; 2]), CommandError> {
         let resident = self.resident.read();
         let mut planner = self.planner(&resident, &batch.pending);
         let mut plan = planner.command(request)?;
         let numbers = planner.numbers;
-        let key = self.record_key(&mut plan.event)?;
-        Ok((plan, numbers, key))
+        let first = self.record_key(&mut plan.event)?;
+        let second = plan.also.as_mut().map(|event| self.record_key(event)).transpose()?.flatten();
+        Ok((plan, numbers, [first, second]))
     }
 
     /// The key of a record that is there already. A lift whose record's key can't be read goes through all the same; what is
@@ -93,6 +98,8 @@ impl Writer {
             stale: known.stale,
             replayed: true,
             reason_owed: known.reason_owed,
+            petition: known.petition,
+            late: known.late,
         }))
     }
 
@@ -100,15 +107,19 @@ impl Writer {
     fn outcome(&self, plan: &Plan, batch: &Batch) -> Outcome {
         let resident = self.resident.read();
         let revision = resident.revision + batch.len() as u64 + 1;
+        let row = resident.table.row_of(plan.event.listing);
+        let standing = row.and_then(|row| resident.table.row(row).state());
         Outcome {
             listing: plan.event.listing,
             record: plan.record,
-            state: plan.event.state.unwrap_or(State::Noticed),
+            state: plan.events().filter_map(|event| event.state).last().or(standing).unwrap_or(State::Noticed),
             etag: revision,
             position: Position { epoch: resident.epoch, revision, time: resident.last_at },
             stale: plan.stale,
             replayed: false,
             reason_owed: plan.reason_owed,
+            petition: plan.event.petition.map(|petition| petition.state),
+            late: plan.late,
         }
     }
 
@@ -123,6 +134,8 @@ impl Writer {
             etag: outcome.etag,
             stale: outcome.stale,
             reason_owed: outcome.reason_owed,
+            petition: outcome.petition,
+            late: outcome.late,
             at: self.now(&self.resident.read()),
         }
     }
@@ -189,7 +202,7 @@ impl Writer {
             }
             let (event, numbers) = {
                 let resident = self.resident.read();
-                let Some(event) = disclosure(&resident, client, *listing) else { continue };
+                let Some(event) = self.disclosure(&resident, client, *listing) else { continue };
                 (event, batch.pending.numbers(&resident))
             };
             if batch.is_full(self.max_entry_bytes.min(MAX_ENTRY_BYTES))
@@ -237,20 +250,22 @@ impl Writer {
         batch.add(event, numbers, None, &[]);
         self.commit_now(&mut batch)
     }
-}
 
-/// The event for a client that is answered adversely on a listing for the first time.
-fn disclosure(resident: &crate::resident::Resident, client: &Arc<str>, number: u64) -> Option<Planned> {
-    let row = resident.table.row_of(number)?;
-    let known = resident.clients.find(client);
-    let told = resident.table.extra(row).zip(known).is_some_and(|(extra, id)| extra.disclosed_to.contains(&id));
-    if told {
-        return None;
+    /// The event for a client that is answered adversely on a listing for the first time.
+    fn disclosure(&self, resident: &Resident, client: &Arc<str>, number: u64) -> Option<Planned> {
+        let row = resident.table.row_of(number)?;
+        let known = resident.clients.find(client);
+        let told = resident.table.extra(row).zip(known).is_some_and(|(extra, id)| extra.disclosed_to.contains(&id));
+        if told {
+            return None;
+        }
+        let listing = resident.table.row(row);
+        let record = RecordId { kind: RecordKind::Listing, number };
+        let court = resident.courts.name(listing.court).to_owned();
+        let body = Body::Disclosed { client: client.to_string() };
+        // What else goes into the entry may lift the listing: who is told after that owes the end of it from the start.
+        let owed = beginning(self.rules.deadlines(&court), Clock::LiftMeasures, self.now(resident).day());
+        let deadlines = owed.into_iter().collect();
+        Some(Planned { body: Some(body), deadlines, ..Planned::new(EventKind::Disclose, record, number, court) })
     }
-    let listing = resident.table.row(row);
-    let record = RecordId { kind: RecordKind::Listing, number };
-    let court = resident.courts.name(listing.court).to_owned();
-    let body = Body::Disclosed { client: client.to_string() };
-    // Without a state: what else goes into the entry may change it.
-    Some(Planned { body: Some(body), ..Planned::new(EventKind::Disclose, record, number, court) })
 }

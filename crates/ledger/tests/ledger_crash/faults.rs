@@ -97,7 +97,9 @@ pub(crate) fn check_each(faulty: Faulty, kind: ErrorKind) {
 
 async fn publish(ledger: &Ledger, number: u16) -> Result<Outcome, CommandError> {
     let content = content(&draft(person(number), u32::from(number)));
-    ledger.submit(request("court-one", "j-1", None, Command::Publish { listing: None, content })).await
+    ledger
+        .submit(request("court-one", "j-1", None, Command::Publish { listing: None, content, application: None }))
+        .await
 }
 
 async fn remove(ledger: &Ledger, listing: u64) -> Result<Outcome, CommandError> {

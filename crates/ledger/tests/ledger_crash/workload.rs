@@ -16,7 +16,7 @@ use xinhub_domain::time::{Day, Timestamp};
 use xinhub_ledger::clock::manual::ManualClock;
 use xinhub_ledger::testing::*;
 use xinhub_ledger::{
-    Clock, Command, CommandError, ImportBatch, ImportRow, Ledger, ListingRef, Outcome, Request, RowOutcome,
+    Act, Clock, Command, CommandError, ImportBatch, ImportRow, Ledger, ListingRef, Outcome, Request, RowOutcome,
 };
 
 pub(crate) const COURTS: [(&str, &str); 2] = [("court-one", "c-one"), ("court-two", "c-two")];
@@ -152,8 +152,8 @@ impl Submitter {
                 draft.decision = None;
                 Command::Notice { content: self.checked(&draft, Stage::Notice)? }
             }
-            1 => Command::Propose { listing: None, content: self.checked(&draft, Stage::Decision)? },
-            _ => Command::Publish { listing: None, content: self.checked(&draft, Stage::Decision)? },
+            1 => Command::Propose { listing: None, content: self.checked(&draft, Stage::Decision)?, application: None },
+            _ => Command::Publish { listing: None, content: self.checked(&draft, Stage::Decision)?, application: None },
         };
         let outcome = self.send(court, None, Lift::None, command).await?;
         self.model.lock().drafts.insert(outcome.listing, draft);
@@ -280,15 +280,14 @@ impl Submitter {
     ) -> Result<Outcome, CommandError> {
         let (caller, court) = COURTS[court];
         let staff = if self.rng.random_bool(0.5) { "j-1" } else { "j-2" };
-        let mut request = request_at(self.clock.wall(), caller, staff, etag, command);
+        let mut request = request_at(self.clock.wall(), caller, staff, etag, command.clone());
         request.request_id[8..].copy_from_slice(&self.rng.random::<[u8; 8]>());
         let request_id = request.request_id;
         // Now and then the caller sends it twice.
         let again = self.rng.random_bool(0.05).then(|| Request {
-            permit: xinhub_ledger::testing::court(caller),
+            act: Act::Registry(xinhub_ledger::testing::court(caller), command),
             body: request.body.clone(),
             actor: request.actor.clone(),
-            command: request.command.clone(),
             ..request
         });
         let outcome = self.ledger.submit(request).await?;

@@ -146,11 +146,11 @@ impl Run {
             }
             1 => {
                 let content = self.checked(&draft, Stage::Decision)?;
-                (Command::Propose { listing: None, content }, Done::Propose(draft))
+                (Command::Propose { listing: None, content, application: None }, Done::Propose(draft))
             }
             _ => {
                 let content = self.checked(&draft, Stage::Decision)?;
-                (Command::Publish { listing: None, content }, Done::Publish(draft))
+                (Command::Publish { listing: None, content, application: None }, Done::Publish(draft))
             }
         };
         Some(Try { court: self.rng.random_range(0..2), etag: None, staff: "j-1", command, done })

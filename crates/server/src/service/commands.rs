@@ -84,12 +84,12 @@ mutation!(NoticeRequest => NoticeResponse, |m, terms| {
 
 mutation!(ProposeRequest => ProposeResponse, |m, terms| {
     let (content, warnings) = content(m.content.as_ref(), Form::Decision, terms)?;
-    Ok(Converted { command: Command::Propose { listing: noticed(m.listing), content }, warnings })
+    Ok(Converted { command: Command::Propose { listing: noticed(m.listing), content, application: None }, warnings })
 });
 
 mutation!(PublishRequest => PublishResponse, |m, terms| {
     let (content, warnings) = content(m.content.as_ref(), Form::Decision, terms)?;
-    Ok(Converted { command: Command::Publish { listing: noticed(m.listing), content }, warnings })
+    Ok(Converted { command: Command::Publish { listing: noticed(m.listing), content, application: None }, warnings })
 });
 
 mutation!(ApproveRequest => ApproveResponse, |m, _terms| {

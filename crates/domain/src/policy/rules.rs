@@ -1,0 +1,44 @@
+//! The rules of due process that a court's listings go by: whose deadlines, and which court stands above which.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::deadline::Deadlines;
+use crate::time::Day;
+
+/// What the ledger decides and counts by. Replaced whole on reload.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    pub(super) default: Arc<Deadlines>,
+    pub(super) courts: HashMap<Arc<str>, Arc<Deadlines>>,
+    pub(super) above: HashMap<Arc<str>, Arc<str>>,
+    pub(super) go_live: Option<Day>,
+}
+
+impl Rules {
+    /// The same deadlines for every court, and no court above another.
+    pub fn of_all(deadlines: Deadlines) -> Rules {
+        Rules { default: Arc::new(deadlines), courts: HashMap::new(), above: HashMap::new(), go_live: None }
+    }
+
+    /// The deadlines that a court goes by.
+    pub fn deadlines(&self, court: &str) -> &Deadlines {
+        self.courts.get(court).unwrap_or(&self.default)
+    }
+
+    /// Whether `upper` hears the reconsiderations of `lower` (法释〔2017〕7号 art. 12: the people's court at the next higher level).
+    pub fn is_above(&self, upper: &str, lower: &str) -> bool {
+        self.above.get(lower).is_some_and(|above| **above == *upper)
+    }
+
+    /// The day from which nothing is listed without a risk notice, and no migration is taken of a decision made on it or after.
+    pub fn go_live(&self) -> Option<Day> {
+        self.go_live
+    }
+}
+
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules::of_all(Deadlines::placeholder())
+    }
+}

@@ -1,0 +1,92 @@
+//! What units report of a listing: imposed, lifted, kept, handled.
+
+use xinhub_domain::deadline::Clock;
+use xinhub_domain::listing::{Action, Body, EventKind, RecordId, RecordKind, State, UnitReport, next};
+use xinhub_domain::policy::UnitPermit;
+
+use super::deadlines::beginning;
+use super::{Plan, Planner, actor, fault};
+use crate::command::{CommandError, Request, UnitCommand};
+use crate::table::{ERASED, Extra};
+
+impl Planner<'_> {
+    /// Decides a client's report. A client that was never told of the listing learns nothing of it.
+    pub(super) fn unit(
+        &mut self,
+        request: &Request,
+        permit: &UnitPermit,
+        command: &UnitCommand,
+    ) -> Result<Plan, CommandError> {
+        let UnitCommand::Report { listing, report } = command;
+        let absent = CommandError::NotFound("listing that this client was told of");
+        let row = self.resident.table.row_of(*listing).ok_or(absent.clone())?;
+        let kept = *self.resident.table.row(row);
+        let client = self.resident.clients.find(permit.client().id());
+        let known = client.zip(self.resident.table.extra(row)).filter(|(client, extra)| knows(extra, *client));
+        let Some((client, extra)) = known.filter(|_| !kept.has(ERASED)) else { return Err(absent) };
+        let state = kept.state().ok_or(absent)?;
+        next(Some(state), Action::Beside)?;
+        check(permit, report, extra, client, state)?;
+        // A machine may say that there was nothing to lift; whatever was done is somebody's.
+        let actor = match report {
+            UnitReport::Acknowledged => request.actor.clone(),
+            UnitReport::Imposed { .. }
+            | UnitReport::Lifted { .. }
+            | UnitReport::Retained(_)
+            | UnitReport::Handled { .. } => Some(actor(request)?.clone()),
+        };
+        let court = self.resident.courts.name(kept.court).to_owned();
+        let body = Body::Report { client: permit.client().id().to_owned(), actor, report: report.clone() };
+        let record = RecordId { kind: RecordKind::Listing, number: *listing };
+        let mut plan = self.event_of(*listing, &court, EventKind::Report, record, None, Some(body));
+        if matches!(report, UnitReport::Imposed { .. }) && state != State::Listed {
+            let deadlines = self.rules.deadlines(&court);
+            plan.event.deadlines.extend(beginning(deadlines, Clock::LiftMeasures, self.now.day()));
+        }
+        Ok(plan)
+    }
+}
+
+/// Whether a client was told of the listing, or is the unit that handles it.
+fn knows(extra: &Extra, client: u32) -> bool {
+    extra.disclosed_to.contains(&client)
+        || extra.own_unit == Some(client)
+        || extra.imposed.iter().any(|one| one.client == client)
+        || extra.duties.iter().any(|one| one.client == client)
+}
+
+/// Whether a report fits what the client owes.
+fn check(
+    permit: &UnitPermit,
+    report: &UnitReport,
+    extra: &Extra,
+    client: u32,
+    state: State,
+) -> Result<(), CommandError> {
+    let owes =
+        |clock| extra.duties.iter().any(|one| one.client == client && one.clock == clock && one.closed.is_none());
+    let imposed = extra.imposed.iter().any(|one| one.client == client && !one.lifted)
+        || extra.retained.iter().any(|one| one.client == client && !one.ended);
+    let measure = |code: &str| match permit.catalogue().measure(code) {
+        Some(_) => Ok(()),
+        None => Err(fault("measure", "is not in the catalogue: list the measures for their codes")),
+    };
+    match report {
+        UnitReport::Imposed { measure: code, .. } => measure(code),
+        UnitReport::Lifted { .. } if imposed || owes(Clock::LiftMeasures) => Ok(()),
+        UnitReport::Lifted { .. } => Err(CommandError::NotFound("measure of this client on this listing")),
+        UnitReport::Acknowledged if imposed => {
+            let problem = "says that nothing was imposed, but a measure was reported: report it lifted or retained";
+            Err(fault("report", problem))
+        }
+        UnitReport::Acknowledged if owes(Clock::LiftMeasures) => Ok(()),
+        UnitReport::Acknowledged => Err(CommandError::NotFound("open duty of this client on this listing")),
+        UnitReport::Retained(_) if state == State::Listed => {
+            Err(fault("report", "is for what is kept after a lift: the listing is in force"))
+        }
+        UnitReport::Retained(kept) if owes(Clock::LiftMeasures) => measure(&kept.measure),
+        UnitReport::Retained(_) => Err(CommandError::NotFound("open duty of this client on this listing")),
+        UnitReport::Handled { .. } if owes(Clock::HandleNotice) => Ok(()),
+        UnitReport::Handled { .. } => Err(CommandError::NotFound("notice for this client to handle")),
+    }
+}
