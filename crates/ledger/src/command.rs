@@ -139,6 +139,8 @@ pub enum Redress {
     Rectify {
         /// The whole content as it should be.
         content: Box<Content>,
+        /// The listing's etag as last read: its new content may catch somebody else.
+        etag: Option<u64>,
     },
     /// Should be deleted.
     Remove {

@@ -237,7 +237,8 @@ impl Planner<'_> {
         let plan = match redress {
             Redress::Revoke => self.lift(&subject, court, Action::Revoke, actor, "wrongly_listed"),
             Redress::Remove { ground } => self.lift(&subject, court, Action::Remove, actor, ground),
-            Redress::Rectify { content } => {
+            Redress::Rectify { content, etag } => {
+                check_etag(*etag, subject.revision, false)?;
                 self.rectify(&subject, court, actor, content, Some(finding.reasons.clone()))
             }
             Redress::EndRelation { relation, basis_document } => {

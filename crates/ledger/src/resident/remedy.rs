@@ -281,6 +281,11 @@ impl Resident {
         for clock in clocks {
             self.remedy.running.remove(&Bound::Listing { row, clock: *clock });
         }
+        let owing = clear.deadlines.iter().flatten().any(|deadline| deadline.clock == Clock::GiveReason);
+        if matches!(clear.kind, EventKind::Revoke | EventKind::Remove) && !owing {
+            // Ended with its reason: what an earlier hiding owed is given with it.
+            self.remedy.running.remove(&Bound::Listing { row, clock: Clock::GiveReason });
+        }
         if clear.state == Some(State::Listed) && before != Some(State::Listed) {
             // In force again: what units do is lawful again.
             self.settle_duties(row, clear);
