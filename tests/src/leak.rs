@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
@@ -37,6 +38,17 @@ pub struct Leak {
     pub form: &'static str,
     /// The byte.
     pub offset: usize,
+}
+
+/// What a search has read, and what it has found.
+#[derive(Clone, Debug, Default)]
+pub struct Searched {
+    /// What was found.
+    pub leaks: Vec<Leak>,
+    /// Every file that was read, each once.
+    pub files: Vec<PathBuf>,
+    /// How many bytes were read.
+    pub bytes: u64,
 }
 
 impl Secrets {
@@ -114,24 +126,28 @@ impl Secrets {
         leaks
     }
 
-    /// Searches every file below a directory, names of files included; returns what was found and how many bytes were read.
-    pub fn search_files(&self, dir: &Path) -> (Vec<Leak>, u64) {
-        let (mut leaks, mut read) = (Vec::new(), 0);
+    /// Searches every file below a directory, names of files included. One that is removed meanwhile is passed over.
+    pub fn search_files(&self, dir: &Path) -> Searched {
+        let mut searched = Searched::default();
         let mut left = vec![dir.to_owned()];
         while let Some(dir) = left.pop() {
             for entry in fs::read_dir(&dir).unwrap().map(Result::unwrap) {
                 let path = entry.path();
-                leaks.extend(self.search(&path, entry.file_name().as_encoded_bytes()));
+                searched.leaks.extend(self.search(&path, entry.file_name().as_encoded_bytes()));
                 if path.is_dir() {
                     left.push(path);
                     continue;
                 }
-                let bytes = fs::read(&path).unwrap();
-                read += bytes.len() as u64;
-                leaks.extend(self.search(&path, &bytes));
+                let bytes = match fs::read(&path) {
+                    Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                    read => read.unwrap(),
+                };
+                searched.bytes += bytes.len() as u64;
+                searched.leaks.extend(self.search(&path, &bytes));
+                searched.files.push(path);
             }
         }
-        (leaks, read)
+        searched
     }
 }
 

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use xinhub_api::v1::condition_answer::Answer as Condition;
 use xinhub_cli::synthesize::Encoding;
@@ -172,30 +174,64 @@ async fn no_identity_and_no_name_is_written_or_said_anywhere() {
     ask(&hub, &cast, &mut said).await;
     let metrics = hub.metrics_text().await;
     let secrets = cast.secrets();
-    let search = |hub: &Hub| {
-        let (mut leaks, mut bytes) = secrets.search_files(&hub.data_dir());
-        for (place, text) in [("log", hub.log()), ("metrics", metrics.clone()), ("errors", said.0.clone())] {
-            bytes += text.len() as u64;
-            leaks.extend(secrets.search(Path::new(place), text.as_bytes()));
-        }
-        (leaks, bytes)
-    };
     assert!(said.0.len() > 50_000, "little was said: {} bytes", said.0.len());
-    // While it runs, and once it has written its snapshot.
-    for _ in 0..2 {
-        let (leaks, bytes) = search(&hub);
-        assert!(leaks.is_empty(), "{} patterns, {bytes} bytes: {:?}", secrets.len(), &leaks[..leaks.len().min(20)]);
-        assert!(bytes > 1 << 20, "little was searched: {bytes} bytes");
-        if fs::read_dir(hub.data_dir().join("snapshots")).unwrap().next().is_none() {
-            hub.stop().await;
-        }
+    for (place, text) in [("metrics", &metrics), ("errors", &said.0)] {
+        let leaks = secrets.search(Path::new(place), text.as_bytes());
+        assert!(leaks.is_empty(), "{:?}", &leaks[..leaks.len().min(20)]);
     }
-    // The control: a number in one file, the hash of another's name in the next.
-    let control = hub.data_dir().join("detail/control");
-    fs::write(&control, format!("…{}…", cast.people[3].number())).unwrap();
-    let (leaks, _) = search(&hub);
-    assert_eq!(leaks.iter().map(|leak| (&leak.place, leak.form)).collect::<Vec<_>>(), [(&control, "UTF-8")]);
-    fs::write(&control, blake3::hash(cast.heads[2].name.as_bytes()).as_bytes()).unwrap();
-    let (leaks, _) = search(&hub);
-    assert_eq!(leaks.iter().map(|leak| (&leak.place, leak.form)).collect::<Vec<_>>(), [(&control, "BLAKE3")]);
+    // While it runs, and once it has written its snapshot.
+    nothing_leaks(&hub, &secrets);
+    hub.stop().await;
+    let files = nothing_leaks(&hub, &secrets);
+    for class in CLASSES {
+        assert!(files.contains_key(Path::new(class)), "no file of {class} was searched: {files:?}");
+    }
+    what_is_planted_is_found(&hub, &cast, &secrets, files);
+}
+
+/// Where a hub keeps what it keeps, below its directory.
+const CLASSES: [&str; 10] = [
+    "data/audit",
+    "data/detail",
+    "data/journal",
+    "data/slots",
+    "data/snapshots",
+    "hub.log",
+    "hub.toml",
+    "keys",
+    "pki",
+    "policy.toml",
+];
+
+/// Searches the whole directory of a hub; returns a file of each class that holds something.
+fn nothing_leaks(hub: &Hub, secrets: &Secrets) -> BTreeMap<PathBuf, PathBuf> {
+    let searched = secrets.search_files(hub.dir());
+    let (leaks, bytes) = (&searched.leaks, searched.bytes);
+    assert!(leaks.is_empty(), "{} patterns, {bytes} bytes: {:?}", secrets.len(), &leaks[..leaks.len().min(20)]);
+    assert!(bytes > 1 << 20, "little was searched: {bytes} bytes");
+    let holds_something = |path: &PathBuf| fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0);
+    let class = |path: &PathBuf| {
+        let below = path.strip_prefix(hub.dir()).unwrap();
+        let depth = if below.starts_with("data") { 2 } else { 1 };
+        below.components().take(depth).collect::<PathBuf>()
+    };
+    searched.files.into_iter().filter(holds_something).map(|path| (class(&path), path)).collect()
+}
+
+/// The control: a number at the end of a file of each class, another one each, and the hash of a name in one more.
+fn what_is_planted_is_found(hub: &Hub, cast: &Cast, secrets: &Secrets, files: BTreeMap<PathBuf, PathBuf>) {
+    let mut planted = Vec::new();
+    for (path, subject) in files.into_values().zip(cast.everyone()) {
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        write!(file, "…{}…", subject.number()).unwrap();
+        planted.push((path, "UTF-8"));
+    }
+    let hash = hub.data_dir().join("staging/control");
+    fs::write(&hash, blake3::hash(cast.heads[2].name.as_bytes()).as_bytes()).unwrap();
+    planted.push((hash, "BLAKE3"));
+    let leaks = secrets.search_files(hub.dir()).leaks;
+    let mut found: Vec<_> = leaks.into_iter().map(|leak| (leak.place, leak.form)).collect();
+    found.sort_unstable();
+    planted.sort_unstable();
+    assert_eq!(found, planted);
 }
