@@ -4,21 +4,29 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use xinhub_tests::file::{Form, Row, relation_row, row};
+use xinhub_tests::leak::Secrets;
 use xinhub_tests::{Hub, Subject, binaries, parties};
 
 /// The command line with a context for each client, in a directory of its own.
 struct Shell {
     dir: tempfile::TempDir,
+    /// Numbers and names that no command may say on stderr, which ends up in logs.
+    secrets: Secrets,
 }
 
 impl Shell {
-    fn new(hub: &Hub) -> Shell {
-        let shell = Shell { dir: tempfile::tempdir().unwrap() };
+    fn new(hub: &Hub, subjects: &[&Subject]) -> Shell {
+        let mut secrets = Secrets::default();
+        for subject in subjects {
+            secrets.add(subject.number());
+            secrets.add(&subject.name);
+        }
+        let shell = Shell { dir: tempfile::tempdir().unwrap(), secrets };
         for client in [parties::COURT, parties::BANK, parties::HOTEL, parties::OPERATOR] {
             let (certificate, key) = hub.certificate(client);
             let endpoint = format!("https://{}", hub.grpc());
@@ -40,7 +48,10 @@ impl Shell {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // A command that reads nothing may have ended by now.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        Ran { words: words.join(" "), output: child.wait_with_output().unwrap() }
+        let ran = Ran { words: words.join(" "), output: child.wait_with_output().unwrap() };
+        let leaks = self.secrets.search(Path::new("stderr"), &ran.output.stderr);
+        assert!(leaks.is_empty(), "{}: {leaks:?} in {}", ran.words, ran.said());
+        ran
     }
 
     fn check(&self, client: &str, subject: &Subject, measure: &[&str]) -> Ran {
@@ -64,9 +75,19 @@ struct Ran {
 impl Ran {
     #[track_caller]
     fn code(self, code: i32) -> Ran {
-        let said = String::from_utf8_lossy(&self.output.stderr).into_owned();
-        assert_eq!(self.output.status.code(), Some(code), "{}\n{said}{}", self.words, self.text());
+        assert_eq!(self.output.status.code(), Some(code), "{}\n{}{}", self.words, self.said(), self.text());
         self
+    }
+
+    /// It ended with this code, and told why on stderr.
+    #[track_caller]
+    fn fails(self, code: i32) -> Ran {
+        assert!(!self.output.stderr.is_empty(), "{}: nothing on stderr", self.words);
+        self.code(code)
+    }
+
+    fn said(&self) -> String {
+        String::from_utf8_lossy(&self.output.stderr).into_owned()
     }
 
     fn text(&self) -> String {
@@ -90,10 +111,16 @@ impl Ran {
 #[tokio::test]
 async fn a_script_can_tell_every_outcome_apart() {
     let mut hub = Hub::start().await;
-    let shell = Shell::new(&hub);
+    let (company, head, person) = (Subject::organisation(), Subject::person(), Subject::person());
+    let (nobody, flagged, unnamed) = (Subject::person(), Subject::flagged_organisation(), Subject::person());
+    let mut mistyped = Subject::person();
+    let number = &mut mistyped.identities[0].number;
+    // A wrong check character.
+    let last = if number.ends_with('1') { "2" } else { "1" };
+    number.replace_range(17.., last);
+    let shell = Shell::new(&hub, &[&company, &head, &person, &nobody, &flagged, &unnamed, &mistyped]);
     const LOAN: &[&str] = &["--measure", "credit.lending"];
     const ROOM: &[&str] = &["--measure", "consumption.hotel", "--item", "star_rated"];
-    let (company, head, person) = (Subject::organisation(), Subject::person(), Subject::person());
     let rows: Vec<Row> = vec![row(&company), row(&person)];
     let listings = shell.file("listings.csv", &Form::default().listings(&rows));
     let import = ["import", "--context", parties::COURT, "--output", "json"];
@@ -105,25 +132,26 @@ async fn a_script_can_tell_every_outcome_apart() {
     let relations = [relation_row(&rows[0], "legal_representative", &head)];
     let relations = shell.file("relations.csv", &Form::default().relations(&relations));
     shell.run(&[&import[..], &["--relations", &relations]].concat(), "").code(0);
-    let mut wrong = row(&Subject::person());
+    let mut wrong = row(&unnamed);
     wrong.insert("iname", String::new());
     let faulty = shell.file("faulty.csv", &Form::default().listings(&[wrong]));
     shell.run(&[&import[..], &[&faulty]].concat(), "").code(5);
     let cut = shell.file("cut.csv", &fs::read(shell.dir.path().join(&listings)).unwrap()[..300]);
-    shell.run(&[&import[..], &[&cut]].concat(), "").code(23);
-    shell.run(&[&import[..], &["missing.csv"]].concat(), "").code(1);
+    shell.run(&[&import[..], &[&cut]].concat(), "").fails(23);
+    shell.run(&[&import[..], &["missing.csv"]].concat(), "").fails(1);
 
     let considered = shell.check(parties::BANK, &company, LOAN).code(11).json();
     assert_eq!((&considered["verdict"], &considered["reason"]), (&"CONSIDER".into(), &"LISTED_DEBTOR".into()));
     let restricted = shell.check(parties::HOTEL, &head, ROOM).code(10).json();
     assert_eq!((&restricted["reason"], &restricted["relation"]), (&"COURT_ORDER".into(), &Value::Null));
     assert!(restricted["slip"]["reference"].as_str().unwrap().starts_with("A-"));
-    shell.check(parties::BANK, &Subject::person(), LOAN).code(0);
-    shell.check(parties::BANK, &Subject::flagged_organisation(), LOAN).code(12);
-    shell.check(parties::HOTEL, &person, LOAN).code(27);
-    shell.check(parties::BANK, &person, &["--measure", "no.such-measure"]).code(23);
-    shell.check(parties::BANK, &person, &[]).code(2);
-    shell.check("nobody", &person, LOAN).code(3);
+    shell.check(parties::BANK, &nobody, LOAN).code(0);
+    shell.check(parties::BANK, &flagged, LOAN).code(12);
+    shell.check(parties::HOTEL, &person, LOAN).fails(27);
+    shell.check(parties::BANK, &person, &["--measure", "no.such-measure"]).fails(23);
+    shell.check(parties::BANK, &person, &[]).fails(2);
+    shell.check("nobody", &person, LOAN).fails(3);
+    shell.check(parties::BANK, &mistyped, LOAN).fails(23);
 
     let listing = considered["listings"][0].to_string();
     let got = shell.run(&["get", "--context", parties::COURT, "--output", "json", &listing], "").code(0).json();
@@ -131,18 +159,19 @@ async fn a_script_can_tell_every_outcome_apart() {
     let remove = ["listing", "--context", parties::COURT, "--output", "json", "remove", "--ground", "early_deletion"];
     let removed = shell.run(&[&remove[..], &[&listing]].concat(), "").code(0).json();
     assert_eq!(removed["state"], "REMOVED", "{removed}");
-    shell.run(&[&remove[..], &["999999"]].concat(), "").code(25);
+    shell.run(&[&remove[..], &["999999"]].concat(), "").fails(25);
     shell.check(parties::BANK, &company, LOAN).code(0);
-    shell.run(&["status", "--context", parties::BANK, "--output", "json"], "").code(27);
+    shell.run(&["status", "--context", parties::BANK, "--output", "json"], "").fails(27);
     let status = shell.run(&["status", "--context", parties::OPERATOR, "--output", "json"], "").code(0).json();
     assert_eq!(status["listings"], 2, "{status}");
 
-    let batch = format!("kind,number,reference\nresident_id,{},a\nresident_id,1,b\n", person.number());
+    let batch =
+        format!("kind,number,reference\nresident_id,{},a\nresident_id,{},b\n", person.number(), mistyped.number());
     let batch = shell.file("batch.csv", batch.as_bytes());
     let words = ["batch", "--context", parties::BANK, "--output", "json", "--measure", "credit.lending", &batch];
     let answers = shell.run(&words, "").code(5).lines();
     assert_eq!((&answers[0]["answer"]["verdict"], &answers[0]["line"]), (&"CONSIDER".into(), &Value::from(2)));
     assert_eq!((&answers[1]["error"]["reason"], answers.len()), (&"INVALID_IDENTITY".into(), 2));
     hub.stop().await;
-    shell.check(parties::BANK, &person, LOAN).code(4);
+    shell.check(parties::BANK, &person, LOAN).fails(4);
 }
