@@ -2,7 +2,7 @@
 //!
 //! After every start: each acknowledged outcome is found again, nothing is half-applied, every slot that an entry names can
 //! be read, nobody is restricted whose lift was acknowledged, and the state is what the journal alone gives.
-//! The harness is tested too: with the sync of the journal or of the slots taken out it must complain.
+//! The harness is tested too: with the sync of the journal, of the slots or of `FORMAT` taken out it must complain.
 //!
 //! Seeds are printed; `XINHUB_CRASH_SEED=n` runs one life alone, `XINHUB_CRASH_LIVES=n` that many. Threads race, so a seed
 //! repeats the workload and the disk's choices, and may need a few runs.
@@ -115,13 +115,14 @@ fn every_acknowledged_outcome_survives_power_cuts_under_concurrent_writers() {
         return;
     }
     let base: u64 = rand::random_range(0..1 << 40);
+    let lives = from_env("XINHUB_CRASH_LIVES").unwrap_or(LIVES);
     println!("seeds from {base}");
     let mut images = 0;
-    for seed in base..base + from_env("XINHUB_CRASH_LIVES").unwrap_or(LIVES) {
+    for seed in base..base + lives {
         images += live(seed, None).unwrap_or_else(|text| panic!("{text}"));
     }
     println!("{images} crash images opened");
-    assert!(images >= 500);
+    assert!(lives > 0 && images >= lives as usize * GENERATIONS * 4, "{lives} lives, {images} images");
 }
 
 /// Runs lives without the chosen syncs until the harness complains.
@@ -142,6 +143,12 @@ fn the_harness_notices_a_journal_that_is_not_synced() {
 #[test]
 fn the_harness_notices_slots_that_are_not_synced() {
     check_missed("the sync of slots", |call| call.path.ends_with(".slots"));
+}
+
+#[test]
+fn the_harness_notices_a_format_that_is_not_synced() {
+    check_missed("the sync of FORMAT", |call| call.path == "FORMAT.new");
+    check_missed("the sync of the directory that FORMAT is in", |call| call.is_dir && call.path.is_empty());
 }
 
 #[test]
