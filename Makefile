@@ -60,9 +60,9 @@ demo: ## The hub at work, each step checked; leaves nothing running
 	./demo/run.sh
 
 .PHONY: simulate
-simulate: ## Lives of the log on a disk that loses writes: LIVES=5000, or one alone by its SEED=n
-	$(if $(SEED),XINHUB_CRASH_SEED=$(SEED)) $(if $(LIVES),XINHUB_CRASH_LIVES=$(LIVES)) \
-	    $(CARGO) test -p xinhub-ledger --locked --test crash -- --nocapture
+simulate: ## Lives of log and ledger on a disk that loses writes, and the ledger's model: LIVES=5000, or SEED=n alone
+	$(if $(SEED),XINHUB_CRASH_SEED=$(SEED) XINHUB_MODEL_SEED=$(SEED)) $(if $(LIVES),XINHUB_CRASH_LIVES=$(LIVES)) \
+	    $(CARGO) test -p xinhub-ledger --locked --test crash --test ledger_crash --test ledger_model -- --nocapture
 
 BENCH := target/release/xinhub-bench
 ROWS ?= 1000000
