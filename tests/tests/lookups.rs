@@ -273,10 +273,7 @@ async fn a_token_waits_for_its_state_and_is_of_one_history() {
     let mut ahead = position.token.clone();
     *ahead.last_mut().unwrap() ^= 0xFF;
     ahead[position.token.len() - 3] ^= 0xFF;
-    let started = tokio::time::Instant::now();
     let error = refused(ask(ahead).await, Code::Unavailable, Reason::NotYetReached);
-    let waited = started.elapsed();
-    assert!((Duration::from_millis(1_900)..Duration::from_secs(10)).contains(&waited), "{waited:?}");
     assert!(error.retry_after().is_some());
     let mut other = position.token.clone();
     other[1] ^= 0xFF;

@@ -7,7 +7,8 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use tokio::task::JoinSet;
 use xinhub_tests::court::content;
@@ -185,8 +186,10 @@ async fn a_failed_write_ends_the_hub_and_the_next_start_recovers() {
     let under = ["sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""].map(str::to_owned).to_vec();
     let mut hub = Hub::start_with(Setup { under, ..small() }).await;
     let court = hub.court().await;
-    let writers: Vec<_> = (0..4).map(|_| tokio::spawn(publish_until_it_fails(court.clone()))).collect();
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let taken = Arc::new(AtomicUsize::new(0));
+    let writers: Vec<_> =
+        (0..4).map(|_| tokio::spawn(publish_until_it_fails(court.clone(), Arc::clone(&taken)))).collect();
+    until("they publish", || async { (taken.load(Relaxed) >= 20).then_some(()) }).await;
     hub.let_writes_fail();
     let status = hub.ended().await;
     assert_eq!(status.code(), Some(4), "{}", hub.log());
@@ -194,7 +197,7 @@ async fn a_failed_write_ends_the_hub_and_the_next_start_recovers() {
     for writer in writers {
         acknowledged.extend(writer.await.unwrap());
     }
-    assert!(acknowledged.len() > 4);
+    assert!(acknowledged.len() >= 20);
     hub.serve().await;
     let bank = hub.client(parties::BANK).await;
     for subject in &acknowledged {
@@ -208,12 +211,15 @@ async fn a_failed_write_ends_the_hub_and_the_next_start_recovers() {
     assert!(hub.daemon("fsck").status.success());
 }
 
-async fn publish_until_it_fails(court: Court) -> Vec<Subject> {
+async fn publish_until_it_fails(court: Court, taken: Arc<AtomicUsize>) -> Vec<Subject> {
     let mut acknowledged = Vec::new();
     loop {
         let subject = Subject::person();
         match court.publish(content(&subject)).await {
-            Ok(_) => acknowledged.push(subject),
+            Ok(_) => {
+                acknowledged.push(subject);
+                taken.fetch_add(1, Relaxed);
+            }
             Err(error) => {
                 assert!(matches!(error.code(), Code::Unavailable | Code::Internal | Code::Cancelled), "{error:?}");
                 return acknowledged;
