@@ -9,7 +9,7 @@ mod grounds;
 mod parse;
 pub mod permissions;
 mod permit;
-mod read;
+pub(crate) mod read;
 mod rules;
 #[cfg(test)]
 mod tests;

@@ -12,19 +12,19 @@ use crate::fault::{Fault, Faults, choose};
 use crate::time::Day;
 
 /// A file being read, and what was found wrong with it.
-pub(super) struct Reader<'t> {
+pub(crate) struct Reader<'t> {
     file: &'static str,
     text: &'t str,
     faults: RefCell<Faults>,
 }
 
 impl<'t> Reader<'t> {
-    pub(super) fn new(file: &'static str, text: &'t str) -> Reader<'t> {
+    pub(crate) fn new(file: &'static str, text: &'t str) -> Reader<'t> {
         Reader { file, text, faults: RefCell::default() }
     }
 
     /// The document, as far as it is TOML. Syntax faults are kept.
-    pub(super) fn document(&self) -> Spanned<DeTable<'t>> {
+    pub(crate) fn document(&self) -> Spanned<DeTable<'t>> {
         let (document, errors) = DeTable::parse_recoverable(self.text);
         for error in errors {
             self.fault(error.span().unwrap_or(0..0), "syntax", error.message(), "write TOML 1.0 (https://toml.io)");
@@ -32,7 +32,7 @@ impl<'t> Reader<'t> {
         document
     }
 
-    pub(super) fn fault(&self, at: Range<usize>, key: &str, problem: impl Into<String>, fix: impl Into<String>) {
+    pub(crate) fn fault(&self, at: Range<usize>, key: &str, problem: impl Into<String>, fix: impl Into<String>) {
         let (line, column) = self.place(at.start);
         self.faults.borrow_mut().push(Fault {
             file: self.file.to_owned(),
@@ -45,46 +45,46 @@ impl<'t> Reader<'t> {
     }
 
     /// Line and column of a byte, from 1.
-    pub(super) fn place(&self, byte: usize) -> (usize, usize) {
+    pub(crate) fn place(&self, byte: usize) -> (usize, usize) {
         let before = self.text.get(..byte).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
     }
 
-    pub(super) fn is_sound(&self) -> bool {
+    pub(crate) fn is_sound(&self) -> bool {
         self.faults.borrow().is_empty()
     }
 
-    pub(super) fn finish(self) -> Faults {
+    pub(crate) fn finish(self) -> Faults {
         self.faults.into_inner()
     }
 }
 
 /// A value with its place and key path.
 #[derive(Clone, Debug)]
-pub(super) struct At<T> {
-    pub(super) value: T,
-    pub(super) span: Range<usize>,
-    pub(super) key: String,
+pub(crate) struct At<T> {
+    pub(crate) value: T,
+    pub(crate) span: Range<usize>,
+    pub(crate) key: String,
 }
 
 impl<T> At<T> {
-    pub(super) fn fault(&self, reader: &Reader, problem: impl Into<String>, fix: impl Into<String>) {
+    pub(crate) fn fault(&self, reader: &Reader, problem: impl Into<String>, fix: impl Into<String>) {
         reader.fault(self.span.clone(), &self.key, problem, fix);
     }
 }
 
 /// One table of the document.
-pub(super) struct Section<'d, 't> {
-    pub(super) reader: &'d Reader<'t>,
-    pub(super) path: String,
-    pub(super) span: Range<usize>,
+pub(crate) struct Section<'d, 't> {
+    pub(crate) reader: &'d Reader<'t>,
+    pub(crate) path: String,
+    pub(crate) span: Range<usize>,
     table: &'d DeTable<'t>,
     asked: RefCell<Vec<&'static str>>,
 }
 
 impl<'d, 't> Section<'d, 't> {
-    pub(super) fn root(reader: &'d Reader<'t>, document: &'d Spanned<DeTable<'t>>) -> Section<'d, 't> {
+    pub(crate) fn root(reader: &'d Reader<'t>, document: &'d Spanned<DeTable<'t>>) -> Section<'d, 't> {
         Section::new(reader, String::new(), document.span(), document.get_ref())
     }
 
@@ -92,7 +92,7 @@ impl<'d, 't> Section<'d, 't> {
         Section { reader, path, span, table, asked: RefCell::default() }
     }
 
-    pub(super) fn key(&self, key: &str) -> String {
+    pub(crate) fn key(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
@@ -102,7 +102,7 @@ impl<'d, 't> Section<'d, 't> {
     }
 
     /// Tells that a key is missing.
-    pub(super) fn missing(&self, key: &str, fix: impl Into<String>) {
+    pub(crate) fn missing(&self, key: &str, fix: impl Into<String>) {
         self.reader.fault(self.span.clone(), &self.key(key), "is missing", fix);
     }
 
@@ -112,7 +112,7 @@ impl<'d, 't> Section<'d, 't> {
     }
 
     /// A string, without surrounding white space; an empty one is a fault.
-    pub(super) fn text(&self, key: &'static str) -> Option<At<&'d str>> {
+    pub(crate) fn text(&self, key: &'static str) -> Option<At<&'d str>> {
         let value = self.value(key)?;
         let Some(text) = value.get_ref().as_str() else {
             self.wrong_type(key, value, "a text in quotes");
@@ -127,19 +127,19 @@ impl<'d, 't> Section<'d, 't> {
     }
 
     /// A string that must be there.
-    pub(super) fn required_text(&self, key: &'static str, fix: &str) -> Option<At<&'d str>> {
+    pub(crate) fn required_text(&self, key: &'static str, fix: &str) -> Option<At<&'d str>> {
         if !self.has(key) {
             self.missing(key, fix);
         }
         self.text(key)
     }
 
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.table.iter().any(|(name, _)| name.get_ref() == key)
     }
 
     /// A whole number of `bounds`.
-    pub(super) fn count(&self, key: &'static str, bounds: std::ops::RangeInclusive<u64>) -> Option<u64> {
+    pub(crate) fn count(&self, key: &'static str, bounds: std::ops::RangeInclusive<u64>) -> Option<u64> {
         let value = self.value(key)?;
         let number = integer(value.get_ref());
         if value.get_ref().as_integer().is_none() {
@@ -151,7 +151,7 @@ impl<'d, 't> Section<'d, 't> {
         number.filter(|number| bounds.contains(number))
     }
 
-    pub(super) fn required_count(
+    pub(crate) fn required_count(
         &self,
         key: &'static str,
         bounds: std::ops::RangeInclusive<u64>,
@@ -163,7 +163,7 @@ impl<'d, 't> Section<'d, 't> {
         self.count(key, bounds)
     }
 
-    pub(super) fn flag(&self, key: &'static str) -> Option<At<bool>> {
+    pub(crate) fn flag(&self, key: &'static str) -> Option<At<bool>> {
         let value = self.value(key)?;
         let flag = value.get_ref().as_bool();
         if flag.is_none() {
@@ -173,7 +173,7 @@ impl<'d, 't> Section<'d, 't> {
     }
 
     /// A day, as a TOML date or a text.
-    pub(super) fn day(&self, key: &'static str) -> Option<At<Day>> {
+    pub(crate) fn day(&self, key: &'static str) -> Option<At<Day>> {
         let value = self.value(key)?;
         let text = match value.get_ref() {
             DeValue::Datetime(datetime) => datetime.to_string(),
@@ -190,8 +190,56 @@ impl<'d, 't> Section<'d, 't> {
         Some(At { value: day, span: value.span(), key: self.key(key) })
     }
 
+    /// Tells a fault of the table as a whole.
+    pub(crate) fn fault(&self, problem: impl Into<String>, fix: impl Into<String>) {
+        self.reader.fault(self.span.clone(), &self.path, problem, fix);
+    }
+
+    /// Whether the key holds a text.
+    pub(crate) fn is_text(&self, key: &str) -> bool {
+        self.table.iter().any(|(name, value)| name.get_ref() == key && value.get_ref().as_str().is_some())
+    }
+
+    /// A list of days; empty if the key is absent.
+    pub(crate) fn days(&self, key: &'static str) -> Vec<At<Day>> {
+        let Some(value) = self.value(key) else { return Vec::new() };
+        let Some(array) = value.get_ref().as_array() else {
+            self.wrong_type(key, value, "a list of days");
+            return Vec::new();
+        };
+        let mut days = Vec::new();
+        for (index, element) in array.iter().enumerate() {
+            let key = format!("{}[{index}]", self.key(key));
+            match element.get_ref().as_datetime().map(|day| Day::parse(&day.to_string())) {
+                Some(Ok(day)) => days.push(At { value: day, span: element.span(), key }),
+                Some(Err(_)) | None => {
+                    self.reader.fault(element.span(), &key, "is no day", "write a day such as 2027-12-31");
+                }
+            }
+        }
+        days
+    }
+
+    /// Every key with its table, in the order of the file: for tables whose keys are data.
+    pub(crate) fn tables(self) -> Vec<(String, Section<'d, 't>)> {
+        let mut tables = Vec::new();
+        for (name, value) in self.table.iter() {
+            let key = self.key(name.get_ref());
+            match value.get_ref().as_table() {
+                Some(table) => {
+                    let section = Section::new(self.reader, key, value.span(), table);
+                    tables.push((value.span().start, name.get_ref().to_string(), section));
+                }
+                None => self.reader.fault(value.span(), &key, "is no table", format!("write [{key}]")),
+            }
+        }
+        // The parser keeps keys by name; what inherits stands below what it inherits from.
+        tables.sort_by_key(|(start, ..)| *start);
+        tables.into_iter().map(|(_, name, section)| (name, section)).collect()
+    }
+
     /// A list of strings; empty if the key is absent.
-    pub(super) fn texts(&self, key: &'static str) -> Vec<At<&'d str>> {
+    pub(crate) fn texts(&self, key: &'static str) -> Vec<At<&'d str>> {
         let Some(value) = self.value(key) else { return Vec::new() };
         let Some(array) = value.get_ref().as_array() else {
             self.wrong_type(key, value, "a list of texts");
@@ -210,7 +258,7 @@ impl<'d, 't> Section<'d, 't> {
     }
 
     /// A list of names of a closed set, without duplicates.
-    pub(super) fn names<T: Copy>(&self, key: &'static str, all: &[T], text: fn(T) -> &'static str) -> Vec<At<T>> {
+    pub(crate) fn names<T: Copy>(&self, key: &'static str, all: &[T], text: fn(T) -> &'static str) -> Vec<At<T>> {
         let mut names: Vec<At<T>> = Vec::new();
         for at in self.texts(key) {
             match one_of(self.reader, &at, all, text) {
@@ -225,7 +273,7 @@ impl<'d, 't> Section<'d, 't> {
     }
 
     /// The tables of `[[key]]`.
-    pub(super) fn sections(&self, key: &'static str) -> Vec<Section<'d, 't>> {
+    pub(crate) fn sections(&self, key: &'static str) -> Vec<Section<'d, 't>> {
         let Some(value) = self.value(key) else { return Vec::new() };
         let Some(array) = value.get_ref().as_array() else {
             self.wrong_type(key, value, "a list of tables");
@@ -243,7 +291,7 @@ impl<'d, 't> Section<'d, 't> {
     }
 
     /// The table `[key]`.
-    pub(super) fn section(&self, key: &'static str) -> Option<Section<'d, 't>> {
+    pub(crate) fn section(&self, key: &'static str) -> Option<Section<'d, 't>> {
         let value = self.value(key)?;
         match value.get_ref().as_table() {
             Some(table) => Some(Section::new(self.reader, self.key(key), value.span(), table)),
@@ -255,7 +303,7 @@ impl<'d, 't> Section<'d, 't> {
     }
 
     /// Every key with its whole number: for tables whose keys are data.
-    pub(super) fn counts(&self) -> Vec<(At<&'d str>, u64)> {
+    pub(crate) fn counts(&self) -> Vec<(At<&'d str>, u64)> {
         let mut counts = Vec::new();
         for (name, value) in self.table.iter() {
             let key = self.key(&format!("\"{}\"", name.get_ref()));
@@ -270,7 +318,7 @@ impl<'d, 't> Section<'d, 't> {
     }
 
     /// Tells the keys that nothing asked for.
-    pub(super) fn finish(self) {
+    pub(crate) fn finish(self) {
         let asked = self.asked.borrow();
         for (name, _) in self.table.iter().filter(|(name, _)| !asked.iter().any(|key| name.get_ref() == key)) {
             let problem = "is not a key of this table";
@@ -290,7 +338,7 @@ fn integer(value: &DeValue) -> Option<u64> {
 }
 
 /// The value of a closed set that a text names.
-pub(super) fn one_of<T: Copy>(reader: &Reader, at: &At<&str>, all: &[T], text: fn(T) -> &'static str) -> Option<T> {
+pub(crate) fn one_of<T: Copy>(reader: &Reader, at: &At<&str>, all: &[T], text: fn(T) -> &'static str) -> Option<T> {
     let found = all.iter().copied().find(|value| text(*value) == at.value);
     if found.is_none() {
         let fix = choose(at.value, all.iter().map(|value| text(*value)));

@@ -39,6 +39,6 @@ impl Rules {
 
 impl Default for Rules {
     fn default() -> Rules {
-        Rules::of_all(Deadlines::placeholder())
+        Rules::of_all(Deadlines::shipped())
     }
 }
