@@ -253,6 +253,8 @@ impl Ledger {
     ) -> Result<Ledger, OpenError> {
         let lock = lock(&*storage)?;
         check_format(&*storage)?;
+        // An `init` that was killed, or whose last sync failed, may have left a name that only the page cache knows.
+        storage.sync_dir().map_err(io_error("data directory"))?;
         let dir = |name| storage.dir(name).map_err(io_error("data directory"));
         let (log, recovery) = SegmentedLog::open(dir("journal")?, log_config(&settings))?;
         if let Some(cut) = &recovery.cut {
