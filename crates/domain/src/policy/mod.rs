@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::closed::closed;
+use crate::deadline::{Calendar, Profiles};
 use crate::fault::{Fault, Faults};
 use crate::listing::Ground;
 use crate::measure::{Catalogue, MeasureId};
@@ -103,7 +104,20 @@ impl Policy {
     /// # Errors
     /// Every fault at once, each with line, key path and fix. Of a file that is no TOML: its syntax faults.
     pub fn parse(text: &str, catalogue: &Catalogue) -> Result<Policy, Faults> {
-        parse::policy(text, catalogue)
+        Policy::parse_with(text, catalogue, Profiles::shipped(), &Calendar::shipped())
+    }
+
+    /// [`Policy::parse`] with profiles and a calendar of one's own.
+    ///
+    /// # Errors
+    /// As for [`Policy::parse`].
+    pub fn parse_with(
+        text: &str,
+        catalogue: &Catalogue,
+        profiles: &Profiles,
+        calendar: &Arc<Calendar>,
+    ) -> Result<Policy, Faults> {
+        parse::policy(text, catalogue, profiles, calendar)
     }
 
     /// The rules of due process: deadlines by court, the hierarchy of courts, the day of going live.

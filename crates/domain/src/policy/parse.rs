@@ -9,6 +9,7 @@ use super::client::Client;
 use super::grounds::Grounds;
 use super::read::{At, Reader, Section, one_of};
 use super::{Court, POLICY_FILE, Policy, Release, Rules};
+use crate::deadline::{Calendar, Deadlines, Profile, Profiles};
 use crate::fault::{Faults, choose};
 use crate::listing::{Ground, MAX_GRACE_DAYS};
 use crate::measure::{Catalogue, Condition, Measure};
@@ -19,11 +20,19 @@ const FORMAT: u64 = 1;
 /// A hundred million yuan.
 const MAX_LIMIT_FEN: u64 = 10_000_000_000;
 
-pub(super) fn policy(text: &str, catalogue: &Catalogue) -> Result<Policy, Faults> {
+/// The profile of courts that name none.
+const STATUTE: &str = "spc-2017";
+
+pub(super) fn policy(
+    text: &str,
+    catalogue: &Catalogue,
+    profiles: &Profiles,
+    calendar: &Arc<Calendar>,
+) -> Result<Policy, Faults> {
     let reader = Reader::new(POLICY_FILE, text);
     let document = reader.document();
     let policy = if reader.is_sound() {
-        read(Section::root(&reader, &document), catalogue)
+        read(Section::root(&reader, &document), catalogue, profiles, calendar)
     } else {
         // Half a document would bring faults that aren't there.
         None
@@ -35,7 +44,7 @@ pub(super) fn policy(text: &str, catalogue: &Catalogue) -> Result<Policy, Faults
     }
 }
 
-fn read(root: Section, catalogue: &Catalogue) -> Option<Policy> {
+fn read(root: Section, catalogue: &Catalogue, profiles: &Profiles, calendar: &Arc<Calendar>) -> Option<Policy> {
     let mut catalogue = catalogue.clone();
     root.required_count("format", FORMAT..=FORMAT, "write format = 1");
     let release = root
@@ -44,7 +53,7 @@ fn read(root: Section, catalogue: &Catalogue) -> Option<Policy> {
     for section in root.sections("enable") {
         enable(section, &mut catalogue);
     }
-    let courts = courts(&root);
+    let (courts, by_court) = courts(&root, profiles);
     let mut warnings = Vec::new();
     let mut clients: HashMap<Arc<str>, Arc<Client>> = HashMap::new();
     for section in root.sections("client") {
@@ -65,7 +74,7 @@ fn read(root: Section, catalogue: &Catalogue) -> Option<Policy> {
         days.and_then(|days| u32::try_from(days).ok())
     });
     let grounds = grounds(&root);
-    let rules = rules(&root, &courts);
+    let rules = rules(&root, &courts, by_court, profiles, calendar);
     root.finish();
     Some(Policy {
         catalogue: Arc::new(catalogue),
@@ -75,16 +84,45 @@ fn read(root: Section, catalogue: &Catalogue) -> Option<Policy> {
         limits_fen,
         grace_max_days: grace_max_days.unwrap_or(MAX_GRACE_DAYS),
         grounds,
-        rules: Arc::new(rules),
+        rules: Arc::new(rules?),
         warnings,
     })
 }
 
 /// Which deadlines each court goes by.
-fn rules(root: &Section, courts: &[Court]) -> Rules {
+fn rules(
+    root: &Section,
+    courts: &[Court],
+    by_court: Vec<(Arc<str>, Arc<Profile>)>,
+    profiles: &Profiles,
+    calendar: &Arc<Calendar>,
+) -> Option<Rules> {
     let go_live = root.day("go_live").map(|at| at.value);
+    let default = if root.has("profile") {
+        root.text("profile").and_then(|at| profile(root.reader, &at, profiles))
+    } else {
+        let statute = profiles.profile(STATUTE).map(Arc::clone);
+        if statute.is_none() {
+            root.missing("profile", choose("", profiles.names()));
+        }
+        statute
+    };
+    let deadlines = |profile| Arc::new(Deadlines::new(profile, Arc::clone(calendar)));
     let above = courts.iter().filter_map(|court| Some((Arc::clone(&court.id), Arc::clone(court.above.as_ref()?))));
-    Rules { above: above.collect(), go_live, ..Rules::default() }
+    Some(Rules {
+        default: deadlines(default?),
+        courts: by_court.into_iter().map(|(court, profile)| (court, deadlines(profile))).collect(),
+        above: above.collect(),
+        go_live,
+    })
+}
+
+fn profile(reader: &Reader, at: &At<&str>, profiles: &Profiles) -> Option<Arc<Profile>> {
+    let found = profiles.profile(at.value).map(Arc::clone);
+    if found.is_none() {
+        at.fault(reader, format!("there is no profile `{}`", at.value), choose(at.value, profiles.names()));
+    }
+    found
 }
 
 /// The measure that a text names.
@@ -136,8 +174,10 @@ fn id<'d>(section: &Section<'d, '_>) -> Option<At<&'d str>> {
     Some(id)
 }
 
-fn courts(root: &Section) -> Vec<Court> {
+/// The courts, and the profiles that they name.
+fn courts(root: &Section, profiles: &Profiles) -> (Vec<Court>, Vec<(Arc<str>, Arc<Profile>)>) {
     let mut courts: Vec<Court> = Vec::new();
+    let mut by_court = Vec::new();
     let mut aboves: Vec<(usize, At<&str>)> = Vec::new();
     for section in root.sections("court") {
         let id = id(&section);
@@ -149,6 +189,8 @@ fn courts(root: &Section) -> Vec<Court> {
             region.fault(section.reader, "is no region code", "write six digits (GB/T 2260), such as \"440882\"");
         }
         let above = section.text("above");
+        let own = section.text("profile").and_then(|at| profile(section.reader, &at, profiles));
+        by_court.extend(id.as_ref().zip(own).map(|(id, own)| (Arc::from(id.value), own)));
         if let (Some(id), Some(name)) = (&id, &name) {
             if courts.iter().any(|court| court.id() == id.value) {
                 id.fault(
@@ -190,7 +232,7 @@ fn courts(root: &Section) -> Vec<Court> {
             above.fault(root.reader, format!("court `{}` is not in this file", above.value), fix);
         }
     }
-    courts
+    (courts, by_court)
 }
 
 fn is_above_itself(courts: &[Court], index: usize) -> bool {

@@ -368,7 +368,7 @@ fn past_its_crl_a_pinned_court_lifts_and_does_nothing_else() {
         assert!(decide(&policy, "bank-demo", Method::Check, &lending(), moment).is_err());
     }
     let lifts: Vec<&str> = TABLE.iter().filter(|row| row.is_lift).map(|row| row.method.path()).collect();
-    assert_eq!(lifts.len(), 5, "{lifts:?}");
+    assert_eq!(lifts.len(), 6, "{lifts:?}");
 }
 
 proptest::proptest! {

@@ -245,7 +245,7 @@ pub(crate) fn exemption(who: u16) -> Box<Exemption> {
         items: Vec::new(),
         from: start(),
         until: Timestamp(start().0 + 86_400_000),
-        ground: "synthetic".to_owned(),
+        ground: "illness".to_owned(),
         approver: "president".to_owned(),
     })
 }

@@ -17,6 +17,7 @@ impl Planner<'_> {
         exemption: &Exemption,
     ) -> Result<Plan, CommandError> {
         let state = next(Some(subject.state), Action::Exempt)?;
+        self.check_exemption(court, exemption)?;
         let keys: Vec<Key> = self.resident.keys(&exemption.identity).collect();
         let own = self.resident.table.row_of(subject.number).map(|row| self.resident.keys_of(row)).unwrap_or_default();
         if !keys.iter().any(|key| own.contains(key)) {
@@ -28,6 +29,22 @@ impl Planner<'_> {
         plan.event.lift = true;
         plan.event.new_record = true;
         Ok(plan)
+    }
+
+    /// Within the grounds and the maximum of the court's profile (法发〔2019〕35号).
+    fn check_exemption(&self, court: &str, exemption: &Exemption) -> Result<(), CommandError> {
+        let profile = self.rules.deadlines(court).profile();
+        if !profile.exemption_grounds.contains(&exemption.ground) {
+            return Err(fault("content.ground", &format!("is one of {}", profile.exemption_grounds.join(", "))));
+        }
+        let max_ms = i64::from(profile.exemption_max_days) * 86_400_000;
+        if exemption.until.0.saturating_sub(exemption.from.0) > max_ms {
+            return Err(fault(
+                "content.until",
+                &format!("is at most {} days after `from`", profile.exemption_max_days),
+            ));
+        }
+        Ok(())
     }
 
     pub(super) fn end_exemption(

@@ -376,6 +376,8 @@ impl Run {
                 stale: false,
                 replayed: false,
                 reason_owed: false,
+                petition: None,
+                late: false,
             };
             self.model.apply(court, done, &outcome, now);
         }
