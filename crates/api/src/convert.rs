@@ -4,6 +4,7 @@
 mod enums;
 mod identity;
 mod lookup;
+mod petition;
 mod registry;
 mod shown;
 
@@ -13,9 +14,13 @@ pub use enums::{
 };
 pub use identity::{Role, identity, identity_to, identity_to_masked};
 pub use lookup::{Inquiry, MAX_BATCH, MAX_CONDITIONS, MAX_REFERENCE_CHARS, answer_to, inquiry, item};
+pub use petition::{
+    clock_from, petition, petition_kind_from, petition_kind_to, petition_state_from, petition_state_to, petition_to,
+    unit_report,
+};
 pub use registry::{
     Form, MAX_REQUEST_AGE_MS, MAX_REQUEST_LEAD_MS, Mutation, actor, content, day, decision, exemption, listing_number,
-    mutation, optional_day, relation, request_id,
+    mutation, mutation_by_machine, optional_day, relation, request_id,
 };
 pub use shown::{content_to, content_to_published, exemption_to, relation_content_to};
 

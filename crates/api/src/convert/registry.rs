@@ -41,8 +41,8 @@ pub struct Mutation {
     pub request_id: [u8; 16],
     /// The listing's revision as the caller last read it.
     pub etag: Option<u64>,
-    /// Who stands behind it.
-    pub actor: Actor,
+    /// Who stands behind it; `None` only for a machine's own word.
+    pub actor: Option<Actor>,
 }
 
 /// The head of a mutation, at `mutation` in the request.
@@ -62,7 +62,23 @@ pub fn mutation(message: Option<&v1::Mutation>) -> Result<Mutation, FieldFaults>
     let etag = faults.take(etag_from(&message.etag, "mutation.etag"));
     let actor = faults.take(actor(message.actor.as_ref(), "mutation.actor"));
     let whole = request_id.zip(etag).zip(actor);
-    faults.or(whole.map(|((request_id, etag), actor)| Mutation { request_id, etag, actor }))
+    faults.or(whole.map(|((request_id, etag), actor)| Mutation { request_id, etag, actor: Some(actor) }))
+}
+
+/// [`mutation`], where a machine may speak for itself: without an actor, or with a whole one.
+///
+/// # Errors
+/// Every fault, by its path.
+pub fn mutation_by_machine(message: Option<&v1::Mutation>) -> Result<Mutation, FieldFaults> {
+    match message {
+        Some(message) if message.actor.is_none() => {
+            let mut faults = FieldFaults::default();
+            let request_id = faults.take(request_id_form(&message.request_id, "mutation.request_id"));
+            let etag = faults.take(etag_from(&message.etag, "mutation.etag"));
+            faults.or(request_id.zip(etag).map(|(request_id, etag)| Mutation { request_id, etag, actor: None }))
+        }
+        _ => mutation(message),
+    }
 }
 
 /// A UUIDv7 (RFC 9562) whose time is near `now`.
@@ -220,7 +236,21 @@ fn draft(message: &v1::ListingContent, faults: &mut FieldFaults) -> Draft {
         performed_part: message.performed_part.clone(),
         unperformed_part: message.unperformed_part.clone(),
         conduct: message.conduct.clone(),
-        visibility: Visibility::default(),
+        visibility: visibility(message.visibility, faults),
+        notice_served_on: message.notice_served_on.clone(),
+        own_unit: message.own_unit.clone(),
+    }
+}
+
+fn visibility(value: i32, faults: &mut FieldFaults) -> Visibility {
+    match v1::Visibility::try_from(value) {
+        Ok(v1::Visibility::Unspecified | v1::Visibility::Public) => Visibility::Public,
+        Ok(v1::Visibility::Departmental) => Visibility::Departmental,
+        Ok(v1::Visibility::OwnUnitOnly) => Visibility::OwnUnitOnly,
+        Err(_) => {
+            faults.add("content.visibility", "is not a value that this hub knows");
+            Visibility::OwnUnitOnly
+        }
     }
 }
 

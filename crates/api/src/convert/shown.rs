@@ -1,7 +1,7 @@
 //! What is shown of a listing: all of it to its own court, to others what a published entry shows.
 
 use xinhub_domain::identity::Sex;
-use xinhub_domain::listing::{Content, Decision, Exemption, RelationContent};
+use xinhub_domain::listing::{Content, Decision, Exemption, RelationContent, Visibility};
 use xinhub_domain::time::Day;
 
 use super::enums::relation_to;
@@ -36,6 +36,17 @@ pub fn content_to(content: &Content) -> v1::ListingContent {
         performed_part: content.performed_part.clone(),
         unperformed_part: content.unperformed_part.clone(),
         conduct: content.conduct.clone(),
+        notice_served_on: day(content.notice_served_on),
+        visibility: visibility_to(content.visibility) as i32,
+        own_unit: content.own_unit.clone().unwrap_or_default(),
+    }
+}
+
+fn visibility_to(visibility: Visibility) -> v1::Visibility {
+    match visibility {
+        Visibility::Public => v1::Visibility::Public,
+        Visibility::Departmental => v1::Visibility::Departmental,
+        Visibility::OwnUnitOnly => v1::Visibility::OwnUnitOnly,
     }
 }
 
@@ -52,6 +63,8 @@ pub fn content_to_published(content: &Content) -> v1::ListingContent {
         identities: content.identities.iter().map(identity_to_masked).collect(),
         birth_date: String::new(),
         decision,
+        notice_served_on: String::new(),
+        own_unit: String::new(),
         ..content_to(content)
     }
 }

@@ -171,6 +171,15 @@ const CLOCK_READERS: &[Class] = &[
 ];
 const WATCHERS: &[Class] = &[Class::Operator, Class::Auditor];
 
+/// Of the methods about petitions and duties, those that only read.
+const READS: &[Method] = &[
+    Method::GetPetition,
+    Method::ListPetitions,
+    Method::ListDeadlines,
+    Method::ListMeasures,
+    Method::ListDuties,
+];
+
 /// The table, in the order of [`Method::ALL`].
 pub const TABLE: &[Row] = &[
     row(Method::Check, Demand::Lookup, ASKERS),
@@ -245,6 +254,15 @@ impl Method {
     pub fn row(self) -> &'static Row {
         // The table is in the order of the definition; a test compares them.
         &TABLE[self as usize]
+    }
+
+    /// Whether it changes what the hub keeps: what was done stays done, whatever becomes of its record.
+    pub fn writes(self) -> bool {
+        match self.row().demand {
+            Demand::Registry => true,
+            Demand::Remedy | Demand::Unit => !READS.contains(&self),
+            Demand::Session | Demand::Lookup | Demand::Detail | Demand::Admin => false,
+        }
     }
 
     /// Whether the class may call it at all.
