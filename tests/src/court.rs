@@ -41,7 +41,7 @@ pub fn decision() -> Decision {
     }
 }
 
-/// A listing in force of this subject, on ground ③.
+/// A listing in force of this subject, on ground ③, with the risk notice served before the decision.
 pub fn content(subject: &Subject) -> ListingContent {
     ListingContent {
         identities: subject.identities.clone(),
@@ -57,6 +57,7 @@ pub fn content(subject: &Subject) -> ListingContent {
         obligation: "支付货款".to_owned(),
         performance: "全部未履行".to_owned(),
         conduct: "隐匿、转移财产规避执行".to_owned(),
+        notice_served_on: days_ago(60),
         ..ListingContent::default()
     }
 }
@@ -92,7 +93,7 @@ impl Court {
     /// # Errors
     /// Why not.
     pub async fn publish(&self, content: ListingContent) -> Result<MutationOutcome, Error> {
-        let request = v1::PublishRequest { mutation: new(), listing: 0, content: Some(content) };
+        let request = v1::PublishRequest { mutation: new(), content: Some(content), ..Default::default() };
         Ok(self.client.registry().publish(request).await?.outcome.unwrap_or_default())
     }
 

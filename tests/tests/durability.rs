@@ -150,7 +150,7 @@ impl Writer {
 
     async fn publish(&mut self, subject: &Subject) -> MutationOutcome {
         let mutation = Some(xinhub_client::mutation(clerk(), None));
-        let request = v1::PublishRequest { mutation, listing: 0, content: Some(content(subject)) };
+        let request = v1::PublishRequest { mutation, content: Some(content(subject)), ..Default::default() };
         let send = |court: Court| {
             let request = request.clone();
             async move { Ok(court.client.registry().publish(request).await?.outcome.unwrap()) }

@@ -63,7 +63,8 @@ async fn a_listing_goes_its_way_and_never_comes_back() {
     assert_eq!((notice.state(), is_listed(&bank, &debtor).await), (State::Noticed, false));
     let full = ListingContent { case_number: noticed.case_number, ..content(&debtor) };
     let publish = |listing, etag: &str| {
-        let request = v1::PublishRequest { mutation: mutation(etag), listing, content: Some(full.clone()) };
+        let request =
+            v1::PublishRequest { mutation: mutation(etag), listing, content: Some(full.clone()), application: 0 };
         registry.publish(request)
     };
     let listed = publish(notice.listing, &notice.etag).await.unwrap().outcome.unwrap();
@@ -186,7 +187,7 @@ async fn a_request_id_gets_its_outcome_again_and_no_other_body() {
     let court = hub.court().await;
     let registry = court.client.registry();
     let debtor = Subject::person();
-    let request = v1::PublishRequest { mutation: mutation(""), listing: 0, content: Some(content(&debtor)) };
+    let request = v1::PublishRequest { mutation: mutation(""), content: Some(content(&debtor)), ..Default::default() };
     let first = registry.publish(request.clone()).await.unwrap().outcome.unwrap();
     let again = registry.publish(request.clone()).await.unwrap().outcome.unwrap();
     assert_eq!((first.replayed, again.replayed), (false, true));
@@ -213,7 +214,7 @@ async fn a_request_id_has_to_be_a_recent_uuidv7() {
     const DAY_MS: u64 = 86_400_000;
     let check = async |request_id: String, accepted: bool| {
         let mutation = Some(v1::Mutation { request_id, etag: String::new(), actor: Some(clerk()) });
-        let request = v1::PublishRequest { mutation, listing: 0, content: Some(content(&Subject::person())) };
+        let request = v1::PublishRequest { mutation, content: Some(content(&Subject::person())), ..Default::default() };
         let result = court.client.registry().publish(request).await;
         if accepted {
             result.unwrap();
@@ -237,7 +238,7 @@ async fn a_mutation_names_its_actor() {
     let court = hub.court().await;
     for actor in [None, Some(actor("", "judge")), Some(actor("j-1", "")), Some(actor(&"x".repeat(65), "judge"))] {
         let mutation = Some(v1::Mutation { actor, ..xinhub_client::mutation(clerk(), None) });
-        let request = v1::PublishRequest { mutation, listing: 0, content: Some(content(&Subject::person())) };
+        let request = v1::PublishRequest { mutation, content: Some(content(&Subject::person())), ..Default::default() };
         let result = court.client.registry().publish(request).await;
         refused(result, Code::InvalidArgument, Reason::InvalidField);
     }
@@ -402,7 +403,8 @@ async fn release_by_two_takes_another_actor() {
     let debtor = Subject::person();
     refused(court.publish(content(&debtor)).await, Code::FailedPrecondition, Reason::Release);
     let propose = async |court: &Court, subject: &Subject| {
-        let request = v1::ProposeRequest { mutation: mutation(""), listing: 0, content: Some(content(subject)) };
+        let request =
+            v1::ProposeRequest { mutation: mutation(""), content: Some(content(subject)), ..Default::default() };
         court.client.registry().propose(request).await.unwrap().outcome.unwrap()
     };
     let proposed = propose(&court, &debtor).await;

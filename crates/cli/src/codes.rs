@@ -59,6 +59,7 @@ codes! {
     Relation: "RELATION_",
     Sex: "SEX_",
     Verdict: "VERDICT_",
+    Visibility: "VISIBILITY_",
 }
 
 /// The label of a value on the wire; `None` where it is not set. A value of a newer hub is told as such.

@@ -37,6 +37,12 @@ pub(crate) struct ContentFile {
     performed_part: Option<String>,
     unperformed_part: Option<String>,
     conduct: Option<String>,
+    /// When the risk notice that came before the decision was served.
+    notice_served_on: Option<String>,
+    /// `public`, `departmental`, `own_unit_only`; absent: public.
+    visibility: Option<String>,
+    /// For `own_unit_only`: that unit's client id.
+    own_unit: Option<String>,
     identities: Vec<IdentityFile>,
     decision: Option<DecisionFile>,
 }
@@ -178,6 +184,9 @@ impl TryFrom<ContentFile> for v1::ListingContent {
 
     fn try_from(file: ContentFile) -> Result<Self, String> {
         let sex = file.sex.map(|sex| codes::parse::<v1::Sex>(&sex).map_err(|problem| format!("sex: {problem}")));
+        let visibility = file.visibility.map(|visibility| {
+            codes::parse::<v1::Visibility>(&visibility).map_err(|problem| format!("visibility: {problem}"))
+        });
         let decision = file.decision.map(v1::Decision::try_from).transpose()?;
         Ok(Self {
             identities: file.identities.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
@@ -198,6 +207,9 @@ impl TryFrom<ContentFile> for v1::ListingContent {
             performed_part: text(file.performed_part),
             unperformed_part: text(file.unperformed_part),
             conduct: text(file.conduct),
+            notice_served_on: text(file.notice_served_on),
+            visibility: visibility.transpose()?.unwrap_or_default().into(),
+            own_unit: text(file.own_unit),
         })
     }
 }
@@ -221,6 +233,9 @@ impl From<v1::ListingContent> for ContentFile {
             performed_part: some(content.performed_part),
             unperformed_part: some(content.unperformed_part),
             conduct: some(content.conduct),
+            notice_served_on: some(content.notice_served_on),
+            visibility: code::<v1::Visibility>(content.visibility),
+            own_unit: some(content.own_unit),
             identities: content.identities.into_iter().map(IdentityFile::from).collect(),
             decision: content.decision.map(DecisionFile::from),
         }

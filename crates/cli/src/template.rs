@@ -45,6 +45,9 @@ basis_issuer = ""          # who issued it
 # performed_part = ""
 # unperformed_part = ""
 # conduct = ""             # in the court's words
+# notice_served_on = ""    # when the risk notice was served: before the decision, unless `listing notice` has said so
+# visibility = "public"    # public, departmental, own_unit_only
+# own_unit = ""            # for own_unit_only: the client id of the subject's own unit, which alone is told
 
 # 1 to 4 identities of the one subject.
 [[identities]]

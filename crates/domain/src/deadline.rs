@@ -25,6 +25,12 @@ use crate::time::Day;
 
 pub use calendar::Calendar;
 
+/// The shipped profiles, as a file.
+pub const SHIPPED_PROFILES: &str = include_str!("../profiles.toml");
+
+/// The shipped calendar, as a file.
+pub const SHIPPED_CALENDAR: &str = include_str!("../calendars/cn.toml");
+
 /// What must be done in time. The numbers are on disk for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 #[cbor(index_only)]
@@ -176,7 +182,7 @@ impl Profiles {
     /// The profiles as shipped: `spc-2017`, the statute, and `leizhou`, the plan.
     pub fn shipped() -> &'static Profiles {
         static SHIPPED: LazyLock<Profiles> = LazyLock::new(|| {
-            Profiles::parse("profiles.toml", include_str!("../profiles.toml"))
+            Profiles::parse("profiles.toml", SHIPPED_PROFILES)
                 .unwrap_or_else(|faults| panic!("the shipped profiles: {faults}"))
         });
         &SHIPPED

@@ -40,6 +40,10 @@ pub struct Settings {
     pub policy: PathBuf,
     /// A catalogue of one's own; `None` for the shipped one.
     pub catalogue_dir: Option<PathBuf>,
+    /// Profiles of deadlines; `None`: the shipped ones.
+    pub profiles: Option<PathBuf>,
+    /// The calendar of working days; `None`: the shipped one.
+    pub calendar: Option<PathBuf>,
     /// Certificates and revocation lists.
     pub tls: TlsSettings,
     /// What connections may take.
@@ -178,6 +182,8 @@ impl Check<'_> {
             metrics,
             policy: self.path("policy", &raw.policy),
             catalogue_dir: raw.catalogue_dir.as_deref().map(|dir| self.path("catalogue_dir", dir)),
+            profiles: raw.profiles.as_deref().map(|file| self.path("profiles", file)),
+            calendar: raw.calendar.as_deref().map(|file| self.path("calendar", file)),
             tls: self.tls(&raw),
             limits: self.limits(&raw.limits),
             calls: CallLimits {

@@ -21,6 +21,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::net::TcpListener;
 use tonic::Code;
+use xinhub_domain::deadline::Clock;
 use xinhub_domain::decision::Verdict;
 use xinhub_domain::policy::Method;
 
@@ -69,6 +70,8 @@ pub struct Snapshot {
     pub crl_hours: i64,
     /// Days until the hub's certificate ends.
     pub certificate_days: i64,
+    /// Deadlines that run, and that are overdue, by clock.
+    pub deadlines: [(u64, u64); Clock::ALL.len()],
 }
 
 /// Gauges that are read off the hub at a scrape.
@@ -87,6 +90,7 @@ struct Gauges {
     crl_hours: Gauge,
     certificate_days: Gauge,
     connections: Gauge,
+    deadlines: Family<Labels<2>, Gauge>,
     connection_events: Family<Labels<1>, Counter<u64, AtomicU64>>,
 }
 
@@ -135,6 +139,8 @@ impl Metrics {
 
     fn register_gauges(&mut self) {
         let (registry, gauges) = (&mut self.registry, &self.gauges);
+        let help = "Deadlines that nobody has met yet, by clock: running or overdue";
+        registry.register("deadlines", help, gauges.deadlines.clone());
         registry.register("connection_events", "Connections by what became of them", gauges.connection_events.clone());
         for (name, help, gauge) in [
             ("ledger_revision", "Events recorded", &gauges.revision),
@@ -200,6 +206,12 @@ impl Metrics {
         }
         gauges.crl_hours.set(now.crl_hours);
         gauges.certificate_days.set(now.certificate_days);
+        for (clock, (running, overdue)) in Clock::ALL.into_iter().zip(now.deadlines) {
+            for (state, count) in [("running", running), ("overdue", overdue)] {
+                let gauge = gauges.deadlines.get_or_create(&Labels([("clock", clock.code()), ("state", state)]));
+                gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+            }
+        }
         self.set_connections(connections);
     }
 

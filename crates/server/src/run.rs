@@ -28,9 +28,6 @@ use crate::service::{self, Alarms, Health, Hub, Overview, ServiceError};
 use crate::tls::{TlsError, TlsState};
 pub use files::{Rules, check_config, init};
 
-/// The name under which the catalogue in force stands in the journal.
-const CATALOGUE: &str = "catalogue";
-
 /// How long health checks still say that the hub doesn't serve, before their streams end.
 const WATCHES_END: Duration = Duration::from_millis(500);
 
@@ -101,6 +98,8 @@ impl Server {
     /// What can't be opened; nothing is served then.
     pub async fn start(settings: Settings, clock: Arc<dyn Clock>) -> Result<Server, StartError> {
         let rules = Rules::load(&settings)?;
+        let mut settings = settings;
+        settings.ledger.rules = Arc::clone(rules.policy.rules());
         let authority = Arc::new(Authority::new(rules.policy));
         let pinned = {
             let authority = Arc::clone(&authority);
@@ -112,7 +111,9 @@ impl Server {
             tokio::task::spawn_blocking(move || open(&settings, &clock))
         };
         let Opened { ledger, audit, importer } = opened.await.map_err(|_| StartError::Died)??;
-        ledger.configure(CATALOGUE, &rules.in_force).await.map_err(StartError::Configure)?;
+        for (name, text) in &rules.in_force {
+            ledger.configure(name, text).await.map_err(StartError::Configure)?;
+        }
         let hub = Arc::new(Hub {
             ledger,
             authority,
@@ -202,7 +203,10 @@ impl Server {
         let rules =
             tokio::task::spawn_blocking(move || Rules::load(&settings)).await.map_err(|_| StartError::Died)??;
         // On record before it is in force: an answer must be derivable from what the journal held at its revision.
-        self.hub.ledger.configure(CATALOGUE, &rules.in_force).await.map_err(StartError::Configure)?;
+        for (name, text) in &rules.in_force {
+            self.hub.ledger.configure(name, text).await.map_err(StartError::Configure)?;
+        }
+        self.hub.ledger.set_rules(Arc::clone(rules.policy.rules())).await;
         self.hub.authority.replace(rules.policy);
         Ok(())
     }

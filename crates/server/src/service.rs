@@ -13,9 +13,12 @@ mod door;
 mod import;
 mod listings;
 mod lookup;
+mod page;
+mod petitions;
 mod registry;
 pub(crate) mod status;
 mod stream;
+mod units;
 
 use std::sync::Arc;
 
@@ -24,7 +27,9 @@ use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 use xinhub_api::v1::admin_service_server::AdminServiceServer;
 use xinhub_api::v1::lookup_service_server::LookupServiceServer;
+use xinhub_api::v1::measure_service_server::MeasureServiceServer;
 use xinhub_api::v1::registry_service_server::RegistryServiceServer;
+use xinhub_api::v1::remedy_service_server::RemedyServiceServer;
 use xinhub_domain::time::Timestamp;
 use xinhub_ledger::Ledger;
 use xinhub_ledger::clock::Clock;
@@ -87,7 +92,14 @@ pub enum ServiceError {
 }
 
 /// Services as health checks name them; the empty name is the hub as a whole.
-const SERVICES: [&str; 4] = ["", "xinhub.v1.LookupService", "xinhub.v1.RegistryService", "xinhub.v1.AdminService"];
+const SERVICES: [&str; 6] = [
+    "",
+    "xinhub.v1.LookupService",
+    "xinhub.v1.RegistryService",
+    "xinhub.v1.RemedyService",
+    "xinhub.v1.MeasureService",
+    "xinhub.v1.AdminService",
+];
 
 /// Every service behind the door, and the handle that says whether they serve.
 ///
@@ -108,11 +120,19 @@ pub async fn services(hub: &Arc<Hub>) -> Result<(Door<Routes>, Health), ServiceE
     let registry = RegistryServiceServer::new(registry::Registry)
         .max_decoding_message_size(limits.max_registry_message_bytes)
         .max_encoding_message_size(limits.max_registry_message_bytes);
+    let remedies = RemedyServiceServer::new(petitions::Remedies)
+        .max_decoding_message_size(limits.max_registry_message_bytes)
+        .max_encoding_message_size(limits.max_registry_message_bytes);
+    let units = MeasureServiceServer::new(units::Units)
+        .max_decoding_message_size(SMALL_MESSAGE_BYTES)
+        .max_encoding_message_size(limits.max_registry_message_bytes);
     let admin = AdminServiceServer::new(admin::Admin)
         .max_decoding_message_size(SMALL_MESSAGE_BYTES)
         .max_encoding_message_size(limits.max_registry_message_bytes);
     let routes = Routes::new(lookup)
         .add_service(registry)
+        .add_service(remedies)
+        .add_service(units)
         .add_service(admin)
         .add_service(health.max_decoding_message_size(SMALL_MESSAGE_BYTES))
         .add_service(reflection.max_decoding_message_size(SMALL_MESSAGE_BYTES))

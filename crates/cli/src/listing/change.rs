@@ -26,6 +26,9 @@ pub(super) enum ReleaseCommand {
         /// One that was noticed; without it a new one
         #[arg(long, value_name = "NUMBER", default_value_t = 0, hide_default_value = true)]
         listing: u64,
+        /// The creditor's application that it follows, if one does
+        #[arg(long, value_name = "NUMBER", default_value_t = 0, hide_default_value = true)]
+        application: u64,
         #[command(flatten)]
         content: ContentArg,
         #[command(flatten)]
@@ -36,6 +39,9 @@ pub(super) enum ReleaseCommand {
         /// One that was noticed; without it a new one
         #[arg(long, value_name = "NUMBER", default_value_t = 0, hide_default_value = true)]
         listing: u64,
+        /// The creditor's application that it follows, if one does
+        #[arg(long, value_name = "NUMBER", default_value_t = 0, hide_default_value = true)]
+        application: u64,
         #[command(flatten)]
         content: ContentArg,
         #[command(flatten)]
@@ -197,13 +203,13 @@ pub(super) async fn release(command: ReleaseCommand, session: &Session) -> Outco
             let (content, mutation) = (content(&file)?, mutation(&head)?);
             registry.notice(v1::NoticeRequest { mutation, content, served_on }).await?.outcome
         }
-        ReleaseCommand::Propose { listing, content: file, mutation: head } => {
+        ReleaseCommand::Propose { listing, application, content: file, mutation: head } => {
             let (content, mutation) = (content(&file)?, mutation(&head)?);
-            registry.propose(v1::ProposeRequest { mutation, listing, content }).await?.outcome
+            registry.propose(v1::ProposeRequest { mutation, listing, content, application }).await?.outcome
         }
-        ReleaseCommand::Publish { listing, content: file, mutation: head } => {
+        ReleaseCommand::Publish { listing, application, content: file, mutation: head } => {
             let (content, mutation) = (content(&file)?, mutation(&head)?);
-            registry.publish(v1::PublishRequest { mutation, listing, content }).await?.outcome
+            registry.publish(v1::PublishRequest { mutation, listing, content, application }).await?.outcome
         }
         ReleaseCommand::Approve { listing, mutation: head } => {
             registry.approve(v1::ApproveRequest { mutation: mutation(&head)?, listing }).await?.outcome

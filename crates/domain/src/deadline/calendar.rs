@@ -20,8 +20,10 @@ impl Calendar {
     /// The calendar as shipped: 2004 to 2026.
     pub fn shipped() -> Arc<Calendar> {
         static SHIPPED: LazyLock<Arc<Calendar>> = LazyLock::new(|| {
-            let text = include_str!("../../calendars/cn.toml");
-            Arc::new(Calendar::parse("cn.toml", text).unwrap_or_else(|faults| panic!("the shipped calendar: {faults}")))
+            Arc::new(
+                Calendar::parse("cn.toml", super::SHIPPED_CALENDAR)
+                    .unwrap_or_else(|faults| panic!("the shipped calendar: {faults}")),
+            )
         });
         Arc::clone(&SHIPPED)
     }

@@ -240,6 +240,11 @@ impl Client {
         row.items.iter().filter(granted).map(|code| &**code).collect()
     }
 
+    /// Whether the measure is granted to it.
+    pub fn is_granted(&self, measure: MeasureId) -> bool {
+        self.grant(measure).is_some()
+    }
+
     pub(super) fn grant(&self, measure: MeasureId) -> Option<Grant> {
         self.grants.iter().copied().find(|grant| grant.measure == measure)
     }

@@ -179,7 +179,8 @@ impl Policy {
     /// What is lawful but deserves a look: grants that have ended or soon will, measures outside the supervising unit's.
     pub fn warnings(&self, now: Timestamp) -> Vec<Fault> {
         let ending = self.clients.values().filter_map(|client| client.expiry_warning(now, EXPIRY_WARNING_DAYS));
-        let mut all: Vec<Fault> = self.warnings.iter().cloned().chain(ending).collect();
+        let calendar = self.rules.calendar_warning(now.day().plus_days(EXPIRY_WARNING_DAYS));
+        let mut all: Vec<Fault> = self.warnings.iter().cloned().chain(ending).chain(calendar).collect();
         all.sort_by_key(|fault| fault.line);
         all
     }

@@ -174,8 +174,11 @@ fn id<'d>(section: &Section<'d, '_>) -> Option<At<&'d str>> {
     Some(id)
 }
 
+/// A court's id, and the profile that it names.
+type ByCourt = (Arc<str>, Arc<Profile>);
+
 /// The courts, and the profiles that they name.
-fn courts(root: &Section, profiles: &Profiles) -> (Vec<Court>, Vec<(Arc<str>, Arc<Profile>)>) {
+fn courts(root: &Section, profiles: &Profiles) -> (Vec<Court>, Vec<ByCourt>) {
     let mut courts: Vec<Court> = Vec::new();
     let mut by_court = Vec::new();
     let mut aboves: Vec<(usize, At<&str>)> = Vec::new();

@@ -172,13 +172,8 @@ const CLOCK_READERS: &[Class] = &[
 const WATCHERS: &[Class] = &[Class::Operator, Class::Auditor];
 
 /// Of the methods about petitions and duties, those that only read.
-const READS: &[Method] = &[
-    Method::GetPetition,
-    Method::ListPetitions,
-    Method::ListDeadlines,
-    Method::ListMeasures,
-    Method::ListDuties,
-];
+const READS: &[Method] =
+    &[Method::GetPetition, Method::ListPetitions, Method::ListDeadlines, Method::ListMeasures, Method::ListDuties];
 
 /// The table, in the order of [`Method::ALL`].
 pub const TABLE: &[Row] = &[

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::deadline::Deadlines;
+use crate::fault::Fault;
 use crate::time::Day;
 
 /// What the ledger decides and counts by. Replaced whole on reload.
@@ -29,6 +30,21 @@ impl Rules {
     /// Whether `upper` hears the reconsiderations of `lower` (法释〔2017〕7号 art. 12: the people's court at the next higher level).
     pub fn is_above(&self, upper: &str, lower: &str) -> bool {
         self.above.get(lower).is_some_and(|above| **above == *upper)
+    }
+
+    /// Says that working days of this day's year are guessed.
+    pub(super) fn calendar_warning(&self, day: Day) -> Option<Fault> {
+        let year = day.date().year();
+        (!self.default.calendar().covers(day)).then(|| Fault {
+            file: "calendar.toml".to_owned(),
+            line: None,
+            column: None,
+            key: format!("year.{year}"),
+            problem: "is missing: Monday to Friday count as working days".to_owned(),
+            fix: format!(
+                "add [year.{year}] from the State Council's notice, and name the file as `calendar` in hub.toml"
+            ),
+        })
     }
 
     /// The day from which nothing is listed without a risk notice, and no migration is taken of a decision made on it or after.

@@ -3,7 +3,7 @@
 use std::ops::Bound as From;
 
 use xinhub_domain::deadline::Clock;
-use xinhub_domain::listing::{Body, EventKind, Finding, Petition, PetitionKind, PetitionState};
+use xinhub_domain::listing::{Body, EventKind, Finding, Petition, PetitionKind, PetitionState, State};
 use xinhub_domain::policy::{RemedyPermit, UnitPermit};
 use xinhub_domain::time::{Day, Timestamp};
 
@@ -170,16 +170,21 @@ impl Ledger {
         found
     }
 
-    /// How many deadlines run and how many are overdue, by clock.
-    pub fn deadline_counts(&self) -> Vec<(Clock, u64, u64)> {
-        let resident = self.0.resident.read();
-        let mut counts: Vec<(Clock, u64, u64)> = Clock::ALL.iter().map(|clock| (*clock, 0, 0)).collect();
-        for (bound, running) in &resident.remedy.running {
-            if let Some(count) = counts.iter_mut().find(|(clock, ..)| *clock == clock_of(*bound)) {
-                if running.overdue { count.2 += 1 } else { count.1 += 1 }
-            }
+    /// How many deadlines run and how many are overdue, by [`Clock::ALL`].
+    pub fn deadline_counts(&self) -> [(u64, u64); Clock::ALL.len()] {
+        let mut counts = [(0, 0); Clock::ALL.len()];
+        for (bound, running) in &self.0.resident.read().remedy.running {
+            let count = &mut counts[clock_of(*bound) as usize - 1];
+            if running.overdue { count.1 += 1 } else { count.0 += 1 }
         }
         counts
+    }
+
+    /// A listing's state and etag.
+    pub fn standing(&self, listing: u64) -> Option<(State, u64)> {
+        let resident = self.0.resident.read();
+        let row = resident.table.row(resident.table.row_of(listing)?);
+        Some((row.state()?, row.revision()))
     }
 
     /// The caller's own duties on listings after a number: the open ones, or with `all` the closed ones too.

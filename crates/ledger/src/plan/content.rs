@@ -52,7 +52,7 @@ impl Planner<'_> {
             content.notice_served_on = self.content(noticed)?.notice_served_on;
         }
         let decision = content.decision.as_ref().ok_or_else(no_decision)?;
-        if !content.notice_served_on.is_some_and(|served| served <= decision.date) {
+        if content.notice_served_on.is_none_or(|served| served > decision.date) {
             let problem = "is required, and not after the decision: nobody is listed without a risk notice";
             return Err(fault("content.notice_served_on", problem));
         }

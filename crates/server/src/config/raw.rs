@@ -22,6 +22,12 @@ pub(super) struct Raw {
     /// A directory with `measures.tsv` and `units.tsv`. Default: the shipped catalogue.
     #[serde(default)]
     pub(super) catalogue_dir: Option<String>,
+    /// Profiles of deadlines. Default: the shipped ones, `spc-2017` and `leizhou`.
+    #[serde(default)]
+    pub(super) profiles: Option<String>,
+    /// The calendar of working days. Default: the shipped one.
+    #[serde(default)]
+    pub(super) calendar: Option<String>,
     /// Which log lines: a level, or levels by module. Default `info`.
     #[serde(default = "default_log")]
     pub(super) log: String,

@@ -5,6 +5,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use xinhub_domain::deadline::{Calendar, Profiles, SHIPPED_CALENDAR, SHIPPED_PROFILES};
 use xinhub_domain::fault::{Fault, Faults};
 use xinhub_domain::measure::{Catalogue, SHIPPED_MEASURES_TSV, SHIPPED_UNITS_TSV};
 use xinhub_domain::policy::Policy;
@@ -23,12 +24,12 @@ use crate::tls::TlsState;
 pub struct Rules {
     /// The policy, which carries the catalogue in force.
     pub policy: Policy,
-    /// What the journal keeps of them: enough to work an answer out again, and nobody's grant.
-    pub in_force: String,
+    /// What the journal keeps of them, by name: enough to work an answer or a deadline out again, and nobody's grant.
+    pub in_force: Vec<(&'static str, String)>,
 }
 
 impl Rules {
-    /// Reads the policy, and the catalogue where one is configured.
+    /// Reads the policy, and catalogue, profiles and calendar where some are configured.
     ///
     /// # Errors
     /// A file that can't be read, or all faults of the catalogue, or all of the policy.
@@ -39,8 +40,14 @@ impl Rules {
             None => (SHIPPED_MEASURES_TSV.to_owned(), SHIPPED_UNITS_TSV.to_owned()),
         };
         let catalogue = Catalogue::parse(&measures, &units).map_err(faults)?;
-        let policy = Policy::parse(&policy_text, &catalogue).map_err(faults)?;
-        let in_force = in_force(&measures, &units, &policy);
+        let own = |path: &Option<PathBuf>, shipped: &str| path.as_deref().map_or(Ok(shipped.to_owned()), read);
+        let profiles_text = own(&settings.profiles, SHIPPED_PROFILES)?;
+        let calendar_text = own(&settings.calendar, SHIPPED_CALENDAR)?;
+        let profiles = Profiles::parse("profiles.toml", &profiles_text).map_err(faults)?;
+        let calendar = Arc::new(Calendar::parse("calendar.toml", &calendar_text).map_err(faults)?);
+        let policy = Policy::parse_with(&policy_text, &catalogue, &profiles, &calendar).map_err(faults)?;
+        let catalogue = in_force(&measures, &units, &policy);
+        let in_force = vec![("catalogue", catalogue), ("profiles", profiles_text), ("calendar", calendar_text)];
         Ok(Rules { policy, in_force })
     }
 }

@@ -9,6 +9,7 @@ use xinhub_api::convert::timestamp_to;
 use xinhub_api::reason::Failure;
 use xinhub_api::v1::admin_service_server::AdminService;
 use xinhub_api::v1::{self, GetStatusRequest, GetStatusResponse};
+use xinhub_domain::deadline::Clock;
 use xinhub_domain::policy::AdminAsk;
 use xinhub_domain::time::Timestamp;
 
@@ -107,6 +108,8 @@ pub struct Overview {
     pub draining: bool,
     /// What an operator must see to.
     pub alarms: Vec<Alarm>,
+    /// Deadlines that run, and that are overdue, by clock.
+    pub deadlines: [(u64, u64); Clock::ALL.len()],
 }
 
 impl Overview {
@@ -132,7 +135,8 @@ impl Overview {
             raised.push(("policy_warnings", text));
         }
         let alarms = hub.alarms.note(raised, now);
-        Overview { ledger, audit, crl_hours, certificate_days, draining: hub.draining.is_cancelled(), alarms }
+        let (draining, deadlines) = (hub.draining.is_cancelled(), hub.ledger.deadline_counts());
+        Overview { ledger, audit, crl_hours, certificate_days, draining, alarms, deadlines }
     }
 
     /// As metrics show it.
@@ -151,6 +155,7 @@ impl Overview {
             alarms: self.alarms.len() as u64,
             crl_hours: self.crl_hours,
             certificate_days: self.certificate_days,
+            deadlines: self.deadlines,
         }
     }
 }

@@ -12,7 +12,7 @@ use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 use xinhub_api::reason::{Failure, Reason};
 use xinhub_domain::policy::permissions::Demand;
-use xinhub_domain::policy::{Class, LookupPermit, Method, SessionAsk};
+use xinhub_domain::policy::{Class, Client, LookupPermit, Method, SessionAsk};
 use xinhub_domain::time::Timestamp;
 
 use super::{Hub, status};
@@ -61,12 +61,12 @@ impl Call {
         let ticket = match row.demand {
             // Health and reflection tell nothing of anybody.
             Demand::Session => None,
-            Demand::Lookup | Demand::Detail | Demand::Registry | Demand::Admin if row.is_lift => hub
+            _ if row.is_lift => hub
                 .audit
                 .claim_lift()
                 .inspect_err(|error| tracing::warn!(%error, "a lift goes on without a record"))
                 .ok(),
-            Demand::Lookup | Demand::Detail | Demand::Registry | Demand::Admin => {
+            Demand::Lookup | Demand::Detail | Demand::Registry | Demand::Remedy | Demand::Unit | Demand::Admin => {
                 Some(hub.audit.claim().map_err(|error| status::audit(&error))?)
             }
         };
@@ -109,7 +109,7 @@ impl Call {
     pub(super) fn admit(&self) -> Result<(), Failure> {
         let row = self.method.row();
         let may_wait = match row.demand {
-            Demand::Lookup | Demand::Detail | Demand::Registry => !row.is_lift,
+            Demand::Lookup | Demand::Detail | Demand::Registry | Demand::Remedy | Demand::Unit => !row.is_lift,
             // What tells how the hub is.
             Demand::Session | Demand::Admin => false,
         };
@@ -146,6 +146,17 @@ impl Call {
     /// Hub time.
     pub(super) fn now(&self) -> Timestamp {
         self.hub.clock.wall()
+    }
+
+    /// Takes one check from a client's quota.
+    ///
+    /// # Errors
+    /// Where rate or daily quota is spent.
+    pub(super) fn charge(&self, client: &Client) -> Result<(), Failure> {
+        self.hub.quotas.take(client, 1, self.now(), self.hub.clock.boot_ms()).map_err(|over| {
+            self.hub.metrics.count_quota_refusal(over.limit);
+            Failure::from(over)
+        })
     }
 
     /// The id under which the record of this call will stand.
@@ -217,7 +228,7 @@ impl Call {
         }
         match self.hub.audit.record_soon(ticket, record) {
             // What the ledger has already done stays done, and its caller has to know.
-            Err(error) if self.method.row().demand != Demand::Registry => Err(status::audit(&error)),
+            Err(error) if !self.method.writes() => Err(status::audit(&error)),
             Ok(_) | Err(_) => result,
         }
     }

@@ -79,17 +79,20 @@ mutation!(NoticeRequest => NoticeResponse, |m, terms| {
     if served_on.flatten().is_some_and(|day| day > terms.now.day()) {
         faults.add("served_on", "lies in the future");
     }
-    done(faults, content, |(content, warnings)| Converted { command: Command::Notice { content }, warnings })
+    done(faults, content, |(mut content, warnings)| {
+        content.notice_served_on = served_on.flatten().or(content.notice_served_on);
+        Converted { command: Command::Notice { content }, warnings }
+    })
 });
 
 mutation!(ProposeRequest => ProposeResponse, |m, terms| {
     let (content, warnings) = content(m.content.as_ref(), Form::Decision, terms)?;
-    Ok(Converted { command: Command::Propose { listing: noticed(m.listing), content, application: None }, warnings })
+    Ok(Converted { command: Command::Propose { listing: noticed(m.listing), content, application: noticed(m.application) }, warnings })
 });
 
 mutation!(PublishRequest => PublishResponse, |m, terms| {
     let (content, warnings) = content(m.content.as_ref(), Form::Decision, terms)?;
-    Ok(Converted { command: Command::Publish { listing: noticed(m.listing), content, application: None }, warnings })
+    Ok(Converted { command: Command::Publish { listing: noticed(m.listing), content, application: noticed(m.application) }, warnings })
 });
 
 mutation!(ApproveRequest => ApproveResponse, |m, _terms| {
@@ -208,7 +211,32 @@ mutation!(EndRelationRequest => EndRelationResponse, |m, _terms| {
     })
 });
 
-/// 0 is a new listing.
+mutation!(WidenGraceRequest => WidenGraceResponse, |m, terms| {
+    let mut faults = FieldFaults::default();
+    let listing = faults.take(listing_number(m.listing, "listing"));
+    let grace_days = count(m.grace_days, "grace_days", terms.grace_max_days, &mut faults);
+    done(faults, listing, |listing| Command::WidenGrace { listing, grace_days }.into())
+});
+
+mutation!(GiveReasonRequest => GiveReasonResponse, |m, _terms| {
+    let mut faults = FieldFaults::default();
+    let listing = faults.take(listing_number(m.listing, "listing"));
+    let ground = short(&m.ground, "ground", &mut faults);
+    let note = note(&m.note, &mut faults);
+    done(faults, listing, |listing| Command::GiveReason { listing, ground, note }.into())
+});
+
+mutation!(RecordPerformanceRequest => RecordPerformanceResponse, |m, _terms| {
+    let mut faults = FieldFaults::default();
+    let listing = faults.take(listing_number(m.listing, "listing"));
+    let performed_on = faults.take(day(&m.performed_on, "performed_on"));
+    let note = note(&m.note, &mut faults);
+    done(faults, listing.zip(performed_on), |(listing, performed_on)| {
+        Command::RecordPerformance { listing, performed_on, note }.into()
+    })
+});
+
+/// 0 is none, such as a new listing.
 fn noticed(listing: u64) -> Option<u64> {
     (listing != 0).then_some(listing)
 }

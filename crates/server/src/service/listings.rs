@@ -14,11 +14,8 @@ use xinhub_ledger::{Detail, Ledger};
 
 use super::call::Call;
 use super::lookup::{position_to, reached};
+use super::page::{self, Page};
 use super::status;
-
-/// Listings on one page where the caller names no number, and at most.
-const PAGE: usize = 100;
-const MAX_PAGE: usize = 500;
 
 /// One listing.
 pub(super) async fn get_listing(
@@ -45,7 +42,7 @@ pub(super) async fn list_listings(
     call: Arc<Call>,
     request: v1::ListListingsRequest,
 ) -> Result<v1::ListListingsResponse, Failure> {
-    let (after, limit, states) = page(&request)?;
+    let (after, limit, states) = asked(&request)?;
     let permit = permit(&call)?;
     let court = permit.own_court().map(str::to_owned);
     let court = court.ok_or_else(|| Failure::new(Reason::MethodNotGranted, "only a court lists its listings"))?;
@@ -59,14 +56,13 @@ pub(super) async fn list_listings(
         let more = !details.is_empty() && !ledger.listings_of_court(&court, last, 1, &states)?.is_empty();
         Ok((details, more.then_some(last)))
     });
-    let internal = |_| Failure::new(Reason::Internal, "the page was not read; the hub's log has the request id");
-    let (details, next) = read.await.map_err(internal)?.map_err(status::detail)?;
+    let (details, next) = read.await.map_err(page::unread)?.map_err(status::detail)?;
     for detail in &details {
         call.note_listing(detail.listing);
     }
     Ok(v1::ListListingsResponse {
         listings: details.iter().map(|detail| in_full(detail)).collect(),
-        next_page_token: next.map(page_token).unwrap_or_default(),
+        next_page_token: next.map(page::token).unwrap_or_default(),
         position: Some(position_to(position)),
     })
 }
@@ -75,30 +71,13 @@ pub(super) async fn list_listings(
 fn permit(call: &Call) -> Result<DetailPermit, Failure> {
     let (hub, now) = (call.hub(), call.now());
     let permit = hub.authority.permit(call.peer(), call.method(), &DetailAsk, now)?;
-    hub.quotas.take(permit.client(), 1, now, hub.clock.boot_ms()).map_err(|over| {
-        hub.metrics.count_quota_refusal(over.limit);
-        Failure::from(over)
-    })?;
+    call.charge(permit.client())?;
     Ok(permit)
 }
 
-fn page(request: &v1::ListListingsRequest) -> Result<(u64, usize, Vec<State>), Failure> {
+fn asked(request: &v1::ListListingsRequest) -> Result<(u64, usize, Vec<State>), Failure> {
     let mut faults = FieldFaults::default();
-    let limit = match usize::try_from(request.page_size) {
-        Ok(0) => PAGE,
-        Ok(size) => size.min(MAX_PAGE),
-        Err(_) => {
-            faults.add("page_size", "is negative; 0 is 100, and 500 the most");
-            PAGE
-        }
-    };
-    let after = match request.page_token.as_str() {
-        "" => 0,
-        token => u64::from_str_radix(token.strip_prefix(TOKEN_MARK).unwrap_or("?"), 16).unwrap_or_else(|_| {
-            faults.add("page_token", "is none of this hub's; give back `next_page_token` as it came, or begin anew");
-            0
-        }),
-    };
+    let Page { limit, after } = page::number(request.page_size, &request.page_token, &mut faults);
     let mut states = Vec::with_capacity(request.states.len().min(State::ALL.len()));
     for (at, state) in request.states.iter().enumerate() {
         match state_from(*state) {
@@ -110,25 +89,21 @@ fn page(request: &v1::ListListingsRequest) -> Result<(u64, usize, Vec<State>), F
     if faults.is_empty() { Ok((after, limit, states)) } else { Err(faults.into()) }
 }
 
-/// Tells the format of a page token; what follows is the last number of the page, in hex.
-const TOKEN_MARK: &str = "1.";
-
-fn page_token(last: u64) -> String {
-    format!("{TOKEN_MARK}{last:x}")
-}
-
 /// What the permit's holder sees of a listing; `None` for nothing. Numbers are dense: without the second condition whoever
 /// reads details could read the whole list.
 fn shown(ledger: &Ledger, permit: &DetailPermit, detail: &Detail) -> Option<v1::Listing> {
     if permit.own_court().is_some() {
         return Some(in_full(detail));
     }
-    let told = || ledger.disclosed_to(detail.listing).iter().any(|client| client == permit.client().id());
-    let public = match detail.content.visibility {
-        Visibility::Public | Visibility::Departmental => true,
-        Visibility::OwnUnitOnly => false,
+    let client = permit.client().id();
+    let may = match detail.content.visibility {
+        Visibility::Public | Visibility::Departmental => {
+            ledger.disclosed_to(detail.listing).iter().any(|told| told == client)
+        }
+        // Its notice went to this unit and to no other.
+        Visibility::OwnUnitOnly => detail.content.own_unit.as_deref() == Some(client),
     };
-    (detail.state.restricts() && public && told()).then(|| as_published(detail))
+    (detail.state.restricts() && may).then(|| as_published(detail))
 }
 
 fn in_full(detail: &Detail) -> v1::Listing {
@@ -177,7 +152,7 @@ mod tests {
 
     fn check(page_size: i32, page_token: &str, states: &[i32], expected: Result<(u64, usize), &[&str]>) {
         let request = v1::ListListingsRequest { page_size, page_token: page_token.to_owned(), states: states.to_vec() };
-        match (page(&request), expected) {
+        match (asked(&request), expected) {
             (Ok((after, limit, _)), Ok(expected)) => assert_eq!((after, limit), expected),
             (Err(failure), Err(paths)) => {
                 assert_eq!(failure.fields().iter().map(|fault| fault.path()).collect::<Vec<_>>(), paths);
@@ -189,7 +164,7 @@ mod tests {
     #[test]
     fn pages_are_bounded_and_their_tokens_come_back() {
         check(0, "", &[], Ok((0, 100)));
-        check(7, &page_token(300), &[5, 5, 6], Ok((300, 7)));
+        check(7, &page::token(300), &[5, 5, 6], Ok((300, 7)));
         check(10_000, "", &[], Ok((0, 500)));
         check(-1, "x", &[0, 5, 99], Err(&["page_size", "page_token", "states[0]", "states[2]"]));
     }

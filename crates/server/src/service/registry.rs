@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use prost::Message;
 use tonic::{Request, Response, Status, Streaming};
 use xinhub_api::convert::{self, etag_to, state_to};
 use xinhub_api::reason::{Failure, FieldFaults, Reason};
@@ -9,7 +10,7 @@ use xinhub_api::v1;
 use xinhub_api::v1::registry_service_server::RegistryService;
 use xinhub_domain::listing::Content;
 use xinhub_domain::policy::{Method, RegistryAsk, RegistryPermit, Release};
-use xinhub_ledger::{Command, Ledger, Outcome, Request as LedgerRequest};
+use xinhub_ledger::{Act, Command, Ledger, Outcome, Request as LedgerRequest};
 
 use super::call::{Call, unary};
 use super::commands::{Converted, Mutation, Terms};
@@ -36,27 +37,18 @@ async fn mutate<M: Mutation>(call: Arc<Call>, mut request: M) -> Result<M::Respo
     let (Some(head), Some(Converted { command, warnings })) = (head, converted) else {
         return Err(faults.into());
     };
-    charge(&call, &permit, &command)?;
+    // A mutation costs one check. A lift costs nothing: it is never refused.
+    if !command.is_lift() {
+        call.charge(permit.client())?;
+    }
     check_attested(&hub.ledger, &permit, &command)?;
     let body = body(call.method(), &mut request);
-    let request =
-        LedgerRequest { permit, request_id: head.request_id, body, etag: head.etag, actor: head.actor, command };
+    let act = Act::Registry(permit, command);
+    let request = LedgerRequest { act, request_id: head.request_id, body, etag: head.etag, actor: head.actor };
     let outcome = hub.ledger.submit(request).await.map_err(status::command)?;
     call.note_listing(outcome.listing);
     call.note_token(&outcome.position.token());
     Ok(M::response(outcome_to(&outcome, warnings)))
-}
-
-/// A mutation costs one check. A lift costs nothing: it is never refused.
-fn charge(call: &Call, permit: &RegistryPermit, command: &Command) -> Result<(), Failure> {
-    if command.is_lift() {
-        return Ok(());
-    }
-    let hub = call.hub();
-    hub.quotas.take(permit.client(), 1, call.now(), hub.clock.boot_ms()).map_err(|over| {
-        hub.metrics.count_quota_refusal(over.limit);
-        Failure::from(over)
-    })
 }
 
 /// A decision without number and reasons is kept only where a migration import attested it.
@@ -86,6 +78,11 @@ fn body<M: Mutation>(method: Method, request: &mut M) -> Vec<u8> {
     if let Some(head) = request.head().as_mut() {
         head.request_id.clear();
     }
+    body_of(method, request)
+}
+
+/// The method and the message, which no longer holds its request id.
+pub(super) fn body_of(method: Method, request: &impl Message) -> Vec<u8> {
     let mut body = method.path().as_bytes().to_vec();
     body.push(0);
     // Writing to a vector can't run out of room.
@@ -152,6 +149,9 @@ registry! {
     end_exemption: EndExemptionRequest => EndExemptionResponse,
     set_relation: SetRelationRequest => SetRelationResponse,
     end_relation: EndRelationRequest => EndRelationResponse,
+    widen_grace: WidenGraceRequest => WidenGraceResponse,
+    give_reason: GiveReasonRequest => GiveReasonResponse,
+    record_performance: RecordPerformanceRequest => RecordPerformanceResponse,
 }
 
 #[cfg(test)]

@@ -333,6 +333,7 @@ pub(super) fn content(nth: u16) -> v1::ListingContent {
         case_number: format!("(2025)粤0882执{nth}号"),
         basis_document: format!("(2025)粤0882民初{nth}号"),
         basis_issuer: "测试法院".into(),
+        notice_served_on: "2025-12-20".into(),
         ..v1::ListingContent::default()
     }
 }
