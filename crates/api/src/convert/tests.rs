@@ -34,6 +34,8 @@ fn listing() -> v1::ListingContent {
         case_number: "(2025)粤0882执1234号".into(),
         basis_document: "(2025)粤0882民初1号".into(),
         basis_issuer: "测试法院".into(),
+        notice_served_on: "2025-12-20".into(),
+        visibility: v1::Visibility::Public as i32,
         ..v1::ListingContent::default()
     }
 }
