@@ -8,12 +8,18 @@ use crate::fault::Faults;
 use crate::time::Day;
 
 /// Which days are working days: Monday to Friday, but for what each year's notice moves.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Calendar {
     /// Days that differ from Monday to Friday: whether they are worked.
     pub(super) moved: BTreeMap<Day, bool>,
     /// First and last year with a notice.
     pub(super) years: Option<(i16, i16)>,
+}
+
+impl std::fmt::Debug for Calendar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Calendar").field("years", &self.years).finish_non_exhaustive()
+    }
 }
 
 impl Calendar {

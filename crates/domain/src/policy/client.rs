@@ -159,6 +159,7 @@ pub struct Client {
     pub(super) fields: FieldMask,
     pub(super) quota: Quota,
     pub(super) crl_expiry_exempt: bool,
+    pub(super) acts_for_subjects: bool,
     pub(super) audit_class: String,
     /// Where it stands in the file, for warnings.
     pub(super) line: usize,
@@ -219,6 +220,11 @@ impl Client {
     /// Whether it may still lift after its CRL has run out.
     pub fn crl_expiry_exempt(&self) -> bool {
         self.crl_expiry_exempt
+    }
+
+    /// Whether it acts for subjects after an identity check. Courts do by right.
+    pub fn acts_for_subjects(&self) -> bool {
+        self.acts_for_subjects || self.court.is_some()
     }
 
     /// The class under whose key the audit digests this client's subjects, so that records of two classes don't join.

@@ -28,7 +28,8 @@ pub use client::{Class, Client, Quota, Reach, ReachSet};
 pub use permissions::Method;
 pub use permit::{
     AdminAsk, AdminPermit, Ask, Denial, DetailAsk, DetailPermit, LookupAsk, LookupPermit, Moment, RegistryAsk,
-    RegistryPermit, RemedyAsk, RemedyPermit, SessionAsk, SessionPermit, UnitAsk, UnitPermit, decide,
+    RegistryPermit, RemedyAsk, RemedyPermit, SessionAsk, SessionPermit, SubjectAsk, SubjectPermit, UnitAsk, UnitPermit,
+    decide,
 };
 pub use rules::Rules;
 
@@ -91,6 +92,7 @@ pub struct Policy {
     limits_fen: Vec<Option<u64>>,
     grace_max_days: u32,
     grounds: Grounds,
+    report_floor: u32,
     rules: Arc<Rules>,
     warnings: Vec<Fault>,
 }
@@ -174,6 +176,11 @@ impl Policy {
     /// table, or names several grounds.
     pub fn ground(&self, conduct: &str) -> Option<Ground> {
         self.grounds.ground(conduct)
+    }
+
+    /// Counts below it are left out of statistics where they could single somebody out.
+    pub fn report_floor(&self) -> u32 {
+        self.report_floor
     }
 
     /// What is lawful but deserves a look: grants that have ended or soon will, measures outside the supervising unit's.

@@ -20,6 +20,8 @@ const FORMAT: u64 = 1;
 /// A hundred million yuan.
 const MAX_LIMIT_FEN: u64 = 10_000_000_000;
 
+/// Counts below it could single somebody out.
+const REPORT_FLOOR: u32 = 5;
 /// The profile of courts that name none.
 const STATUTE: &str = "spc-2017";
 
@@ -74,6 +76,7 @@ fn read(root: Section, catalogue: &Catalogue, profiles: &Profiles, calendar: &Ar
         days.and_then(|days| u32::try_from(days).ok())
     });
     let grounds = grounds(&root);
+    let report_floor = root.count("report_floor", 2..=1_000).and_then(|floor| u32::try_from(floor).ok());
     let rules = rules(&root, &courts, by_court, profiles, calendar);
     root.finish();
     Some(Policy {
@@ -84,6 +87,7 @@ fn read(root: Section, catalogue: &Catalogue, profiles: &Profiles, calendar: &Ar
         limits_fen,
         grace_max_days: grace_max_days.unwrap_or(MAX_GRACE_DAYS),
         grounds,
+        report_floor: report_floor.unwrap_or(REPORT_FLOOR),
         rules: Arc::new(rules?),
         warnings,
     })

@@ -14,6 +14,8 @@ closed! {
         BatchCheck = "/xinhub.v1.LookupService/BatchCheck",
         /// Many checks over one stream.
         CheckStream = "/xinhub.v1.LookupService/CheckStream",
+        /// Lifts of the last weeks, by case.
+        ListAnnouncements = "/xinhub.v1.LookupService/ListAnnouncements",
         /// One listing in detail.
         GetListing = "/xinhub.v1.LookupService/GetListing",
         /// A court's own listings.
@@ -88,6 +90,14 @@ closed! {
         Report = "/xinhub.v1.MeasureService/Report",
         /// A client's own duties.
         ListDuties = "/xinhub.v1.MeasureService/ListDuties",
+        /// All that concerns one subject, for whoever acts for it.
+        ViewSubject = "/xinhub.v1.AuditService/ViewSubject",
+        /// Keeps who asked out of a subject's view for a time.
+        DeferView = "/xinhub.v1.AuditService/DeferView",
+        /// A signed statement that no listing in force reaches a subject.
+        IssueCertificate = "/xinhub.v1.AuditService/IssueCertificate",
+        /// Numbers by court and month.
+        GetStatistics = "/xinhub.v1.AuditService/GetStatistics",
         /// The hub's state.
         GetStatus = "/xinhub.v1.AdminService/GetStatus",
         /// Whether the hub serves.
@@ -114,6 +124,8 @@ pub enum Demand {
     Remedy,
     /// Reporting what was done with a listing.
     Unit,
+    /// Acting for the person or organisation concerned.
+    Subject,
     /// The hub's own state.
     Admin,
 }
@@ -170,16 +182,26 @@ const CLOCK_READERS: &[Class] = &[
     Class::Operator,
 ];
 const WATCHERS: &[Class] = &[Class::Operator, Class::Auditor];
+const ACCOUNTABLE: &[Class] = &[Class::Court, Class::Auditor, Class::Operator];
 
-/// Of the methods about petitions and duties, those that only read.
-const READS: &[Method] =
-    &[Method::GetPetition, Method::ListPetitions, Method::ListDeadlines, Method::ListMeasures, Method::ListDuties];
+/// Of the methods about petitions, duties and what is public, those that only read.
+const READS: &[Method] = &[
+    Method::GetPetition,
+    Method::ListPetitions,
+    Method::ListDeadlines,
+    Method::ListMeasures,
+    Method::ListDuties,
+    Method::ListAnnouncements,
+    Method::GetStatistics,
+];
 
 /// The table, in the order of [`Method::ALL`].
 pub const TABLE: &[Row] = &[
     row(Method::Check, Demand::Lookup, ASKERS),
     row(Method::BatchCheck, Demand::Lookup, ASKERS),
     row(Method::CheckStream, Demand::Lookup, ASKERS),
+    // The plan wants them public: whoever can call the hub may read them.
+    row(Method::ListAnnouncements, Demand::Unit, Class::ALL),
     row(Method::GetListing, Demand::Detail, READERS),
     // Page by page through everybody who is listed: nobody's purpose but the court's that listed them.
     row(Method::ListListings, Demand::Detail, COURTS),
@@ -220,6 +242,10 @@ pub const TABLE: &[Row] = &[
     row(Method::ListMeasures, Demand::Unit, ASKERS),
     row(Method::Report, Demand::Unit, REPORTERS),
     row(Method::ListDuties, Demand::Unit, REPORTERS),
+    row(Method::ViewSubject, Demand::Subject, INTAKES),
+    row(Method::DeferView, Demand::Registry, COURTS),
+    row(Method::IssueCertificate, Demand::Subject, INTAKES),
+    row(Method::GetStatistics, Demand::Remedy, ACCOUNTABLE),
     row(Method::GetStatus, Demand::Admin, WATCHERS),
     row(Method::HealthCheck, Demand::Session, Class::ALL),
     row(Method::HealthWatch, Demand::Session, Class::ALL),
@@ -256,7 +282,7 @@ impl Method {
         match self.row().demand {
             Demand::Registry => true,
             Demand::Remedy | Demand::Unit => !READS.contains(&self),
-            Demand::Session | Demand::Lookup | Demand::Detail | Demand::Admin => false,
+            Demand::Session | Demand::Lookup | Demand::Detail | Demand::Subject | Demand::Admin => false,
         }
     }
 
@@ -271,7 +297,10 @@ impl Method {
             (Demand::Lookup, _) => Some(Reach::Online),
             // A court reads its own listings by right.
             (Demand::Detail, Class::Court)
-            | (Demand::Session | Demand::Registry | Demand::Remedy | Demand::Unit | Demand::Admin, _) => None,
+            | (
+                Demand::Session | Demand::Registry | Demand::Remedy | Demand::Unit | Demand::Subject | Demand::Admin,
+                _,
+            ) => None,
             (
                 Demand::Detail,
                 Class::Unit

@@ -96,6 +96,9 @@ pub enum Denial {
     /// Another court's listing.
     #[error("a court touches its own listings only; this one is another court's")]
     OtherCourt,
+    /// The client acts for nobody.
+    #[error("this client is not granted to act for subjects; ask the hub's operator for `acts_for_subjects`")]
+    SubjectsNotGranted,
     /// The CRL has run out.
     #[error("the certificate revocation list has run out; until it is renewed only courts pinned for it may lift")]
     OnlyLifts,
@@ -113,6 +116,7 @@ impl Denial {
             | Denial::MeasureNotGranted { .. }
             | Denial::ItemNotGranted { .. }
             | Denial::OtherCourt
+            | Denial::SubjectsNotGranted
             | Denial::OnlyLifts => false,
         }
     }
@@ -169,6 +173,7 @@ mod sealed {
     impl Sealed for super::RegistryAsk<'_> {}
     impl Sealed for super::RemedyAsk {}
     impl Sealed for super::UnitAsk {}
+    impl Sealed for super::SubjectAsk {}
     impl Sealed for super::AdminAsk {}
 }
 
@@ -203,6 +208,10 @@ pub struct RemedyAsk;
 /// To report what was done with a listing, or to see one's own duties.
 #[derive(Clone, Copy, Debug)]
 pub struct UnitAsk;
+
+/// To act for the person or organisation concerned, after an identity check.
+#[derive(Clone, Copy, Debug)]
+pub struct SubjectAsk;
 
 /// To see the hub's state.
 #[derive(Clone, Copy, Debug)]
@@ -254,6 +263,15 @@ pub struct UnitPermit {
     catalogue: Arc<Catalogue>,
 }
 
+/// The right to see, for the person or organisation concerned, what the hub keeps of them. What only the subject's own unit may be
+/// shown stays hidden from all but that unit, its court and the court above.
+#[derive(Debug)]
+pub struct SubjectPermit {
+    client: Arc<Client>,
+    court: Option<Arc<str>>,
+    courts_below: Vec<Arc<str>>,
+}
+
 /// The right to see the hub's state.
 #[derive(Debug)]
 pub struct AdminPermit {
@@ -271,7 +289,16 @@ macro_rules! client_of {
     };
 }
 
-client_of!(SessionPermit, LookupPermit, DetailPermit, RegistryPermit, RemedyPermit, UnitPermit, AdminPermit);
+client_of!(
+    SessionPermit,
+    LookupPermit,
+    DetailPermit,
+    RegistryPermit,
+    RemedyPermit,
+    UnitPermit,
+    SubjectPermit,
+    AdminPermit
+);
 
 impl LookupPermit {
     /// The measure, in the catalogue in force when it was permitted.
@@ -356,6 +383,14 @@ impl RemedyPermit {
     }
 }
 
+impl SubjectPermit {
+    /// Whether a listing that only its own unit may be shown is shown to this client all the same.
+    pub fn sees_own_unit_only(&self, court: &str, own_unit: Option<&str>) -> bool {
+        let own_court = self.court.as_deref() == Some(court);
+        own_court || self.courts_below.iter().any(|below| **below == *court) || own_unit == Some(self.client.id())
+    }
+}
+
 impl UnitPermit {
     /// The catalogue in force.
     pub fn catalogue(&self) -> &Catalogue {
@@ -374,6 +409,7 @@ impl Ask for SessionAsk {
             | Demand::Registry
             | Demand::Remedy
             | Demand::Unit
+            | Demand::Subject
             | Demand::Admin => true,
         }
     }
@@ -478,10 +514,31 @@ impl Ask for RemedyAsk {
     }
 
     fn grant(&self, policy: &Policy, client: &Arc<Client>) -> Result<RemedyPermit, Denial> {
-        let court = client.court.clone();
-        let below = policy.courts().iter().filter(|one| court.is_some() && one.above() == court.as_deref());
-        let courts_below = below.map(|one| Arc::clone(&one.id)).collect();
+        let (court, courts_below) = (client.court.clone(), courts_below(policy, client));
         Ok(RemedyPermit { client: Arc::clone(client), court, courts_below })
+    }
+}
+
+/// The courts whose reconsiderations this client's court hears.
+fn courts_below(policy: &Policy, client: &Client) -> Vec<Arc<str>> {
+    let Some(court) = &client.court else { return Vec::new() };
+    let below = policy.courts().iter().filter(|one| one.above() == Some(court));
+    below.map(|one| Arc::clone(&one.id)).collect()
+}
+
+impl Ask for SubjectAsk {
+    type Permit = SubjectPermit;
+
+    fn serves(&self, demand: Demand) -> bool {
+        demand == Demand::Subject
+    }
+
+    fn grant(&self, policy: &Policy, client: &Arc<Client>) -> Result<SubjectPermit, Denial> {
+        if client.court.is_none() && !client.acts_for_subjects {
+            return Err(Denial::SubjectsNotGranted);
+        }
+        let (court, courts_below) = (client.court.clone(), courts_below(policy, client));
+        Ok(SubjectPermit { client: Arc::clone(client), court, courts_below })
     }
 }
 

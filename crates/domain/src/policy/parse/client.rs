@@ -48,6 +48,7 @@ impl<'d, 't> ClientReader<'_, 'd, 't> {
         let fields = self.fields(class, reach);
         let grants = self.grants(class, unit.as_deref());
         let exempt = self.crl_expiry_exempt(class);
+        let acts_for_subjects = self.acts_for_subjects(class);
         let audit_class = section.text("audit_class");
         if let Some(at) = audit_class.as_ref().filter(|at| !is_id(&at.value.replace('_', "-"))) {
             at.fault(section.reader, "is no audit class", "write lower-case letters, digits, hyphens and underscores");
@@ -73,6 +74,7 @@ impl<'d, 't> ClientReader<'_, 'd, 't> {
             fields,
             quota: quota?,
             crl_expiry_exempt: exempt,
+            acts_for_subjects,
             audit_class: audit_class.map_or_else(|| class.as_str().to_owned(), |at| at.value.to_owned()),
             line: section.reader.place(section.span.start).0,
             key: section.path.clone(),
@@ -182,6 +184,15 @@ impl<'d, 't> ClientReader<'_, 'd, 't> {
         let Some(at) = self.section.flag("crl_expiry_exempt") else { return false };
         if at.value && class.is_some_and(|class| class != Class::Court) {
             at.fault(self.reader(), "is for courts alone: they may still lift", "take it out");
+        }
+        at.value
+    }
+
+    fn acts_for_subjects(&self, class: Option<Class>) -> bool {
+        let Some(at) = self.section.flag("acts_for_subjects") else { return false };
+        if at.value && class.is_some_and(|class| class != Class::Unit) {
+            let problem = "is for units: they check an identity and ask for its owner; courts do by right";
+            at.fault(self.reader(), problem, "take it out");
         }
         at.value
     }
