@@ -340,6 +340,15 @@ pub enum Command {
         /// Why, in the court's words.
         note: Option<String>,
     },
+    /// Keeps who asked out of the subject's view for a time.
+    Defer {
+        /// Which listing.
+        listing: u64,
+        /// One of [`DEFERRAL_GROUNDS`](xinhub_domain::listing::DEFERRAL_GROUNDS).
+        ground: String,
+        /// The last day.
+        until: Day,
+    },
     /// Records that the obligation was performed.
     RecordPerformance {
         /// Which listing.
@@ -377,8 +386,14 @@ impl Command {
             | Command::Extend { .. }
             | Command::EndExemption { .. }
             | Command::RecordPerformance { .. }
+            | Command::Defer { .. }
             | Command::SetRelation { .. } => false,
         }
+    }
+
+    /// Whether it changes nothing that a court has read, and so needs no etag.
+    pub(crate) fn is_beside(&self) -> bool {
+        matches!(self, Command::Defer { .. })
     }
 
     /// The listing that it is about, unless it makes one.
@@ -403,6 +418,7 @@ impl Command {
             | Command::EndRelation { listing, .. }
             | Command::WidenGrace { listing, .. }
             | Command::GiveReason { listing, .. }
+            | Command::Defer { listing, .. }
             | Command::RecordPerformance { listing, .. } => Some(*listing),
         }
     }
@@ -466,8 +482,10 @@ pub enum CommandError {
         /// Which one.
         listing: u64,
     },
-    /// The approver is the proposer.
-    #[error("actor: a proposal is released by another actor than the one who made it")]
+    /// The approver is the proposer, or who renews is who deferred.
+    #[error(
+        "actor: this takes another actor than the one before: a proposal is released, and a deferral renewed, by a second person"
+    )]
     SecondPersonRequired,
     /// The content does not fit.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]

@@ -32,10 +32,14 @@ use crate::writer::{Job, Published, Writer};
 mod probe;
 mod remedy;
 mod saver;
+mod statistics;
+mod subject;
 
 pub use probe::{Found, Match};
 pub use remedy::{DeadlineView, DutyView, PetitionFilter, PetitionStep, PetitionView};
 use saver::{Saver, Saving};
+pub use statistics::{Announcement, Count, DutyCount};
+pub use subject::{DeferralView, SubjectListing, SubjectView};
 
 /// The format of the data directory.
 const DIRECTORY_FORMAT: &str = "xinhub-data;format=1\n";

@@ -44,7 +44,7 @@ pub use command::{
 };
 pub use detail::{Detail, DetailError, DetailExemption, DetailRelation};
 pub use ledger::{
-    DeadlineView, DutyView, Found, Ledger, Match, OpenError, PetitionFilter, PetitionStep, PetitionView, ReachError,
-    Settings, Status,
+    Announcement, Count, DeadlineView, DeferralView, DutyCount, DutyView, Found, Ledger, Match, OpenError,
+    PetitionFilter, PetitionStep, PetitionView, ReachError, Settings, Status, SubjectListing, SubjectView,
 };
 pub use position::{BadToken, Position};

@@ -232,6 +232,7 @@ impl Planner<'_> {
         let (court, actor) = (permit.court(), actor(request)?);
         let subject = command.listing().map(|number| self.subject(number, court)).transpose()?;
         let stale = match &subject {
+            Some(_) if command.is_beside() => false,
             Some(subject) => check_etag(request.etag, subject.revision, command.is_lift())?,
             None => false,
         };
@@ -297,6 +298,7 @@ impl Planner<'_> {
             | Command::EndRelation { .. }
             | Command::WidenGrace { .. }
             | Command::GiveReason { .. }
+            | Command::Defer { .. }
             | Command::RecordPerformance { .. } => Err(CommandError::NotFound("listing")),
         }
     }
@@ -342,6 +344,7 @@ impl Planner<'_> {
             Command::RecordPerformance { performed_on, note, .. } => {
                 self.record_performance(subject, court, actor, *performed_on, note.as_deref())
             }
+            Command::Defer { ground, until, .. } => self.defer(subject, permit, actor, ground, *until),
             Command::Extend { months, ground, .. } => self.extend(subject, court, actor, *months, ground),
             Command::Exempt { exemption, .. } => self.exempt(subject, court, actor, exemption),
             Command::EndExemption { exemption, .. } => self.end_exemption(subject, court, actor, *exemption),

@@ -21,9 +21,11 @@ pub mod chain;
 pub mod due;
 pub mod remedy;
 pub mod snapshot;
+pub mod statistics;
 
 use due::Due;
 use remedy::Remedy;
+use statistics::Statistics;
 
 /// Outcomes are kept this long.
 pub const OUTCOMES_KEPT_MS: i64 = 7 * 86_400_000;
@@ -105,6 +107,8 @@ pub struct Resident {
     pub due: Due,
     /// Petitions, and the deadlines that run.
     pub remedy: Remedy,
+    /// Counts that name nobody, and lifts to announce.
+    pub statistics: Statistics,
     /// Outcomes by request id (which begins with its time) and caller.
     pub outcomes: BTreeMap<([u8; 16], u32), OutcomeRecord>,
     /// SHA-256 of the configuration texts in force, by name.
@@ -138,6 +142,7 @@ impl Resident {
             exemptions: 0,
             due: Due::default(),
             remedy: Remedy::default(),
+            statistics: Statistics::default(),
             outcomes: BTreeMap::new(),
             configured: BTreeMap::new(),
         }
@@ -204,6 +209,7 @@ impl Resident {
 
     fn apply_to_listing(&mut self, row: u32, clear: &Clear, opened: &Opened, place: Place) -> Result<(), &'static str> {
         let mut touched = Vec::new();
+        let counted = self.counted(row);
         match opened {
             Opened::Body(body) => match &**body {
                 Body::Content { content, .. } => self.set_content(row, content, place, &mut touched),
@@ -251,6 +257,7 @@ impl Resident {
         let before = self.table.row(row).state();
         self.set_standing(row, clear);
         self.settle_listing(row, before, clear);
+        self.count_flow(row, counted, clear);
         self.begin_deadlines(clear, Some(row));
         touched.extend(self.keys_of(row));
         touched.sort_unstable();
@@ -317,6 +324,7 @@ impl Resident {
         }
         let flags = &mut self.table.row_mut(row).flags;
         *flags = if own_unit_only { *flags | OWN_UNIT_ONLY } else { *flags & !OWN_UNIT_ONLY };
+        self.table.row_mut(row).set_ground(content.ground.map_or(0, |ground| ground as u8));
         // One key may come from two identities; it is flagged only if all of them are.
         let mut keys: Vec<(Key, bool)> = Vec::with_capacity(4);
         for identity in content.identities.iter() {

@@ -31,7 +31,7 @@ pub struct Row {
     pub court: u16,
     /// Its state's number; 0 before the first event.
     state: u8,
-    /// [`FLAGGED`], [`EXTRA`], [`ERASED`], [`OWN_UNIT_ONLY`].
+    /// [`FLAGGED`], [`EXTRA`], [`ERASED`], [`OWN_UNIT_ONLY`]; bits 4–6: the ground, 0 where it isn't known.
     pub flags: u8,
 }
 
@@ -44,6 +44,8 @@ pub const ERASED: u8 = 4;
 /// Never enters the index: shown to the subject's own unit alone.
 pub const OWN_UNIT_ONLY: u8 = 8;
 
+const GROUND_SHIFT: u32 = 4;
+const GROUND_MASK: u8 = 7;
 const REVISION_BITS: u32 = 40;
 const REVISION_MASK: u64 = (1 << REVISION_BITS) - 1;
 const NO_TERM: u64 = (1 << 20) - 1;
@@ -120,6 +122,16 @@ impl Row {
     pub fn set_until(&mut self, until: Option<Day>) {
         let code = until.map_or(NO_TERM, |day| u64::from(day.0).min(NO_TERM - 1));
         self.revision_until = self.revision_until & REVISION_MASK | code << REVISION_BITS;
+    }
+
+    /// The ground's number; 0 where it isn't known.
+    pub fn ground(&self) -> u8 {
+        self.flags >> GROUND_SHIFT & GROUND_MASK
+    }
+
+    /// Sets the ground's number.
+    pub fn set_ground(&mut self, ground: u8) {
+        self.flags = self.flags & !(GROUND_MASK << GROUND_SHIFT) | (ground & GROUND_MASK) << GROUND_SHIFT;
     }
 
     /// Whether a flag is set.

@@ -74,6 +74,10 @@ pub struct Retention {
     pub notified_on: Day,
 }
 
+/// On these grounds who asked about a listing's subject may be kept out of the subject's view for a time: the law demands secrecy
+/// (个人信息保护法 art. 18), or telling would keep an organ of state from its duty (art. 35).
+pub const DEFERRAL_GROUNDS: [&str; 2] = ["confidential_by_law", "impedes_duty"];
+
 /// Longest retention, in days: what is kept longer is a new measure, with a decision of its own.
 pub const MAX_RETENTION_DAYS: u32 = 366;
 

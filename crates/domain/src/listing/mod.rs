@@ -18,7 +18,7 @@ pub use content::{
     Actor, Content, Decision, FIXED_TERM_MONTHS, Ground, MAX_EXTENSION_MONTHS, MAX_GRACE_DAYS, Visibility,
 };
 pub use draft::{ContentFault, Draft, DraftDecision, DraftRelation, RawIdentity, Stage};
-pub use duty::{Retention, UnitReport};
+pub use duty::{DEFERRAL_GROUNDS, Retention, UnitReport};
 pub use event::{About, Body, Clear, Deadline, EventKind, PetitionStanding, RecordId, RecordKind};
 pub use petition::{
     DraftPetition, Finding, ObjectionGround, PartyRole, Petition, PetitionAction, PetitionKind, PetitionRefusal,

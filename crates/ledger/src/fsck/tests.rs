@@ -290,7 +290,7 @@ fn forge_snapshot(disk: &Disk, alter: impl FnOnce(&mut Resident)) {
 
 /// Folds a hiding of listing 1 and takes it back everywhere but in the index.
 fn unlist_in_index(resident: &mut Resident) {
-    let row = *resident.table.row(0);
+    let (row, statistics) = (*resident.table.row(0), resident.statistics.clone());
     let clear = Clear {
         format: EVENT_FORMAT,
         revision: resident.revision + 1,
@@ -310,7 +310,7 @@ fn unlist_in_index(resident: &mut Resident) {
         petition: None,
     };
     resident.apply(&clear, &Opened::Nothing, Place(0)).unwrap();
-    *resident.table.row_mut(0) = row;
+    (*resident.table.row_mut(0), resident.statistics) = (row, statistics);
     resident.revision -= 1;
 }
 
@@ -338,6 +338,10 @@ async fn a_snapshot_that_disagrees_is_found() {
     });
     check("the index", &["listing 1: the index entry of one of its keys"], &unlist_in_index);
     check("a count", &["the count of relations is 9, the journal says 2"], &|resident| resident.relations = 9);
+    check("a month", &["the count of listings by month"], &|resident| {
+        resident.statistics.flows.values_mut().for_each(|flow| flow.listed += 1);
+    });
+    check("an announcement", &["the list of lifts to announce"], &|resident| resident.statistics.lifted.clear());
     check("the lifts", &["the count of lifts"], &|resident| resident.lift_seq += 1);
     check("a text in force", &["the configuration text `catalogue`"], &|resident| {
         resident.configured.insert("catalogue".to_owned(), [1; 32]);

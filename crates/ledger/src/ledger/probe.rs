@@ -88,7 +88,7 @@ impl Ledger {
     }
 
     /// What the wall clock should show by boot time.
-    fn expected_clock(&self) -> Timestamp {
+    pub(super) fn expected_clock(&self) -> Timestamp {
         let (agreed_wall, agreed_boot_ms) = self.0.published.borrow().agreed;
         let elapsed = self.0.clock.boot_ms().saturating_sub(agreed_boot_ms);
         Timestamp(agreed_wall.0.saturating_add(i64::try_from(elapsed).unwrap_or(i64::MAX)))

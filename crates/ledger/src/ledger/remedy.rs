@@ -15,7 +15,7 @@ use crate::table::{Closing, ImposedRow, OWN_UNIT_ONLY, Place, RetentionRow};
 use crate::vault::{Opened, Vault};
 
 /// So many are looked through before the writer, and whoever waits behind it, gets a turn.
-const SCAN: usize = 4_096;
+pub(super) const SCAN: usize = 4_096;
 
 /// A petition, and what happened to it.
 #[derive(Clone, Debug)]
@@ -254,7 +254,7 @@ fn clock_of(bound: Bound) -> Clock {
     }
 }
 
-fn deadline(resident: &Resident, bound: Bound, running: Running) -> DeadlineView {
+pub(super) fn deadline(resident: &Resident, bound: Bound, running: Running) -> DeadlineView {
     let clock = clock_of(bound);
     let (court, listing, petition, client) = match bound {
         Bound::Listing { row, .. } => (u32::from(resident.table.row(row).court), u64::from(row) + 1, 0, None),
@@ -273,7 +273,7 @@ fn deadline(resident: &Resident, bound: Bound, running: Running) -> DeadlineView
 }
 
 /// What a petition's reader gets that is not in its own record.
-fn head(resident: &Resident, number: u64, row: &PetitionRow) -> (String, Option<DeadlineView>) {
+pub(super) fn head(resident: &Resident, number: u64, row: &PetitionRow) -> (String, Option<DeadlineView>) {
     let running = Clock::ALL.iter().find_map(|clock| {
         let bound = Bound::Petition { number, clock: *clock };
         resident.remedy.running.get(&bound).map(|running| deadline(resident, bound, *running))
@@ -281,7 +281,7 @@ fn head(resident: &Resident, number: u64, row: &PetitionRow) -> (String, Option<
     (resident.courts.name(row.court).to_owned(), running)
 }
 
-fn open(
+pub(super) fn open(
     vault: &Vault,
     number: u64,
     row: &PetitionRow,
@@ -318,7 +318,7 @@ fn open(
     Ok(content.map(view))
 }
 
-fn duties_of(resident: &Resident, row: u32, client: u32, all: bool) -> Vec<DutyView> {
+pub(super) fn duties_of(resident: &Resident, row: u32, client: u32, all: bool) -> Vec<DutyView> {
     let Some(extra) = resident.table.extra(row) else { return Vec::new() };
     let duties = extra.duties.iter().filter(|duty| duty.client == client && (all || duty.closed.is_none()));
     let imposed = extra.imposed.iter().filter(|one| one.client == client && !one.lifted);

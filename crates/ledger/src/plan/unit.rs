@@ -1,11 +1,14 @@
-//! What units report of a listing: imposed, lifted, kept, handled.
+//! What happens beside a listing: what units report (imposed, lifted, kept, handled), and deferred views.
 
 use xinhub_domain::deadline::Clock;
-use xinhub_domain::listing::{Action, Body, EventKind, RecordId, RecordKind, State, UnitReport, next};
-use xinhub_domain::policy::UnitPermit;
+use xinhub_domain::listing::{
+    Action, Actor, Body, DEFERRAL_GROUNDS, EventKind, RecordId, RecordKind, State, UnitReport, next,
+};
+use xinhub_domain::policy::{RegistryPermit, UnitPermit};
+use xinhub_domain::time::Day;
 
 use super::deadlines::beginning;
-use super::{Plan, Planner, actor, fault};
+use super::{Plan, Planner, Subject, actor, fault};
 use crate::command::{CommandError, Request, UnitCommand};
 use crate::table::{ERASED, Extra};
 
@@ -44,6 +47,42 @@ impl Planner<'_> {
             plan.event.deadlines.extend(beginning(deadlines, Clock::LiftMeasures, self.now.day()));
         }
         Ok(plan)
+    }
+}
+
+impl Planner<'_> {
+    /// Keeps who asked out of the subject's view: on a named ground, within the profile's maximum, and once more by another actor.
+    pub(super) fn defer(
+        &mut self,
+        subject: &Subject,
+        permit: &RegistryPermit,
+        actor: &Actor,
+        ground: &str,
+        until: Day,
+    ) -> Result<Plan, CommandError> {
+        next(Some(subject.state), Action::Beside)?;
+        if !DEFERRAL_GROUNDS.contains(&ground) {
+            return Err(fault("ground", &format!("is one of {}", DEFERRAL_GROUNDS.join(", "))));
+        }
+        let (today, court) = (self.now.day(), permit.court());
+        let max = self.rules.deadlines(court).profile().deferral_max_days;
+        if until < today || until > today.plus_days(max) {
+            return Err(fault("until", &format!("lies between today and {max} days from now")));
+        }
+        let row = self.resident.table.row_of(subject.number);
+        let earlier = row.and_then(|row| self.resident.table.extra(row)).map_or(&[][..], |extra| &extra.deferrals);
+        match earlier {
+            [] => {}
+            [one] if one.staff_id == actor.staff_id => return Err(CommandError::SecondPersonRequired),
+            [_] => {}
+            [_, _, ..] => {
+                return Err(fault("listing", "was deferred and renewed already: its subject is told now"));
+            }
+        }
+        let client = permit.client().id().to_owned();
+        let body = Body::Deferred { actor: actor.clone(), client, ground: ground.to_owned(), until };
+        let record = RecordId { kind: RecordKind::Listing, number: subject.number };
+        Ok(self.event_of(subject.number, court, EventKind::Defer, record, None, Some(body)))
     }
 }
 

@@ -107,7 +107,7 @@ impl Resident {
     }
 
     /// The debtor's keys of a listing, with their flags.
-    pub(super) fn debtor_keys(&self, row: u32) -> Vec<(Key, bool)> {
+    pub fn debtor_keys(&self, row: u32) -> Vec<(Key, bool)> {
         let listing = self.table.row(row);
         let mut keys = Vec::new();
         if listing.key != Key([0; 16]) {

@@ -140,7 +140,8 @@ impl Resident {
         row.places.push(place.0);
         row.erased |= *opened == Opened::Erased;
         if !standing.state.is_open() || clear.kind == EventKind::AskReconsideration {
-            self.settle_petition(number);
+            // What the party took back, nobody had to decide.
+            self.settle_petition(number, clear.kind != EventKind::WithdrawPetition);
         }
         self.begin_deadlines(clear, None);
         Ok(())
@@ -171,9 +172,16 @@ impl Resident {
     }
 
     /// Nobody is bound by it any more.
-    fn settle_petition(&mut self, number: u64) {
+    fn settle_petition(&mut self, number: u64, done: bool) {
         for clock in Clock::ALL {
-            self.remedy.running.remove(&Bound::Petition { number, clock });
+            self.settle(Bound::Petition { number, clock }, done);
+        }
+    }
+
+    /// A deadline runs no longer. It is counted as kept if the act was `done` in time.
+    fn settle(&mut self, bound: Bound, done: bool) {
+        if let Some(running) = self.remedy.running.remove(&bound).filter(|running| done && !running.overdue) {
+            self.count_deadline(bound, running, true);
         }
     }
 
@@ -259,7 +267,7 @@ impl Resident {
     }
 
     fn close_duty(&mut self, row: u32, client: u32, clock: Clock, how: Closing, at: Timestamp, place: u64) {
-        self.remedy.running.remove(&Bound::Duty { row, client, clock });
+        self.settle(Bound::Duty { row, client, clock }, how != Closing::Restored);
         self.table.change_extra(row, |extra| {
             let duties = extra.duties.iter_mut();
             for duty in duties.filter(|one| one.client == client && one.clock == clock && one.closed.is_none()) {
@@ -279,12 +287,16 @@ impl Resident {
             _ => &[],
         };
         for clock in clocks {
-            self.remedy.running.remove(&Bound::Listing { row, clock: *clock });
+            let bound = Bound::Listing { row, clock: *clock };
+            if clear.kind == EventKind::Lapse {
+                self.mark(bound);
+            }
+            self.settle(bound, true);
         }
         let owing = clear.deadlines.iter().flatten().any(|deadline| deadline.clock == Clock::GiveReason);
         if matches!(clear.kind, EventKind::Revoke | EventKind::Remove) && !owing {
             // Ended with its reason: what an earlier hiding owed is given with it.
-            self.remedy.running.remove(&Bound::Listing { row, clock: Clock::GiveReason });
+            self.settle(Bound::Listing { row, clock: Clock::GiveReason }, true);
         }
         if clear.state == Some(State::Listed) && before != Some(State::Listed) {
             // In force again: what units do is lawful again.
@@ -381,8 +393,10 @@ impl Resident {
     }
 
     fn mark(&mut self, bound: Bound) {
-        if let Some(running) = self.remedy.running.get_mut(&bound) {
+        if let Some(running) = self.remedy.running.get_mut(&bound).filter(|running| !running.overdue) {
             running.overdue = true;
+            let running = *running;
+            self.count_deadline(bound, running, false);
         }
     }
 
@@ -412,7 +426,7 @@ impl Resident {
 
     /// A petition's key was destroyed: who asked is forgotten, that somebody did is not.
     pub(super) fn erase_petition(&mut self, number: u64) -> Option<()> {
-        self.settle_petition(number);
+        self.settle_petition(number, false);
         let at = usize::try_from(number.checked_sub(1)?).ok()?;
         let row = Arc::make_mut(self.remedy.petitions.get_mut(at)?);
         (row.party, row.erased) = (None, true);

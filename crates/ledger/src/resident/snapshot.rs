@@ -11,10 +11,11 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use minicbor::{Decode, Encode};
-use xinhub_domain::time::Timestamp;
+use xinhub_domain::time::{Day, Timestamp};
 use xinhub_index::{Heads, LoadError, read_entries, write_entries};
 
 use super::remedy::{Bound, PetitionRow, Remedy, Running};
+use super::statistics::{Flow, FlowKey, Kept, KeptKey, Statistics};
 use super::{Interner, Resident};
 use crate::crypto::Prf;
 use crate::entry::OutcomeRecord;
@@ -70,6 +71,12 @@ struct Header {
     petitions: u64,
     #[n(17)]
     running: u64,
+    #[n(18)]
+    flows: u64,
+    #[n(19)]
+    deadlines: u64,
+    #[n(20)]
+    lifted: u64,
 }
 
 /// The state as it was at one moment, to be written without the writer.
@@ -78,6 +85,7 @@ pub struct Frozen {
     table: Table,
     outcomes: Vec<OutcomeRecord>,
     remedy: Remedy,
+    statistics: Statistics,
     index: xinhub_index::Frozen,
 }
 
@@ -125,22 +133,13 @@ impl Frozen {
             rows.by_ref().take(ROWS_PER_CHUNK).for_each(|(_, row)| chunk.extend_from_slice(&row.to_bytes()));
             write_chunk(out, &chunk)?;
         }
-        let mut extras = self.table.extras.iter().peekable();
-        while extras.peek().is_some() {
-            let chunk: Vec<(&u32, &Extra)> = extras.by_ref().take(ITEMS_PER_CHUNK).collect();
-            write_chunk(out, &encoded(&chunk))?;
-        }
-        for outcomes in self.outcomes.chunks(ITEMS_PER_CHUNK) {
-            write_chunk(out, &encoded(outcomes))?;
-        }
-        for petitions in self.remedy.petitions.chunks(ITEMS_PER_CHUNK) {
-            let petitions: Vec<&PetitionRow> = petitions.iter().map(Arc::as_ref).collect();
-            write_chunk(out, &encoded(&petitions))?;
-        }
-        let running: Vec<(&Bound, &Running)> = self.remedy.running.iter().collect();
-        for running in running.chunks(ITEMS_PER_CHUNK) {
-            write_chunk(out, &encoded(running))?;
-        }
+        write_items(out, self.table.extras.iter())?;
+        write_items(out, self.outcomes.iter())?;
+        write_items(out, self.remedy.petitions.iter().map(Arc::as_ref))?;
+        write_items(out, self.remedy.running.iter())?;
+        write_items(out, self.statistics.flows.iter())?;
+        write_items(out, self.statistics.deadlines.iter())?;
+        write_items(out, self.statistics.lifted.iter())?;
         write_entries(&self.index, key_epoch, Heads::Keep, out)
     }
 }
@@ -169,9 +168,12 @@ impl Resident {
             outcomes: outcomes.len() as u64,
             petitions: self.remedy.petitions.len() as u64,
             running: self.remedy.running.len() as u64,
+            flows: self.statistics.flows.len() as u64,
+            deadlines: self.statistics.deadlines.len() as u64,
+            lifted: self.statistics.lifted.len() as u64,
         };
-        let (table, remedy) = (self.table.clone(), self.remedy.clone());
-        Frozen { header, table, outcomes, remedy, index: self.writer.freeze() }
+        let (table, remedy, statistics) = (self.table.clone(), self.remedy.clone(), self.statistics.clone());
+        Frozen { header, table, outcomes, remedy, statistics, index: self.writer.freeze() }
     }
 
     /// Loads a snapshot of the history `epoch`, made under the index key of generation `key_epoch`.
@@ -203,6 +205,16 @@ impl Resident {
         })?;
         load_items(from, header.running, |(bound, running): (Bound, Running)| {
             resident.remedy.running.insert(bound, running);
+        })?;
+        let counts = &mut resident.statistics;
+        load_items(from, header.flows, |(key, flow): (FlowKey, Flow)| {
+            counts.flows.insert(key, flow);
+        })?;
+        load_items(from, header.deadlines, |(key, kept): (KeptKey, Kept)| {
+            counts.deadlines.insert(key, kept);
+        })?;
+        load_items(from, header.lifted, |lifted: (Day, u32)| {
+            counts.lifted.insert(lifted);
         })?;
         read_entries(from, key_epoch, &mut resident.writer)?;
         resident.adopt(header)?;
@@ -304,6 +316,15 @@ fn interner(names: &[String]) -> Interner {
 
 fn encoded<T: Encode<()> + ?Sized>(value: &T) -> Vec<u8> {
     minicbor::to_vec(value).expect("encoding into memory does not fail")
+}
+
+fn write_items<T: Encode<()>>(out: &mut impl Write, items: impl Iterator<Item = T>) -> io::Result<()> {
+    let mut items = items.peekable();
+    while items.peek().is_some() {
+        let chunk: Vec<T> = items.by_ref().take(ITEMS_PER_CHUNK).collect();
+        write_chunk(out, &encoded(&chunk))?;
+    }
+    Ok(())
 }
 
 fn write_chunk(out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
