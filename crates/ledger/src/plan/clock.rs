@@ -47,8 +47,9 @@ fn passed(resident: &Resident, bound: Bound, now: Timestamp) -> Option<(Planned,
     let court = resident.courts.name(court).to_owned();
     if let (Bound::Listing { row, .. }, Clock::Release) = (bound, clock) {
         let state = next(resident.table.row(row).state(), Action::Lapse).ok()?;
+        let until = resident.table.row(row).until();
         let lapse = Planned::new(EventKind::Lapse, record, listing, court);
-        return Some((Planned { state: Some(state), ..lapse }, touch));
+        return Some((Planned { state: Some(state), until, ..lapse }, touch));
     }
     let deadlines = vec![Deadline { clock, due: running.due }];
     let petition = match bound {

@@ -59,6 +59,9 @@ impl Done {
     }
 }
 
+/// A proposal that nobody releases lapses after so many days (profile `spc-2017`).
+const RELEASE_DAYS: u32 = 10;
+
 #[derive(Clone)]
 pub(crate) struct Listing {
     pub(crate) court: usize,
@@ -68,6 +71,8 @@ pub(crate) struct Listing {
     /// Also those that a rectification has replaced: an exemption given for one stays the debtor's.
     ever: Vec<Identity>,
     extended: u32,
+    /// When it was proposed, while nobody has released it.
+    proposed_on: Option<Day>,
     pub(crate) relations: Vec<(u64, RelationContent, bool)>,
     pub(crate) exemptions: Vec<(u64, Exemption, bool)>,
     /// What was done, for whoever looks into a difference.
@@ -157,6 +162,7 @@ fn new(court: usize, draft: Draft) -> Listing {
         ever: Vec::new(),
         draft,
         extended: 0,
+        proposed_on: None,
         relations: Vec::new(),
         exemptions: Vec::new(),
         history: Vec::new(),
@@ -185,7 +191,10 @@ impl Reference {
         let mut record = 0;
         match done {
             Done::Notice(draft) => (listing.draft, listing.state) = (draft, State::Noticed),
-            Done::Propose(draft) => (listing.draft, listing.state) = (draft, State::Proposed),
+            Done::Propose(draft) => {
+                (listing.draft, listing.state) = (draft, State::Proposed);
+                listing.proposed_on = Some(now.day());
+            }
             Done::Publish(draft) => {
                 listing.draft = draft;
                 listing.state = listing.standing(now);
@@ -260,6 +269,10 @@ impl Reference {
         for listing in &mut self.listings {
             if listing.state == State::Grace && listing.grace_end().is_some_and(|last| last.end() <= now) {
                 listing.state = State::Listed;
+            }
+            let lapses = listing.proposed_on.is_some_and(|day| day.plus_days(RELEASE_DAYS).end() <= now);
+            if listing.state == State::Proposed && lapses {
+                listing.state = State::Withdrawn;
             }
             let ends = matches!(listing.state, State::Decided | State::Grace | State::Listed | State::Hidden);
             if ends && listing.until().is_some_and(|last| last.end() <= now) {
