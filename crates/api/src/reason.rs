@@ -198,6 +198,7 @@ pub fn code(reason: Reason) -> Code {
         | Reason::ReachNotGranted
         | Reason::OtherCourt
         | Reason::OnlyLifts
+        | Reason::SubjectsNotGranted
         | Reason::SecondPersonRequired => Code::PermissionDenied,
         Reason::NotFound => Code::NotFound,
         Reason::State
@@ -205,6 +206,7 @@ pub fn code(reason: Reason) -> Code {
         | Reason::OtherEpoch
         | Reason::EndedCase
         | Reason::Minor
+        | Reason::InForce
         | Reason::Release => Code::FailedPrecondition,
         Reason::Rate | Reason::DailyQuota => Code::ResourceExhausted,
         Reason::NotYetReached
@@ -253,6 +255,8 @@ fn usual_delay(reason: Reason) -> Option<Duration> {
         | Reason::EndedCase
         | Reason::Minor
         | Reason::Release
+        | Reason::SubjectsNotGranted
+        | Reason::InForce
         | Reason::Internal
         | Reason::ImportFile => None,
     }
@@ -386,6 +390,7 @@ impl From<Denial> for Failure {
             Denial::MeasureNotGranted { .. } | Denial::ItemNotGranted { .. } => (Reason::MeasureNotGranted, None),
             Denial::OtherCourt => (Reason::OtherCourt, None),
             Denial::OnlyLifts => (Reason::OnlyLifts, None),
+            Denial::SubjectsNotGranted => (Reason::SubjectsNotGranted, None),
         };
         match field {
             Some(field) => Failure::field(reason, field, denial.to_string()),

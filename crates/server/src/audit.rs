@@ -28,6 +28,7 @@
 
 mod entry;
 mod id;
+mod inquiries;
 mod keys;
 mod queue;
 mod reader;
@@ -51,6 +52,7 @@ use xinhub_ledger::storage::{FileStorage, Storage};
 
 pub use entry::{Adverse, Call, Coarse, Detail, Entry, Gap};
 pub use id::{AuditId, NotAnAuditId};
+pub use inquiries::{Inquiries, Inquiry};
 pub use reader::{AuditReadError, AuditReader, Entries, Verified};
 pub use record::{AuditItem, Record, SubjectView};
 

@@ -14,10 +14,11 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use xinhub_ledger::clock::Clock;
-use xinhub_ledger::keys::{KeyError, Keyring};
+use xinhub_ledger::keys::{KeyError, Keyring, Purpose};
 use xinhub_ledger::{CommandError, Ledger, OpenError};
+use xinhub_translog::note::{NoteError, Signer};
 
-use crate::audit::{Audit, AuditError};
+use crate::audit::{Audit, AuditError, Inquiries};
 use crate::authorise::Authority;
 use crate::config::{ConfigError, Settings};
 use crate::import::Importer;
@@ -46,6 +47,9 @@ pub enum StartError {
     /// The audit log.
     #[error("{0}")]
     Audit(#[from] AuditError),
+    /// The key that signs for outsiders, or its name.
+    #[error("log.key, under the trust domain's name: {0}")]
+    Signer(#[from] NoteError),
     /// Certificates.
     #[error("{0}")]
     Tls(#[from] TlsError),
@@ -110,7 +114,7 @@ impl Server {
             let (settings, clock) = (settings.clone(), Arc::clone(&clock));
             tokio::task::spawn_blocking(move || open(&settings, &clock))
         };
-        let Opened { ledger, audit, importer } = opened.await.map_err(|_| StartError::Died)??;
+        let Opened { ledger, audit, inquiries, signer, importer } = opened.await.map_err(|_| StartError::Died)??;
         for (name, text) in &rules.in_force {
             ledger.configure(name, text).await.map_err(StartError::Configure)?;
         }
@@ -118,6 +122,8 @@ impl Server {
             ledger,
             authority,
             audit,
+            inquiries,
+            signer,
             importer,
             quotas: Quotas::default(),
             metrics: Metrics::new(),
@@ -254,6 +260,8 @@ impl Server {
 struct Opened {
     ledger: Ledger,
     audit: Audit,
+    inquiries: Inquiries,
+    signer: Signer,
     importer: Importer,
 }
 
@@ -261,9 +269,12 @@ fn open(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Opened, StartErro
     // First: it holds the directory's lock, so that nothing below touches what another process has.
     let ledger = Ledger::open(settings.ledger.clone(), Arc::clone(clock))?;
     let keys = Arc::new(Keyring::load(&settings.keys_dir)?);
+    let signer = Signer::from_seed(&settings.tls.trust_domain, keys.current(Purpose::Log).bytes())?;
     let audit = Audit::open(&settings.audit, keys, Arc::clone(clock))?;
+    let inquiries = settings.ledger.data_dir.join("inquiries");
+    let inquiries = Inquiries::open(&inquiries, audit.reader()).map_err(io_error("directory inquiries"))?;
     let importer = Importer::open(settings.import.clone()).map_err(io_error("staging directory"))?;
-    Ok(Opened { ledger, audit, importer })
+    Ok(Opened { ledger, audit, inquiries, signer, importer })
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {

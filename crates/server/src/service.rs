@@ -4,6 +4,7 @@
 //! it that the call is recorded, whatever becomes of it; an adverse answer leaves only once it is recorded; every failure
 //! is an entry of the catalogue. A method itself has three steps: convert in, call, convert out.
 
+mod account;
 mod admin;
 mod batch;
 mod call;
@@ -18,6 +19,7 @@ mod petitions;
 mod registry;
 pub(crate) mod status;
 mod stream;
+mod subject;
 mod units;
 
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 use xinhub_api::v1::admin_service_server::AdminServiceServer;
+use xinhub_api::v1::audit_service_server::AuditServiceServer;
 use xinhub_api::v1::lookup_service_server::LookupServiceServer;
 use xinhub_api::v1::measure_service_server::MeasureServiceServer;
 use xinhub_api::v1::registry_service_server::RegistryServiceServer;
@@ -33,8 +36,9 @@ use xinhub_api::v1::remedy_service_server::RemedyServiceServer;
 use xinhub_domain::time::Timestamp;
 use xinhub_ledger::Ledger;
 use xinhub_ledger::clock::Clock;
+use xinhub_translog::note::Signer;
 
-use crate::audit::Audit;
+use crate::audit::{Audit, Inquiries};
 use crate::authorise::{Authority, TableError, check_table};
 use crate::config::CallLimits;
 use crate::import::Importer;
@@ -54,6 +58,10 @@ pub struct Hub {
     pub authority: Arc<Authority>,
     /// The record of every call.
     pub audit: Audit,
+    /// The way into the audit log by listing.
+    pub inquiries: Inquiries,
+    /// Signs what outsiders check without the hub.
+    pub signer: Signer,
     /// Takes courts' files.
     pub importer: Importer,
     /// What clients have spent.
@@ -92,12 +100,13 @@ pub enum ServiceError {
 }
 
 /// Services as health checks name them; the empty name is the hub as a whole.
-const SERVICES: [&str; 6] = [
+const SERVICES: [&str; 7] = [
     "",
     "xinhub.v1.LookupService",
     "xinhub.v1.RegistryService",
     "xinhub.v1.RemedyService",
     "xinhub.v1.MeasureService",
+    "xinhub.v1.AuditService",
     "xinhub.v1.AdminService",
 ];
 
@@ -126,6 +135,9 @@ pub async fn services(hub: &Arc<Hub>) -> Result<(Door<Routes>, Health), ServiceE
     let units = MeasureServiceServer::new(units::Units)
         .max_decoding_message_size(SMALL_MESSAGE_BYTES)
         .max_encoding_message_size(limits.max_registry_message_bytes);
+    let account = AuditServiceServer::new(account::Account)
+        .max_decoding_message_size(SMALL_MESSAGE_BYTES)
+        .max_encoding_message_size(4 * limits.max_registry_message_bytes);
     let admin = AdminServiceServer::new(admin::Admin)
         .max_decoding_message_size(SMALL_MESSAGE_BYTES)
         .max_encoding_message_size(limits.max_registry_message_bytes);
@@ -133,6 +145,7 @@ pub async fn services(hub: &Arc<Hub>) -> Result<(Door<Routes>, Health), ServiceE
         .add_service(registry)
         .add_service(remedies)
         .add_service(units)
+        .add_service(account)
         .add_service(admin)
         .add_service(health.max_decoding_message_size(SMALL_MESSAGE_BYTES))
         .add_service(reflection.max_decoding_message_size(SMALL_MESSAGE_BYTES))

@@ -122,7 +122,8 @@ fn conditions(messages: &[v1::ConditionAnswer], path: &str) -> Result<Vec<(Strin
     faults.or(Some(conditions))
 }
 
-fn check_reference(reference: &str, path: &str, faults: &mut FieldFaults) {
+/// Checks a short text that is kept in records: nobody's number may stand in it.
+pub fn check_reference(reference: &str, path: &str, faults: &mut FieldFaults) {
     if reference.len() > 4 * MAX_REFERENCE_CHARS || reference.chars().count() > MAX_REFERENCE_CHARS {
         faults.add(path, format!("has more than {MAX_REFERENCE_CHARS} characters"));
     } else if reference.chars().any(char::is_control) {

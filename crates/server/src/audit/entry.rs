@@ -19,7 +19,7 @@ pub enum Entry {
 }
 
 /// One call.
-#[derive(Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
 pub struct Call {
     /// The record's id.
@@ -94,7 +94,7 @@ impl Call {
 }
 
 /// What only some inquiries have.
-#[derive(Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
 pub struct Detail {
     /// Which inquiry.
@@ -112,7 +112,7 @@ pub struct Detail {
 }
 
 /// One listing that an answer rests on.
-#[derive(Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
 pub struct Adverse {
     /// Its number.

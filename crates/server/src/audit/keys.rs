@@ -86,6 +86,13 @@ impl AuditKeys {
         Some(record_key(key, &parts))
     }
 
+    /// A tag by which a listing is found in what is derived from the log; says nothing without the key.
+    pub(super) fn listing_tag(&self, listing: u64) -> u64 {
+        let parts: [&[u8]; 3] = [b"audit listing", &self.log_id, &listing.to_le_bytes()];
+        let tag = crypto::derive(self.current().bytes(), &parts);
+        u64::from_le_bytes(std::array::from_fn(|at| tag[at]))
+    }
+
     /// Digests identities in the current generation, for one audit class and month.
     pub(super) fn prf(&self, audit_class: &str, month: Month) -> Arc<Prf> {
         let known = |(class, of, prf): &KnownPrf| (*of == month && **class == *audit_class).then(|| Arc::clone(prf));

@@ -7,11 +7,11 @@ use minicbor::{Decode, Encode};
 use xinhub_domain::identity::KeyInput;
 use xinhub_ledger::crypto::{self, RecordKey};
 use xinhub_ledger::keys::Keyring;
-use xinhub_ledger::seglog::{Frames, LogError, LogPurpose, LogReader, Position, SegmentedLog, Tail};
+use xinhub_ledger::seglog::{Frame as LogFrame, Frames, LogError, LogPurpose, LogReader, Position, SegmentedLog, Tail};
 use xinhub_ledger::storage::FileStorage;
 
 use super::AuditError;
-use super::entry::{Call, Entry, to_cbor};
+use super::entry::{Adverse, Call, Entry, to_cbor};
 use super::keys::{AuditKeys, Month};
 use super::record::{SubjectView, view_aad};
 
@@ -181,9 +181,48 @@ impl AuditReader {
     /// its part does not open.
     pub fn subject_view(&self, key_epoch: u32, call: &Call, listing: u64) -> Option<SubjectView> {
         let adverse = call.details.iter().flat_map(|detail| &detail.listings).find(|one| one.listing == listing)?;
-        let key = self.keys.subject(key_epoch, listing, Month::of(call.time))?;
-        let bytes = crypto::open(&key, &view_aad(&call.id, listing), adverse.view.as_deref()?).ok()?;
+        self.view_of(key_epoch, call, adverse)
+    }
+
+    /// [`AuditReader::subject_view`] of one of several answers in a call.
+    pub(super) fn view_of(&self, key_epoch: u32, call: &Call, adverse: &Adverse) -> Option<SubjectView> {
+        let key = self.keys.subject(key_epoch, adverse.listing, Month::of(call.time))?;
+        let bytes = crypto::open(&key, &view_aad(&call.id, adverse.listing), adverse.view.as_deref()?).ok()?;
         SubjectView::from_bytes(&bytes)
+    }
+
+    pub(super) fn log(&self) -> &LogReader {
+        &self.log
+    }
+
+    /// The generation of the audit key that is current.
+    pub(super) fn key_epoch(&self) -> u32 {
+        self.keys.key_epoch()
+    }
+
+    /// A listing's tag under the current generation.
+    pub(super) fn listing_tag(&self, listing: u64) -> u64 {
+        self.keys.listing_tag(listing)
+    }
+
+    /// The entries of the frame at a place.
+    pub(super) fn frame(&self, position: Position) -> Result<Vec<(u32, Entry)>, AuditReadError> {
+        match self.log.iter_from(position)?.next() {
+            Some(frame) => self.opened(&frame?),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The entries of a frame.
+    pub(super) fn opened(&self, frame: &LogFrame) -> Result<Vec<(u32, Entry)>, AuditReadError> {
+        let (key_epoch, records, _) = open_frame(&self.keys, None, frame.sequence, &frame.payload)?;
+        let (mut entries, mut at) = (Vec::new(), 0);
+        while at < records.len() {
+            let (entry, read) = decode_entry(&records[at..], frame.sequence)?;
+            entries.push((key_epoch, entry));
+            at += read;
+        }
+        Ok(entries)
     }
 
     /// The digest under which a call of this class and time would have recorded an identity, to look for it.
@@ -198,49 +237,63 @@ pub struct Entries {
     frames: Frames,
     keys: Arc<AuditKeys>,
     /// The key of the last frame's day: frames of one day follow each other.
-    key: Option<(u32, u32, RecordKey)>,
+    key: Option<DayKey>,
     /// Sequence, generation, opened records, and how far they were read.
     frame: Option<(u64, u32, Vec<u8>, usize)>,
     failed: bool,
 }
 
-impl Entries {
-    fn open(&mut self, sequence: u64, payload: &[u8]) -> Result<(u32, Vec<u8>), AuditReadError> {
-        let damaged = |what| AuditReadError::Damaged { sequence, what };
-        let frame: Frame<'_> = minicbor::decode(payload).map_err(|_| damaged("is no frame of records"))?;
-        let Frame { format, key_epoch, day, sealed } = frame;
-        if format > FORMAT {
-            return Err(AuditReadError::NewerFormat { sequence, found: format });
-        }
-        let known = self.key.as_ref().filter(|(epoch, of, _)| (*epoch, *of) == (key_epoch, day));
-        let key = match known {
-            Some((_, _, key)) => key.clone(),
-            None => self.keys.frame(key_epoch, day).ok_or(AuditReadError::KeyMissing { sequence, key_epoch })?,
-        };
-        let aad = Head { format, key_epoch, day }.aad(self.keys.log_id());
-        let records = crypto::open(&key, &aad, sealed).map_err(|_| damaged("does not open under the audit key"))?;
-        self.key = Some((key_epoch, day, key));
-        Ok((key_epoch, records))
-    }
+/// The key of one generation and day.
+type DayKey = (u32, u32, RecordKey);
 
+/// The records of a frame, with the generation and the key that opened it; `known` is tried first.
+fn open_frame(
+    keys: &AuditKeys,
+    known: Option<&DayKey>,
+    sequence: u64,
+    payload: &[u8],
+) -> Result<(u32, Vec<u8>, DayKey), AuditReadError> {
+    let damaged = |what| AuditReadError::Damaged { sequence, what };
+    let frame: Frame<'_> = minicbor::decode(payload).map_err(|_| damaged("is no frame of records"))?;
+    let Frame { format, key_epoch, day, sealed } = frame;
+    if format > FORMAT {
+        return Err(AuditReadError::NewerFormat { sequence, found: format });
+    }
+    let key = match known.filter(|(epoch, of, _)| (*epoch, *of) == (key_epoch, day)) {
+        Some((_, _, key)) => key.clone(),
+        None => keys.frame(key_epoch, day).ok_or(AuditReadError::KeyMissing { sequence, key_epoch })?,
+    };
+    let aad = Head { format, key_epoch, day }.aad(keys.log_id());
+    let records = crypto::open(&key, &aad, sealed).map_err(|_| damaged("does not open under the audit key"))?;
+    Ok((key_epoch, records, (key_epoch, day, key)))
+}
+
+/// The first entry of these records, and how many bytes it takes.
+fn decode_entry(records: &[u8], sequence: u64) -> Result<(Entry, usize), AuditReadError> {
+    let mut decoder = minicbor::Decoder::new(records);
+    let damaged = AuditReadError::Damaged { sequence, what: "holds something that is no record" };
+    decoder.decode::<Entry>().map(|entry| (entry, decoder.position())).map_err(|_| damaged)
+}
+
+impl Entries {
     fn step(&mut self) -> Option<Result<(u32, Entry), AuditReadError>> {
         loop {
             if let Some((sequence, key_epoch, records, at)) = &mut self.frame
                 && *at < records.len()
             {
-                let mut decoder = minicbor::Decoder::new(&records[*at..]);
-                let entry = decoder.decode::<Entry>();
-                *at += decoder.position();
-                let damaged =
-                    AuditReadError::Damaged { sequence: *sequence, what: "holds something that is no record" };
-                return Some(entry.map(|entry| (*key_epoch, entry)).map_err(|_| damaged));
+                let decoded = decode_entry(&records[*at..], *sequence);
+                *at += decoded.as_ref().map_or(records.len(), |(_, read)| *read);
+                return Some(decoded.map(|(entry, _)| (*key_epoch, entry)));
             }
             let frame = match self.frames.next()? {
                 Ok(frame) => frame,
                 Err(error) => return Some(Err(error.into())),
             };
-            match self.open(frame.sequence, &frame.payload) {
-                Ok((key_epoch, records)) => self.frame = Some((frame.sequence, key_epoch, records, 0)),
+            match open_frame(&self.keys, self.key.as_ref(), frame.sequence, &frame.payload) {
+                Ok((key_epoch, records, key)) => {
+                    self.key = Some(key);
+                    self.frame = Some((frame.sequence, key_epoch, records, 0));
+                }
                 Err(error) => return Some(Err(error)),
             }
         }

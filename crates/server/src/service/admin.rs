@@ -54,6 +54,7 @@ fn get_status(call: &Arc<Call>) -> Result<GetStatusResponse, Failure> {
         crl_hours: clamp(crl_hours),
         draining: hub.draining.is_cancelled(),
         alarms: alarms.into_iter().map(alarm_to).collect(),
+        verifier_key: hub.signer.verifier_key(),
     })
 }
 

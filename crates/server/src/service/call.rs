@@ -66,9 +66,13 @@ impl Call {
                 .claim_lift()
                 .inspect_err(|error| tracing::warn!(%error, "a lift goes on without a record"))
                 .ok(),
-            Demand::Lookup | Demand::Detail | Demand::Registry | Demand::Remedy | Demand::Unit | Demand::Admin => {
-                Some(hub.audit.claim().map_err(|error| status::audit(&error))?)
-            }
+            Demand::Lookup
+            | Demand::Detail
+            | Demand::Registry
+            | Demand::Remedy
+            | Demand::Unit
+            | Demand::Subject
+            | Demand::Admin => Some(hub.audit.claim().map_err(|error| status::audit(&error))?),
         };
         let call = Call::new(hub, peer, method, request_id, ticket);
         match call.admit() {
@@ -109,7 +113,9 @@ impl Call {
     pub(super) fn admit(&self) -> Result<(), Failure> {
         let row = self.method.row();
         let may_wait = match row.demand {
-            Demand::Lookup | Demand::Detail | Demand::Registry | Demand::Remedy | Demand::Unit => !row.is_lift,
+            Demand::Lookup | Demand::Detail | Demand::Registry | Demand::Remedy | Demand::Unit | Demand::Subject => {
+                !row.is_lift
+            }
             // What tells how the hub is.
             Demand::Session | Demand::Admin => false,
         };

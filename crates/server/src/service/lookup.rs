@@ -14,7 +14,7 @@ use xinhub_ledger::Position;
 use super::call::{Call, unary};
 use super::check::{Asked, decide};
 use super::stream::{self, CheckStream};
-use super::{Hub, batch, listings, status};
+use super::{Hub, account, batch, listings, status};
 
 /// The service.
 pub(super) struct Lookup {
@@ -57,6 +57,13 @@ impl LookupService for Lookup {
         request: Request<v1::GetListingRequest>,
     ) -> Result<Response<v1::GetListingResponse>, Status> {
         unary(request, listings::get_listing).await
+    }
+
+    async fn list_announcements(
+        &self,
+        request: Request<v1::ListAnnouncementsRequest>,
+    ) -> Result<Response<v1::ListAnnouncementsResponse>, Status> {
+        unary(request, account::list_announcements).await
     }
 
     async fn list_listings(

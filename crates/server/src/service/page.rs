@@ -1,6 +1,7 @@
 //! Pages of long lists: how many, and from where on.
 
 use xinhub_api::reason::{Failure, FieldFaults, Reason};
+use xinhub_domain::time::Day;
 use xinhub_ledger::resident::remedy::Bound;
 
 /// Entries on one page where the caller names no number, and at most.
@@ -54,6 +55,19 @@ pub(super) fn bound(size: i32, token: &str, faults: &mut FieldFaults) -> (usize,
 pub(super) fn bound_token(last: Bound) -> String {
     let bytes = minicbor::to_vec(last).unwrap_or_default();
     bytes.iter().fold(TOKEN_MARK.to_owned(), |token, byte| token + &format!("{byte:02x}"))
+}
+
+/// Reads size and token of a page of what is ordered by day.
+pub(super) fn place(size: i32, token: &str, faults: &mut FieldFaults) -> (usize, Option<(Day, u32)>) {
+    let Page { limit, after } = number(size, token, faults);
+    let (day, row) = (after >> 32, after & u64::from(u32::MAX));
+    let place = u32::try_from(day).ok().zip(u32::try_from(row).ok()).map(|(day, row)| (Day(day), row));
+    (limit, place.filter(|_| after > 0))
+}
+
+/// The token of the page before a place.
+pub(super) fn place_token((day, row): (Day, u32)) -> String {
+    token(u64::from(day.0) << 32 | u64::from(row))
 }
 
 /// The page was not read: its thread is gone.

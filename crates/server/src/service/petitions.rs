@@ -382,7 +382,7 @@ fn known<T: PartialEq>(
     known
 }
 
-fn petition_view_to(view: &PetitionView, policy: &Policy, today: Day) -> v1::Petition {
+pub(super) fn petition_view_to(view: &PetitionView, policy: &Policy, today: Day) -> v1::Petition {
     v1::Petition {
         petition: view.number,
         state: petition_state_to(view.state) as i32,
@@ -441,7 +441,7 @@ fn supervising_unit(view: &DeadlineView, policy: &Policy) -> String {
     client.and_then(|client| client.unit()).unwrap_or_default().to_owned()
 }
 
-fn deadline_to(view: &DeadlineView, policy: &Policy, today: Day) -> v1::Deadline {
+pub(super) fn deadline_to(view: &DeadlineView, policy: &Policy, today: Day) -> v1::Deadline {
     let bearer = match (view.clock.bearer(), &view.client) {
         (_, Some(client)) => client.clone(),
         (Bearer::CourtAbove, None) => {

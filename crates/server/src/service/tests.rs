@@ -1,6 +1,7 @@
 //! The services behind the door, without sockets: clients call the very service that the gate would.
 #![allow(clippy::unwrap_used)]
 
+mod account;
 mod bench;
 
 use std::time::Duration;

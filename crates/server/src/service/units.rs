@@ -116,7 +116,7 @@ async fn list_duties(call: Arc<Call>, request: v1::ListDutiesRequest) -> Result<
     Ok(v1::ListDutiesResponse { duties, next_page_token, position: Some(position_to(position)) })
 }
 
-fn duty_state(duty: &DutyView) -> v1::DutyState {
+pub(super) fn duty_state(duty: &DutyView) -> v1::DutyState {
     match (&duty.closed, duty.overdue) {
         (Some(_), _) => v1::DutyState::Closed,
         (None, true) => v1::DutyState::Overdue,

@@ -15,21 +15,23 @@ use tonic::service::Routes;
 use tower::Service;
 use xinhub_api::v1;
 use xinhub_api::v1::admin_service_client::AdminServiceClient;
+use xinhub_api::v1::audit_service_client::AuditServiceClient;
 use xinhub_api::v1::lookup_service_client::LookupServiceClient;
 use xinhub_api::v1::registry_service_client::RegistryServiceClient;
 use xinhub_domain::identity::synthetic;
 use xinhub_domain::measure::Catalogue;
 use xinhub_domain::policy::Policy;
-use xinhub_domain::time::Timestamp;
+use xinhub_domain::time::{Day, Timestamp};
 use xinhub_ledger::Ledger;
 use xinhub_ledger::clock::Clock;
 use xinhub_ledger::clock::manual::ManualClock;
-use xinhub_ledger::keys::Keyring;
+use xinhub_ledger::keys::{Keyring, Purpose};
 use xinhub_ledger::seglog::{LogConfig, LogPurpose, SegmentedLog};
 use xinhub_ledger::storage::sim::SimStorage;
+use xinhub_translog::note::Signer;
 
 use super::super::{Alarms, Door, Hub, services};
-use crate::audit::{self, Audit, AuditSettings};
+use crate::audit::{self, Audit, AuditSettings, Inquiries};
 use crate::authorise::Authority;
 use crate::config::CallLimits;
 use crate::import::{ImportSettings, Importer};
@@ -103,6 +105,29 @@ measures = [{ code = "consumption.hotel", items = ["star_rated"] }]
 rate_per_second = 1000
 daily_quota = 1_000_000
 [[client]]
+id = "legal-aid"
+class = "unit"
+unit = "central-bank"
+legal_basis = "个人信息保护法 art. 45"
+impact_assessment = "PIA-3"
+expires = 2027-12-31
+reach = ["online"]
+measures = [{ code = "credit.lending" }]
+acts_for_subjects = true
+rate_per_second = 1000
+daily_quota = 1_000_000
+[[client]]
+id = "unit"
+class = "unit"
+unit = "central-bank"
+legal_basis = "实施方案"
+impact_assessment = "PIA-4"
+reach = ["online"]
+measures = [{ code = "credit.lending" }]
+expires = 2027-12-31
+rate_per_second = 1000
+daily_quota = 1_000_000
+[[client]]
 id = "ops"
 class = "operator"
 legal_basis = "operation"
@@ -143,10 +168,14 @@ impl Bench {
             max_registry_message_bytes: 1 << 20,
             max_stream_checks: 4,
         };
+        let signer = Signer::from_seed("hub.test", keys.current(Purpose::Log).bytes()).unwrap();
+        let audit = open_audit(keys, Arc::clone(&ledger_clock));
         let hub = Arc::new(Hub {
             ledger,
             authority: Arc::new(Authority::new(policy(text))),
-            audit: open_audit(keys, Arc::clone(&ledger_clock)),
+            inquiries: Inquiries::open(&dir.path().join("inquiries"), audit.reader()).unwrap(),
+            audit,
+            signer,
             importer: Importer::open(ImportSettings::new(dir.path().join("staging"))).unwrap(),
             quotas: Quotas::default(),
             metrics: Metrics::new(),
@@ -179,6 +208,10 @@ impl Bench {
         LookupServiceClient::new(self.caller(client)).max_encoding_message_size(usize::MAX)
     }
 
+    pub(super) fn account(&self, client: &str) -> AuditServiceClient<Caller> {
+        AuditServiceClient::new(self.caller(client))
+    }
+
     pub(super) fn registry(&self, client: &str) -> RegistryServiceClient<Caller> {
         self.registry_of(&self.peer(client, false))
     }
@@ -192,6 +225,10 @@ impl Bench {
     }
 
     /// Lists subject `nth` in force, so that detail is there too; returns the listing's number.
+    pub(super) fn today(&self) -> Day {
+        self.clock.wall().day()
+    }
+
     pub(super) async fn list(&self, nth: u16) -> u64 {
         let listing = self.list_only(nth).await;
         self.detail_is_there(listing).await;
