@@ -38,6 +38,7 @@ trust_domain = "bench.xinhub.invalid"
 /// Rates and quotas that no run reaches, so that they are charged as in earnest and refuse nothing.
 const POLICY: &str = r#"format = 1
 release = "one"
+go_live = 2099-01-01
 [[court]]
 id = "leizhou"
 name_zh = "广东省雷州市人民法院"

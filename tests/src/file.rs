@@ -51,6 +51,7 @@ pub fn current_row(subject: &Subject) -> Row {
         ("termMonths", "24".to_owned()),
         ("signer", "president-0001".to_owned()),
         ("ground", "3".to_owned()),
+        ("noticeServedDate", days_ago(60)),
     ]);
     row
 }

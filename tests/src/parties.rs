@@ -8,6 +8,10 @@ use xinhub_domain::policy::Class;
 pub const LEIZHOU_NAME: &str = "广东省雷州市人民法院";
 /// The courts' ids.
 pub const LEIZHOU: &str = "leizhou";
+/// Who may release what another of its staff proposed.
+pub const SIGNER: &str = "judge-0007";
+/// Another of them.
+pub const SECOND_SIGNER: &str = "judge-0008";
 /// See [`LEIZHOU`].
 pub const XUWEN: &str = "xuwen";
 
@@ -167,6 +171,7 @@ pub fn policy(release: &str) -> String {
     let mut text = format!(
         r#"format = 1
 release = "{release}"
+go_live = 2099-01-01
 
 [[court]]
 id = "zhanjiang"
@@ -175,6 +180,7 @@ name_zh = "广东省湛江市中级人民法院"
 [[court]]
 id = "{LEIZHOU}"
 name_zh = "{LEIZHOU_NAME}"
+signers = ["{SIGNER}", "{SECOND_SIGNER}"]
 region = "440882"
 above = "zhanjiang"
 

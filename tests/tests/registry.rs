@@ -414,11 +414,12 @@ async fn release_by_two_takes_another_actor() {
         registry.approve(v1::ApproveRequest { mutation, listing: proposed.listing })
     };
     refused(approve(&clerk().staff_id).await, Code::PermissionDenied, Reason::SecondPersonRequired);
+    refused(approve("judge-0001").await, Code::PermissionDenied, Reason::SecondPersonRequired);
     assert!(!is_listed(&bank, &debtor).await);
-    let approved = approve("judge-0007").await.unwrap().outcome.unwrap();
+    let approved = approve(parties::SIGNER).await.unwrap().outcome.unwrap();
     assert_eq!((approved.state(), is_listed(&bank, &debtor).await), (State::Listed, true));
     let second = propose(&court, &Subject::person()).await;
-    let mutation = Some(xinhub_client::mutation(actor("judge-0007", "judge"), Some(second.etag)));
+    let mutation = Some(xinhub_client::mutation(actor(parties::SIGNER, "judge"), Some(second.etag)));
     let request = v1::RejectRequest { mutation, listing: second.listing, note: "not proven".to_owned() };
     assert_eq!(registry.reject(request).await.unwrap().outcome.unwrap().state(), State::Rejected);
     // Whoever lifts needs nobody else.

@@ -119,9 +119,9 @@ fn check_row(row: &HashMap<String, String>) {
     assert!(row["gistId"].starts_with("（合成）") && row["duty"].starts_with("合成数据"));
     let ground: usize = row["ground"].parse().unwrap();
     assert!(CONDUCTS[ground - 1].contains(&&*row["disruptTypeName"]));
-    let [filed, decided, served] =
-        ["regDate", "decisionDate", "servedDate"].map(|column| row[column].parse::<Date>().unwrap());
-    assert!(filed < decided && decided <= served && served <= published && published < AS_OF_DAY);
+    let [filed, noticed, decided, served] = ["regDate", "noticeServedDate", "decisionDate", "servedDate"]
+        .map(|column| row[column].parse::<Date>().unwrap());
+    assert!(filed < noticed && noticed < decided && decided <= served && served <= published && published < AS_OF_DAY);
     match ground {
         1 => assert_eq!(row["termMonths"], ""),
         _ => {
@@ -229,7 +229,7 @@ fn records(file: &[u8]) -> (Header, csv::StringRecord, Vec<csv::StringRecord>) {
 
 #[test]
 fn the_hub_takes_every_row() {
-    let policy = "format = 1\nrelease = \"one\"\n[[court]]\nid = \"leizhou\"\nname_zh = \"雷州市人民法院\"\n";
+    let policy = "format = 1\nrelease = \"one\"\ngo_live = 2099-01-01\n[[court]]\nid = \"leizhou\"\nname_zh = \"雷州市人民法院\"\n";
     let policy = Arc::new(Policy::parse(policy, Catalogue::shipped()).unwrap());
     let now = xinhub_domain::time::Timestamp(settings().as_of.as_millisecond());
     for mode in [Mode::Migration, Mode::Current] {

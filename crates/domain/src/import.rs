@@ -302,7 +302,7 @@ impl Layout {
 
     /// The trimmed text of a column; empty where the file has no such column.
     fn text<'a>(&self, row: &'a StringRecord, column: usize) -> &'a str {
-        self.at[column].and_then(|at| row.get(at)).map_or("", str::trim)
+        self.at.get(column).copied().flatten().and_then(|at| row.get(at)).map_or("", str::trim)
     }
 
     fn check_width(&self, row: &StringRecord) -> Result<(), RowFault> {

@@ -487,6 +487,12 @@ pub enum CommandError {
         "actor: this takes another actor than the one before: a proposal is released, and a deferral renewed, by a second person"
     )]
     SecondPersonRequired,
+    /// The approver may not release.
+    #[error(
+        "actor: only the court's authorised signers release what another proposed: those whose staff ids the hub's policy lists \
+         as `signers` of this court; have one of them approve it, or have the hub's operator list the signer"
+    )]
+    NotASigner,
     /// The content does not fit.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Faults(Vec<ContentFault>),
@@ -590,6 +596,19 @@ pub enum RowFault {
     /// The case has ended: no import ever revives it.
     #[error("listing {listing} of the same case and subject has ended; no import revives it, a new decision does")]
     Ended {
+        /// Which one.
+        listing: u64,
+    },
+    /// Nothing says that the risk notice was served.
+    #[error(
+        "is empty, and the case does not stand as noticed: nobody is listed without a risk notice (法释〔2017〕7号 art. 5)"
+    )]
+    NoNotice,
+    /// The risk notice came after the decision.
+    #[error(
+        "listing {listing} of the same case and subject was noticed after the decision's date: a decision follows its notice"
+    )]
+    LateNotice {
         /// Which one.
         listing: u64,
     },

@@ -260,13 +260,18 @@ impl Planner<'_> {
             return Err(CommandError::OtherCourt);
         }
         let state = listing.state().filter(|_| !listing.has(ERASED)).ok_or(absent)?;
-        Ok(Subject {
+        let subject = Subject {
             number,
             state,
             revision: listing.revision(),
             until: listing.until(),
             grace_until: self.resident.table.extra(row).and_then(|extra| extra.grace_until),
             place: listing.place,
+        };
+        // An earlier row of the same batch has moved it on already.
+        Ok(match self.pending.listing(number).and_then(|event| Some((event, event.state?))) {
+            Some((event, state)) => Subject { state, until: event.until, grace_until: event.grace_until, ..subject },
+            None => subject,
         })
     }
 
@@ -319,7 +324,7 @@ impl Planner<'_> {
             Command::Publish { content, application, .. } => {
                 self.publish(Some(subject), court, content.clone(), actor, *application)
             }
-            Command::Approve { .. } => self.approve(subject, court, actor),
+            Command::Approve { .. } => self.approve(subject, permit, actor),
             Command::Reject { note, .. } => {
                 self.act(subject, court, Action::Reject, EventKind::Reject, actor, "", note.as_deref())
             }
@@ -355,14 +360,17 @@ impl Planner<'_> {
         }
     }
 
-    fn approve(&mut self, subject: &Subject, court: &str, actor: &Actor) -> Result<Plan, CommandError> {
+    fn approve(&mut self, subject: &Subject, permit: &RegistryPermit, actor: &Actor) -> Result<Plan, CommandError> {
         let (content, proposer) = self.content_and_actor(subject)?;
         if proposer.staff_id == actor.staff_id {
             return Err(CommandError::SecondPersonRequired);
         }
+        if !permit.is_signer(&actor.staff_id) {
+            return Err(CommandError::NotASigner);
+        }
         let decision = content.decision.as_ref().ok_or_else(no_decision)?;
         let action = Action::Approve(decision.standing(self.now));
-        let mut plan = self.act(subject, court, action, EventKind::Approve, actor, "", None)?;
+        let mut plan = self.act(subject, permit.court(), action, EventKind::Approve, actor, "", None)?;
         (plan.event.until, plan.event.grace_until) = (decision.until(), decision.grace_until());
         Ok(plan)
     }

@@ -29,6 +29,7 @@ use crate::vault::{Slots, Vault};
 const POLICY: &str = r#"
 format = 1
 release = "one"
+go_live = 2099-01-01
 
 [[court]]
 id = "c-one"

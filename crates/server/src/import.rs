@@ -30,7 +30,7 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::Status;
 use uuid::Uuid;
 use xinhub_api::reason::{Failure, Reason};
-use xinhub_domain::import::Mode;
+use xinhub_domain::import::{ListingRows, Mode};
 use xinhub_domain::listing::Actor;
 use xinhub_domain::policy::{Policy, RegistryPermit, Release};
 use xinhub_domain::time::Timestamp;
@@ -178,6 +178,11 @@ impl Importer {
     {
         let permit = permits()?;
         let (received, encoding) = self.receive(permit.court(), options.file, &clock, chunks).await?;
+        if options.file == FileKind::Listings
+            && let Err(fault) = ListingRows::check_mode(received.header.mode, policy)
+        {
+            return Err(FileFault::new(1, fault.to_string()).into());
+        }
         let attested = received.header.mode == Mode::Migration;
         if permit.release() == Release::Two && options.file == FileKind::Listings && !attested && !options.dry_run {
             let problem = "here two actors release a listing: propose and approve, or import in mode migration what was \

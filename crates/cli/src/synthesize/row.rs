@@ -114,6 +114,7 @@ impl Drawn {
                 case.term_months().into(),
                 settings.signer.clone().into(),
                 case.ground.to_string().into(),
+                case.noticed.to_string().into(),
             ]);
         }
         fields

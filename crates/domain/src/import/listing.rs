@@ -12,7 +12,7 @@ use crate::identity::{Kind, Sex, Subject, fitting_kinds};
 use crate::listing::{Content, Draft, DraftDecision, FIXED_TERM_MONTHS, Ground, RawIdentity, Stage};
 use crate::policy::Policy;
 use crate::text::half_width_trimmed;
-use crate::time::Timestamp;
+use crate::time::{Day, Timestamp};
 
 closed! {
     /// The columns in which the courts exchange the list, and behind them the columns of [`Mode::Current`].
@@ -65,6 +65,8 @@ closed! {
         Signer = "signer",
         /// 1 to 6.
         Ground = "ground",
+        /// When the risk notice was served. The column may be left out, and a row's value where the case stands as noticed.
+        NoticeServedDate = "noticeServedDate",
     }
 }
 
@@ -85,6 +87,8 @@ pub struct ListingRows {
     mode: Mode,
     signer: String,
     court_name: String,
+    /// Before it, a migration row may skip the risk notice.
+    go_live: Option<Day>,
     policy: Arc<Policy>,
 }
 
@@ -102,8 +106,18 @@ impl ListingRows {
             mode: header.mode,
             signer: header.signer.clone(),
             court_name: half_width_trimmed(court.name_zh()),
+            go_live: check_mode(header.mode, &policy)?,
             policy,
         })
+    }
+
+    /// Whether the policy takes files in this mode.
+    ///
+    /// # Errors
+    ///
+    /// A migration under a policy that does not say until when one may be.
+    pub fn check_mode(mode: Mode, policy: &Policy) -> Result<(), MarkFault> {
+        check_mode(mode, policy).map(|_| ())
     }
 
     /// Whether a file in this mode may have this column row.
@@ -154,13 +168,16 @@ impl ListingRows {
         });
         let ground = self.ground(row, problems);
         let published_on = normal_day(self.text(row, C::PublishDate));
+        let decision = self.decision(row, ground, &published_on, problems);
+        let notice_served_on = normal_day(self.text(row, C::NoticeServedDate));
+        self.check_way_in(&decision.date, &notice_served_on, problems);
         Draft {
             identities: identity.into_iter().collect(),
             name: text(C::Iname),
             sex: self.sex(row, problems),
             age: self.number(row, C::Age, problems),
             representative_name: text(C::BusinessEntity),
-            decision: Some(self.decision(row, ground, &published_on, problems)),
+            decision: Some(decision),
             ground: ground.map_or(0, |ground| ground as u8),
             case_number: text(C::CaseCode),
             basis_document: text(C::GistId),
@@ -174,6 +191,7 @@ impl ListingRows {
             performed_part: text(C::PerformedPart),
             unperformed_part: text(C::UnperformPart),
             conduct: text(C::DisruptTypeName),
+            notice_served_on: notice_served_on.into_owned(),
             ..Draft::default()
         }
     }
@@ -207,6 +225,24 @@ impl ListingRows {
                 served_on: normal_day(self.text(row, C::ServedDate)).into_owned(),
                 ..DraftDecision::default()
             },
+        }
+    }
+
+    /// Nobody is listed without a risk notice: of what was decided with this hub the row, or the ledger, knows the day, and it
+    /// is not after the decision; only what was decided before the court went live may do without. What is no day is told by
+    /// the content's check.
+    fn check_way_in(&self, decided: &str, notice: &str, problems: &mut Problems) {
+        let Ok(decided) = Day::parse(decided) else { return };
+        if let Some(go_live) = self.go_live.filter(|go_live| decided >= *go_live) {
+            let problem = format!(
+                "lies on or after {go_live}, when the court went live: what was decided since then is proposed, published or \
+                 imported in mode current, with its risk notice"
+            );
+            problems.add(ListingColumn::PublishDate.as_str(), RowReason::Field, problem);
+        }
+        if Day::parse(notice).is_ok_and(|notice| notice > decided) {
+            let problem = "lies after decisionDate: the risk notice comes before the decision";
+            problems.add(ListingColumn::NoticeServedDate.as_str(), RowReason::Field, problem);
         }
     }
 
@@ -312,6 +348,7 @@ impl ListingRows {
             "decision.served_on" => in_decision(C::ServedDate),
             "decision.term_months" => in_decision(C::TermMonths),
             "decision.signer" => in_decision(C::Signer),
+            "notice_served_on" => C::NoticeServedDate,
             "ground" => match self.mode {
                 Mode::Current => C::Ground,
                 Mode::Migration => C::DisruptTypeName,
@@ -324,7 +361,22 @@ impl ListingRows {
 
 fn layout(mode: Mode, columns: &StringRecord) -> Result<Layout, MarkFault> {
     let known: Vec<&'static str> = ListingColumn::of(mode).iter().map(|column| column.as_str()).collect();
-    Layout::parse(columns, &known, &known)
+    let optional = ListingColumn::NoticeServedDate.as_str();
+    let required: Vec<&'static str> = known.iter().copied().filter(|column| *column != optional).collect();
+    Layout::parse(columns, &known, &required)
+}
+
+/// Until when a file in this mode may skip the risk notice; `None`: it never may.
+fn check_mode(mode: Mode, policy: &Policy) -> Result<Option<Day>, MarkFault> {
+    match (mode, policy.rules().go_live()) {
+        (Mode::Current, _) => Ok(None),
+        (Mode::Migration, Some(go_live)) => Ok(Some(go_live)),
+        (Mode::Migration, None) => {
+            let problem = "mode: the hub's policy names no `go_live`, the day before which decisions may be migrated without \
+                           a risk notice; have the operator name it, or send the file in mode current";
+            Err(MarkFault(problem.to_owned()))
+        }
+    }
 }
 
 /// The kind of a number from its form; where two fit, a person has to say.

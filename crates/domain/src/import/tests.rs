@@ -14,7 +14,9 @@ const COURT: &str = "雷州市人民法院";
 const PERSON: &str = "110101199001010939";
 
 fn policy() -> Arc<Policy> {
-    let text = format!("format = 1\nrelease = \"one\"\n[[court]]\nid = \"leizhou\"\nname_zh = \"{COURT}\"\n");
+    let text = format!(
+        "format = 1\nrelease = \"one\"\ngo_live = 2099-01-01\n[[court]]\nid = \"leizhou\"\nname_zh = \"{COURT}\"\n"
+    );
     Arc::new(Policy::parse(&text, Catalogue::shipped()).unwrap())
 }
 
@@ -50,6 +52,7 @@ fn listing_row(mode: Mode, changes: &[(&str, &str)]) -> (StringRecord, StringRec
         ListingColumn::TermMonths => "24",
         ListingColumn::Signer => "yz-001",
         ListingColumn::Ground => "4",
+        ListingColumn::NoticeServedDate => "2025-02-01",
         ListingColumn::PerformedPart | ListingColumn::UnperformPart | ListingColumn::BusinessEntity => "",
     };
     let columns = ListingColumn::of(mode);
@@ -153,6 +156,9 @@ fn rows_that_are_not() {
         (&[("decisionDate", "")], &["decisionDate"]),
         (&[("servedDate", "2025-03-01")], &["servedDate"]),
         (&[("signer", "")], &["signer"]),
+        (&[("noticeServedDate", "2025-04-02")], &["noticeServedDate"]),
+        (&[("noticeServedDate", "2026-04-02")], &["noticeServedDate"]),
+        (&[("noticeServedDate", "x")], &["noticeServedDate"]),
     ] {
         check(Mode::Current, changes, Err(columns));
     }
@@ -228,6 +234,45 @@ fn headers_and_trailers_read_back_as_written() {
     for line in ["#end;rows=1", "#end;rows=-1;sha256=00", "end", "#end;rows=1;sha256=zz"] {
         assert!(Trailer::parse(line).is_err(), "{line}");
     }
+}
+
+/// A policy under which the court went live on this day, if at all.
+fn going_live(day: &str) -> Arc<Policy> {
+    let text = format!("format = 1\n{day}\n[[court]]\nid = \"leizhou\"\nname_zh = \"{COURT}\"\n");
+    Arc::new(Policy::parse(&text, Catalogue::shipped()).unwrap())
+}
+
+#[test]
+fn what_was_decided_since_going_live_is_no_migration() {
+    let (columns, row) = listing_row(Mode::Migration, &[]);
+    let rows = |policy| ListingRows::new(&header(Mode::Migration), &columns, policy);
+    // The row's decision is of 2025-04-05.
+    assert!(rows(going_live("go_live = 2025-04-06")).unwrap().content(&row, now()).is_ok());
+    for day in ["2025-04-05", "2025-01-01"] {
+        let fault = rows(going_live(&format!("go_live = {day}"))).unwrap().content(&row, now()).unwrap_err();
+        assert_eq!((fault.column, fault.reason), ("publishDate", RowReason::Field));
+        assert!(fault.message.contains(day), "{}", fault.message);
+    }
+    let refused = rows(going_live("")).unwrap_err().to_string();
+    assert!(refused.contains("names no `go_live`"), "{refused}");
+    let (columns, row) = listing_row(Mode::Current, &[]);
+    let current = ListingRows::new(&header(Mode::Current), &columns, going_live("")).unwrap();
+    assert!(current.content(&row, now()).is_ok(), "a current file brings its notices, whenever the court went live");
+}
+
+#[test]
+fn the_notice_is_a_column_that_may_be_left_out() {
+    let day = |text| Day::parse(text).ok();
+    assert_eq!(take(Mode::Current, &[]).unwrap().notice_served_on, day("2025-02-01"));
+    let on_the_day = take(Mode::Current, &[("noticeServedDate", "2025年4月1日")]).unwrap();
+    assert_eq!(on_the_day.notice_served_on, day("2025-04-01"));
+    assert_eq!(take(Mode::Current, &[("noticeServedDate", "")]).unwrap().notice_served_on, None);
+    assert_eq!(take(Mode::Migration, &[]).unwrap().notice_served_on, None);
+    let (columns, row) = listing_row(Mode::Current, &[]);
+    let without = |record: &StringRecord| record.iter().take(record.len() - 1).map(str::to_owned).collect();
+    let (columns, row): (StringRecord, StringRecord) = (without(&columns), without(&row));
+    let rows = ListingRows::new(&header(Mode::Current), &columns, policy()).unwrap();
+    assert_eq!(rows.content(&row, now()).unwrap().0.notice_served_on, None);
 }
 
 #[test]

@@ -37,6 +37,8 @@ use grounds::Grounds;
 
 /// The file's name in faults.
 const POLICY_FILE: &str = "policy.toml";
+/// Days ahead at which a day of going live looks like a mistake: until then files may skip the notice.
+const GO_LIVE_WARNING_DAYS: u32 = 366;
 /// Days before a grant's end at which `check-config` begins to warn.
 const EXPIRY_WARNING_DAYS: u32 = 30;
 
@@ -57,6 +59,7 @@ pub struct Court {
     name_zh: String,
     region: Option<String>,
     above: Option<Arc<str>>,
+    signers: Arc<[String]>,
 }
 
 impl Court {
@@ -78,6 +81,11 @@ impl Court {
     /// The id of the court above, which hears reconsiderations.
     pub fn above(&self) -> Option<&str> {
         self.above.as_deref()
+    }
+
+    /// The staff ids of who may release what another actor proposed.
+    pub fn signers(&self) -> &[String] {
+        &self.signers
     }
 }
 
@@ -183,11 +191,13 @@ impl Policy {
         self.report_floor
     }
 
-    /// What is lawful but deserves a look: grants that have ended or soon will, measures outside the supervising unit's.
+    /// What is lawful but deserves a look: grants that have ended or soon will, measures outside the supervising unit's, courts
+    /// without a signer, a day of going live that lies far ahead.
     pub fn warnings(&self, now: Timestamp) -> Vec<Fault> {
         let ending = self.clients.values().filter_map(|client| client.expiry_warning(now, EXPIRY_WARNING_DAYS));
         let calendar = self.rules.calendar_warning(now.day().plus_days(EXPIRY_WARNING_DAYS));
-        let mut all: Vec<Fault> = self.warnings.iter().cloned().chain(ending).chain(calendar).collect();
+        let go_live = self.rules.go_live_warning(now.day().plus_days(GO_LIVE_WARNING_DAYS));
+        let mut all: Vec<Fault> = self.warnings.iter().cloned().chain(ending).chain(calendar).chain(go_live).collect();
         all.sort_by_key(|fault| fault.line);
         all
     }

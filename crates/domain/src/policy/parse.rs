@@ -10,8 +10,8 @@ use super::grounds::Grounds;
 use super::read::{At, Reader, Section, one_of};
 use super::{Court, POLICY_FILE, Policy, Release, Rules};
 use crate::deadline::{Calendar, Deadlines, Profile, Profiles};
-use crate::fault::{Faults, choose};
-use crate::listing::{Ground, MAX_GRACE_DAYS};
+use crate::fault::{Fault, Faults, choose};
+use crate::listing::{Actor, Ground, MAX_GRACE_DAYS};
 use crate::measure::{Catalogue, Condition, Measure};
 use client::ClientReader;
 
@@ -49,14 +49,16 @@ pub(super) fn policy(
 fn read(root: Section, catalogue: &Catalogue, profiles: &Profiles, calendar: &Arc<Calendar>) -> Option<Policy> {
     let mut catalogue = catalogue.clone();
     root.required_count("format", FORMAT..=FORMAT, "write format = 1");
-    let release = root
-        .required_text("release", "write release = \"one\" (one actor lists) or \"two\" (another approves)")
-        .and_then(|at| one_of(root.reader, &at, Release::ALL, Release::as_str));
+    let release = match root.has("release") {
+        true => root.text("release").and_then(|at| one_of(root.reader, &at, Release::ALL, Release::as_str)),
+        // One person alone lists nobody, unless the policy says that one may.
+        false => Some(Release::Two),
+    };
     for section in root.sections("enable") {
         enable(section, &mut catalogue);
     }
     let (courts, by_court) = courts(&root, profiles);
-    let mut warnings = Vec::new();
+    let mut warnings: Vec<Fault> = without_signers(&courts).filter(|_| release == Some(Release::Two)).collect();
     let mut clients: HashMap<Arc<str>, Arc<Client>> = HashMap::new();
     for section in root.sections("client") {
         let mut reader =
@@ -196,6 +198,7 @@ fn courts(root: &Section, profiles: &Profiles) -> (Vec<Court>, Vec<ByCourt>) {
             region.fault(section.reader, "is no region code", "write six digits (GB/T 2260), such as \"440882\"");
         }
         let above = section.text("above");
+        let signers = signers(&section);
         let own = section.text("profile").and_then(|at| profile(section.reader, &at, profiles));
         by_court.extend(id.as_ref().zip(own).map(|(id, own)| (Arc::from(id.value), own)));
         if let (Some(id), Some(name)) = (&id, &name) {
@@ -219,6 +222,7 @@ fn courts(root: &Section, profiles: &Profiles) -> (Vec<Court>, Vec<ByCourt>) {
                 name_zh: name.value.to_owned(),
                 region: region.map(|at| at.value.to_owned()),
                 above: None,
+                signers,
             });
         }
         section.finish();
@@ -240,6 +244,35 @@ fn courts(root: &Section, profiles: &Profiles) -> (Vec<Court>, Vec<ByCourt>) {
         }
     }
     (courts, by_court)
+}
+
+/// Who may release what another proposed: staff ids as actors carry them.
+fn signers(section: &Section) -> Arc<[String]> {
+    let mut signers: Vec<String> = Vec::new();
+    for at in section.texts("signers") {
+        let staff_id = at.value.trim();
+        if Actor::parse(staff_id, "signer").is_err() {
+            at.fault(section.reader, "is no staff id", "write 1 to 64 characters, as the actor of a call carries it");
+        } else if signers.iter().any(|known| known == staff_id) {
+            at.fault(section.reader, format!("`{staff_id}` stands twice"), "keep one");
+        } else {
+            signers.push(staff_id.to_owned());
+        }
+    }
+    signers.into()
+}
+
+/// The courts in which nobody may release a proposal.
+fn without_signers(courts: &[Court]) -> impl Iterator<Item = Fault> {
+    let without = courts.iter().enumerate().filter(|(_, court)| court.signers().is_empty());
+    without.map(|(index, court)| Fault {
+        file: POLICY_FILE.to_owned(),
+        line: None,
+        column: None,
+        key: format!("court[{index}].signers"),
+        problem: format!("is empty: with release = \"two\" nobody can release what `{}` proposes", court.id()),
+        fix: "list the staff ids of its authorised signers".to_owned(),
+    })
 }
 
 fn is_above_itself(courts: &[Court], index: usize) -> bool {

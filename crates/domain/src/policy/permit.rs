@@ -246,6 +246,7 @@ pub struct RegistryPermit {
     court: Arc<str>,
     release: Release,
     grace_max_days: u32,
+    signers: Arc<[String]>,
 }
 
 /// The right to take in or decide what parties ask. Of which listings and petitions, the ledger decides by court and client.
@@ -363,6 +364,15 @@ impl RegistryPermit {
     /// The longest period of grace that may be granted, in days.
     pub fn grace_max_days(&self) -> u32 {
         self.grace_max_days
+    }
+
+    /// Whether this member of the court's staff may release what another proposed: everybody where one actor lists, and else
+    /// the court's authorised signers.
+    pub fn is_signer(&self, staff_id: &str) -> bool {
+        match self.release {
+            Release::One => true,
+            Release::Two => self.signers.iter().any(|signer| signer == staff_id),
+        }
     }
 }
 
@@ -498,6 +508,7 @@ impl Ask for RegistryAsk<'_> {
             court: Arc::clone(court),
             release: policy.release(),
             grace_max_days: policy.grace_max_days(),
+            signers: policy.court(court).map(|court| Arc::clone(&court.signers)).unwrap_or_default(),
         };
         match self.court {
             Some(touched) => permit.touches(touched).map(|()| permit),

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::POLICY_FILE;
 use crate::deadline::Deadlines;
 use crate::fault::Fault;
 use crate::time::Day;
@@ -44,6 +45,20 @@ impl Rules {
             fix: format!(
                 "add [year.{year}] from the State Council's notice, and name the file as `calendar` in hub.toml"
             ),
+        })
+    }
+
+    /// Says that the day of going live lies after this day.
+    pub(super) fn go_live_warning(&self, latest: Day) -> Option<Fault> {
+        self.go_live.filter(|day| *day > latest).map(|day| Fault {
+            file: POLICY_FILE.to_owned(),
+            line: None,
+            column: None,
+            key: "go_live".to_owned(),
+            problem: format!(
+                "{day} lies more than a year ahead: until then migration files list people without a notice"
+            ),
+            fix: "write the day on which the court begins to decide with this hub".to_owned(),
         })
     }
 

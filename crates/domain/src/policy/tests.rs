@@ -35,7 +35,9 @@ const BANK: &str = "id = \"b\"\nclass = \"bank\"\nunit = \"central-bank\"\nlegal
 fn the_sample_is_sound() {
     let policy = sample();
     assert!(policy.warnings(now().now).is_empty(), "{:?}", policy.warnings(now().now));
-    assert_eq!(policy.release(), Release::One);
+    assert_eq!(policy.release(), Release::Two);
+    assert_eq!(policy.court("leizhou").unwrap().signers(), ["lz-0001", "lz-0002"]);
+    assert_eq!(policy.rules().go_live(), Some(Day::parse("2026-07-01").unwrap()));
     assert_eq!(policy.court("leizhou").unwrap().above(), Some("zhanjiang-intermediate"));
     let bank = policy.client("bank-demo").unwrap();
     assert!(bank.fields().contains(Field::Officers) && bank.reach().contains(Reach::Detail));
@@ -164,9 +166,24 @@ fn refuses_grants_that_do_not_fit_their_class() {
 }
 
 #[test]
+fn two_release_unless_the_policy_says_otherwise_and_signers_are_named() {
+    let court = |more: &str| format!("format = 1\n{more}[[court]]\nid = \"a\"\nname_zh = \"甲法院\"\n");
+    let by_default = parse(&court(""));
+    assert_eq!(by_default.release(), Release::Two);
+    let keys = |policy: &Policy| -> Vec<String> { policy.warnings(now().now).into_iter().map(|one| one.key).collect() };
+    assert_eq!(keys(&by_default), ["court[0].signers"]);
+    assert!(keys(&parse(&court("release = \"one\"\n"))).is_empty(), "one needs no signers");
+    assert_eq!(keys(&parse(&court("release = \"one\"\ngo_live = 2027-03-04\n"))), ["go_live"]);
+    assert!(keys(&parse(&court("release = \"one\"\ngo_live = 2027-03-01\n"))).is_empty());
+    let signers = |list: &str| format!("{}signers = [{list}]\n", court(""));
+    assert_eq!(parse(&signers("\"s-1\", \"s-2\"")).court("a").unwrap().signers(), ["s-1", "s-2"]);
+    check_faults(&signers("\"s-1\", \" \", \"s-1\""), &["court[0].signers[1]: is no staff id", "`s-1` stands twice"]);
+}
+
+#[test]
 fn names_faults_of_the_rest_of_the_file() {
     check_faults("format = ", &["policy.toml:1:"]);
-    check_faults("", &["format: is missing", "release: is missing"]);
+    check_faults("", &["format: is missing"]);
     check_faults("format = 2\nrelease = \"three\"\n", &["format: is out of range", "release: `three` is not known"]);
     let head = "format = 1\nrelease = \"one\"\n";
     for (text, expected) in [
@@ -310,7 +327,7 @@ fn permits_hold_what_was_granted() {
     assert_eq!(decide(&policy, "hotel-demo", Method::Check, &ask, now()).unwrap().item(), None);
 
     let permit = decide(&policy, "court-leizhou", Method::Hide, &RegistryAsk { court: None }, now()).unwrap();
-    assert_eq!((permit.court(), permit.release(), permit.grace_max_days()), ("leizhou", Release::One, 90));
+    assert_eq!((permit.court(), permit.release(), permit.grace_max_days()), ("leizhou", Release::Two, 90));
     assert_eq!(permit.touches("xuwen"), Err(Denial::OtherCourt));
     let permit = decide(&policy, "court-leizhou", Method::GetListing, &DetailAsk, now()).unwrap();
     assert_eq!((permit.reads("leizhou"), permit.reads("xuwen")), (Ok(()), Err(Denial::OtherCourt)));

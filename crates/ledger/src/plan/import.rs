@@ -5,7 +5,8 @@
 
 use xinhub_domain::case_number::CaseNumber;
 use xinhub_domain::identity::Identity;
-use xinhub_domain::listing::{Action, Actor, Content, EventKind, RelationContent, next};
+use xinhub_domain::listing::{Action, Actor, Content, EventKind, RelationContent, State, next};
+use xinhub_domain::time::Day;
 use xinhub_index::Key;
 
 use super::content::check_amendment;
@@ -24,6 +25,10 @@ pub(crate) struct Terms<'a> {
     pub actor: &'a Actor,
     /// A row that differs is an amendment.
     pub amend: bool,
+}
+
+fn is_attested(content: &Content) -> bool {
+    content.decision.as_ref().is_some_and(|decision| decision.attested)
 }
 
 impl Planner<'_> {
@@ -53,6 +58,10 @@ impl Planner<'_> {
         if let Some(listing) = self.corrected(&content, &keys, terms.court)? {
             let problem = format!("listing {listing} of the same case had them until they were corrected");
             return Err(fault("identities", &problem));
+        }
+        // What a migration attests was decided before the court went live, and its file was held to that.
+        if content.notice_served_on.is_none() && !is_attested(&content) {
+            return Ok((RowOutcome::Fault(RowFault::NoNotice), None));
         }
         let action = Action::Publish(self.standing(&content)?);
         let plan = self.content_plan(None, terms.court, action, EventKind::Publish, content, &keys, terms.actor)?;
@@ -84,6 +93,9 @@ impl Planner<'_> {
     ) -> Result<RowPlan, CommandError> {
         let old = self.content(subject)?;
         let listing = subject.number;
+        if subject.state == State::Noticed && !is_attested(&content) {
+            return self.noticed_row(terms, subject, content, old.notice_served_on);
+        }
         let amendment = check_amendment(&old, &content);
         let as_kept = Box::new(Content {
             decision: old.decision.clone(),
@@ -101,6 +113,27 @@ impl Planner<'_> {
         amendment?;
         let plan = self.amendment(subject, terms.court, terms.actor, &old, as_kept)?;
         Ok((RowOutcome::Amended { listing }, Some(plan)))
+    }
+
+    /// The decision that a notice has led to: its row lists, with the service of the notice as it was recorded.
+    fn noticed_row(
+        &mut self,
+        terms: Terms<'_>,
+        subject: &Subject,
+        mut content: Box<Content>,
+        recorded: Option<Day>,
+    ) -> Result<RowPlan, CommandError> {
+        let listing = subject.number;
+        let Some(served) = recorded.or(content.notice_served_on) else {
+            return Ok((RowOutcome::Fault(RowFault::NoNotice), None));
+        };
+        if content.decision.as_ref().is_none_or(|decision| served > decision.date) {
+            return Ok((RowOutcome::Fault(RowFault::LateNotice { listing }), None));
+        }
+        content.notice_served_on = Some(served);
+        let action = Action::Publish(self.standing(&content)?);
+        let plan = self.content_event(Some(subject), terms.court, action, EventKind::Publish, content, terms.actor)?;
+        Ok((RowOutcome::Added { listing }, Some(plan)))
     }
 
     fn relation_row(

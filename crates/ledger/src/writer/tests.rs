@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use xinhub_domain::identity::{Kind, synthetic};
-use xinhub_domain::listing::{Draft, Exemption, RawIdentity, State};
+use xinhub_domain::listing::{Content, Draft, Exemption, RawIdentity, State};
 use xinhub_domain::measure::{Relation, RelationSet};
-use xinhub_domain::time::Timestamp;
+use xinhub_domain::time::{Day, Timestamp};
 
 use crate::clock::Clock;
 use crate::command::{Command, CommandError, ImportBatch, ImportRow, ListingRef, Outcome, RowFault, RowOutcome};
@@ -250,4 +250,35 @@ async fn an_init_that_was_cut_short_is_finished_by_the_next() {
         }
         again.try_open().unwrap();
     }
+}
+
+/// A row of what was decided with this hub brings its notice, or the case stands as noticed: its row then lists it, once.
+#[tokio::test]
+async fn no_row_lists_without_a_notice_and_a_noticed_case_is_listed_by_its_row() {
+    let bench = Bench::new(12);
+    let ledger = bench.open();
+    let unnoticed = |case| Draft { notice_served_on: String::new(), ..draft(organisation(u64::from(case)), case) };
+    let row = |case| ImportRow::Listing(content(&unnoticed(case)));
+    for (case, notice_served_on) in [(2, "2026-02-01"), (3, ""), (4, "2026-02-28")] {
+        let content = Content { decision: None, ground: None, ..*content(&draft(organisation(case), case as u32)) };
+        let content = Box::new(Content { notice_served_on: Day::parse(notice_served_on).ok(), ..content });
+        send(&ledger, "court-one", None, Command::Notice { content }).await.unwrap();
+    }
+    let outcomes = import(&ledger, vec![row(1), row(2), row(2), row(3), row(4)]).await;
+    let expected = [
+        RowOutcome::Fault(RowFault::NoNotice),
+        RowOutcome::Added { listing: 1 },
+        RowOutcome::Unchanged { listing: 1 },
+        RowOutcome::Fault(RowFault::NoNotice),
+        // Decided on the 27th.
+        RowOutcome::Fault(RowFault::LateNotice { listing: 3 }),
+    ];
+    assert_eq!(outcomes, expected);
+    let debtor = RelationSet::only(Relation::Debtor);
+    let lists = |case| held(&ledger, &organisation(case)) == debtor;
+    assert_eq!([1, 2, 3, 4].map(lists), [false, true, false, false]);
+    assert_eq!(import(&ledger, vec![row(2)]).await, [RowOutcome::Unchanged { listing: 1 }]);
+    // The row's own day, where the notice's service was not recorded.
+    let outcomes = import(&ledger, vec![ImportRow::Listing(content(&draft(organisation(3), 3)))]).await;
+    assert_eq!((outcomes, lists(3)), (vec![RowOutcome::Added { listing: 2 }], true));
 }

@@ -109,6 +109,7 @@ fn place(untaken: &Untaken, file: FileKind) -> (&'static str, Reason) {
     match untaken {
         Untaken::Differs { .. } => ("", Reason::ListingExists),
         Untaken::Ended { .. } => (names_listing, Reason::EndedCase),
+        Untaken::NoNotice | Untaken::LateNotice { .. } => ("noticeServedDate", Reason::InvalidField),
         Untaken::NotFound => (names_listing, Reason::NotFound),
         Untaken::Refused(error) => ("", command((**error).clone()).reason()),
     }

@@ -19,7 +19,9 @@ fn now() -> Timestamp {
 }
 
 fn policy() -> Arc<Policy> {
-    let text = format!("format = 1\nrelease = \"one\"\n[[court]]\nid = \"leizhou\"\nname_zh = \"{COURT}\"\n");
+    let text = format!(
+        "format = 1\nrelease = \"one\"\ngo_live = 2099-01-01\n[[court]]\nid = \"leizhou\"\nname_zh = \"{COURT}\"\n"
+    );
     Arc::new(Policy::parse(&text, Catalogue::shipped()).unwrap())
 }
 
@@ -330,7 +332,7 @@ fn bounds_of_size_and_space_are_kept() {
 /// A policy in which the court has a client, for imports that go all the way.
 fn policy_with_client() -> Arc<Policy> {
     let text = format!(
-        "format = 1\nrelease = \"one\"\n[[court]]\nid = \"leizhou\"\nname_zh = \"{COURT}\"\n[[client]]\nid = \"clerk\"\n\
+        "format = 1\nrelease = \"one\"\ngo_live = 2099-01-01\n[[court]]\nid = \"leizhou\"\nname_zh = \"{COURT}\"\n[[client]]\nid = \"clerk\"\n\
          class = \"court\"\ncourt = \"leizhou\"\nlegal_basis = \"法释〔2017〕7号\"\nexpires = 2030-01-01\nrate_per_second = 9\ndaily_quota = 9\n"
     );
     Arc::new(Policy::parse(&text, Catalogue::shipped()).unwrap())

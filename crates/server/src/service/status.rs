@@ -20,7 +20,9 @@ pub(crate) fn command(error: CommandError) -> Failure {
         CommandError::ListingExists { listing } => {
             Failure::new(Reason::ListingExists, text).with("listing", listing.to_string())
         }
-        CommandError::SecondPersonRequired => Failure::new(Reason::SecondPersonRequired, text),
+        CommandError::SecondPersonRequired | CommandError::NotASigner => {
+            Failure::new(Reason::SecondPersonRequired, text)
+        }
         CommandError::Faults(faults) => {
             let mut fields = FieldFaults::default();
             fields.extend(faults.into_iter().map(|fault| FieldFault::from_content(fault, "")));

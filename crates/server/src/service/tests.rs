@@ -223,6 +223,12 @@ async fn two_people_release_where_policy_says_so() {
     let approve = |actor| v1::ApproveRequest { mutation: head(&etag, actor), listing };
     let same = bench.registry("court").approve(approve("a")).await;
     refused(same, Code::PermissionDenied, Reason::SecondPersonRequired);
+    let other = refused(
+        bench.registry("court").approve(approve("c")).await,
+        Code::PermissionDenied,
+        Reason::SecondPersonRequired,
+    );
+    assert!(other.message().contains("`signers`"), "it says where: {other}");
     let approved = bench.registry("court").approve(approve("b")).await.unwrap().into_inner().outcome.unwrap();
     assert_eq!(approved.state(), v1::ListingState::Decided);
 }

@@ -46,9 +46,11 @@ const NOW: Timestamp = Timestamp(1_772_337_600_000);
 pub(super) const POLICY: &str = r#"
 format = 1
 release = "one"
+go_live = 2099-01-01
 [[court]]
 id = "court-1"
 name_zh = "测试法院"
+signers = ["b"]
 [[court]]
 id = "court-2"
 name_zh = "邻近法院"
