@@ -45,7 +45,7 @@ use tonic::transport::Channel;
 
 pub use config::{Config, Timeouts};
 pub use error::{Error, FieldFault, Refusal};
-pub use services::{Admin, Lookup, Registry, Responses};
+pub use services::{Admin, Lookup, Measures, Registry, Remedy, Responses};
 pub use tonic::Code;
 pub use xinhub_api::v1;
 
@@ -91,6 +91,16 @@ impl Hub {
     /// What a court does with its own listings.
     pub fn registry(&self) -> Registry {
         Registry::new(self.channel.clone(), Arc::clone(&self.config))
+    }
+
+    /// What parties ask, what becomes of it, and by when.
+    pub fn remedy(&self) -> Remedy {
+        Remedy::new(self.channel.clone(), Arc::clone(&self.config))
+    }
+
+    /// What units do with a listing, and that they stop.
+    pub fn measures(&self) -> Measures {
+        Measures::new(self.channel.clone(), Arc::clone(&self.config))
     }
 
     /// For the hub's operators.

@@ -9,7 +9,9 @@ use tonic::{Request, Response, Status, Streaming};
 use xinhub_api::v1;
 use xinhub_api::v1::admin_service_client::AdminServiceClient;
 use xinhub_api::v1::lookup_service_client::LookupServiceClient;
+use xinhub_api::v1::measure_service_client::MeasureServiceClient;
 use xinhub_api::v1::registry_service_client::RegistryServiceClient;
+use xinhub_api::v1::remedy_service_client::RemedyServiceClient;
 
 use crate::{Config, Error, Timeouts};
 
@@ -164,6 +166,12 @@ service! {
     set_relation(SetRelationRequest) -> SetRelationResponse within mutation;
     /// Ends a relation, on evidence such as a change of legal representative. A lift.
     end_relation(EndRelationRequest) -> EndRelationResponse within mutation;
+    /// Lengthens the grace period of a listing, within the profile's maximum. A lift for whom it frees.
+    widen_grace(WidenGraceRequest) -> WidenGraceResponse within mutation;
+    /// Gives the reason that a lift still owes.
+    give_reason(GiveReasonRequest) -> GiveReasonResponse within mutation;
+    /// Records that the obligation was performed: the court's duty to lift begins.
+    record_performance(RecordPerformanceRequest) -> RecordPerformanceResponse within mutation;
 }
 
 impl Registry {
@@ -183,6 +191,42 @@ impl Registry {
 fn opened<T>(response: Result<Response<Streaming<T>>, Status>) -> Result<Responses<T>, Error> {
     let stream = response.map_err(|status| Error::from_status(&status, None))?.into_inner();
     Ok(Responses { stream })
+}
+
+service! {
+    /// What parties ask, and what becomes of it. Nothing is stayed meanwhile, and a late objection is taken and marked.
+    Remedy over RemedyServiceClient;
+    /// Takes a petition in: the clock of whoever has to decide it begins.
+    file_petition(FilePetitionRequest) -> FilePetitionResponse within mutation;
+    /// Refuses a petition's intake, with reasons.
+    refuse_intake(RefuseIntakeRequest) -> RefuseIntakeResponse within mutation;
+    /// Decides a petition, with reasons. An upheld objection frees in the same commit.
+    decide_petition(DecidePetitionRequest) -> DecidePetitionResponse within mutation;
+    /// Records the service of a refusal or dismissal: the party's own clock begins.
+    serve_finding(ServeFindingRequest) -> ServeFindingResponse within mutation;
+    /// The party asks the court above.
+    ask_reconsideration(AskReconsiderationRequest) -> AskReconsiderationResponse within mutation;
+    /// The court above decides. Upheld, it frees in the same commit.
+    decide_reconsideration(DecideReconsiderationRequest) -> DecideReconsiderationResponse within mutation;
+    /// The party takes its petition back.
+    withdraw_petition(WithdrawPetitionRequest) -> WithdrawPetitionResponse within mutation;
+    /// One petition that the caller may read.
+    get_petition(GetPetitionRequest) -> GetPetitionResponse within lookup;
+    /// The petitions that the caller may read, newest first.
+    list_petitions(ListPetitionsRequest) -> ListPetitionsResponse within batch;
+    /// What falls due, is due and is overdue, as far as the caller may see it.
+    list_deadlines(ListDeadlinesRequest) -> ListDeadlinesResponse within batch;
+}
+
+service! {
+    /// What units do with a listing, and that they stop.
+    Measures over MeasureServiceClient;
+    /// The catalogue in force, with what the caller is granted of it.
+    list_measures(ListMeasuresRequest) -> ListMeasuresResponse within lookup;
+    /// Reports what the caller imposed on a listing that it was told of, lifted, or keeps by its own act.
+    report(ReportRequest) -> ReportResponse within mutation;
+    /// The caller's own duties, and what it keeps. Nobody sees another's.
+    list_duties(ListDutiesRequest) -> ListDutiesResponse within batch;
 }
 
 service! {
