@@ -57,15 +57,23 @@ pub(crate) struct ActorArgs {
     pub(crate) post: Option<String>,
 }
 
-/// What every mutation takes.
+/// Who asks for a change, and under which id.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Mutation")]
-pub(crate) struct MutationArgs {
+pub(crate) struct RequestArgs {
     #[command(flatten)]
     pub(crate) actor: ActorArgs,
     /// A UUIDv7: given again with the same arguments, it changes nothing twice. Made, and told on standard error, if not given
     #[arg(long, value_name = "UUID")]
     pub(crate) request_id: Option<String>,
+}
+
+/// What every mutation of a listing takes.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Mutation")]
+pub(crate) struct MutationArgs {
+    #[command(flatten)]
+    pub(crate) request: RequestArgs,
     /// The listing's etag as last read; a lift needs none
     #[arg(long, value_name = "ETAG")]
     pub(crate) etag: Option<String>,

@@ -13,11 +13,15 @@ use crate::certs::{self, CertsArgs};
 use crate::check::{self, CheckArgs};
 use crate::codes::Code as _;
 use crate::context::{self, ContextCommand};
+use crate::deadlines::{self, DeadlinesArgs};
+use crate::duties::{self, DutiesArgs};
 use crate::exit::{self, Exit, Failure};
 use crate::import::{self, ImportArgs};
 use crate::lang::Lang;
-use crate::listing::{self, GetArgs, ListingArgs, RelationArgs};
+use crate::listing::{self, ApproveArgs, GetArgs, ListingArgs, NoticeArgs, ProposeArgs, RelationArgs, ShortArgs};
+use crate::measure::{self, MeasureArgs};
 use crate::output::{Format, Out};
+use crate::petition::{self, ApplicationArgs, ComplaintArgs, ObjectionArgs};
 use crate::status::{self, StatusArgs};
 use crate::synthesize::{self, SynthesizeArgs};
 
@@ -42,6 +46,18 @@ enum Command {
     Batch(BatchArgs),
     Import(ImportArgs),
     Listing(Box<ListingArgs>),
+    /// Open a listing with its risk notice: `listing notice`
+    Notice(Box<ShortArgs<NoticeArgs>>),
+    /// Propose a listing for release by a second clerk: `listing propose`
+    Propose(Box<ShortArgs<ProposeArgs>>),
+    /// Show a proposed listing and what it becomes, and release it: `listing approve`
+    Approve(Box<ShortArgs<ApproveArgs>>),
+    Objection(Box<ObjectionArgs>),
+    Application(Box<ApplicationArgs>),
+    Complaint(Box<ComplaintArgs>),
+    Measure(Box<MeasureArgs>),
+    Duties(DutiesArgs),
+    Deadlines(Box<DeadlinesArgs>),
     Relation(RelationArgs),
     Get(GetArgs),
     Status(StatusArgs),
@@ -90,6 +106,15 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Batch(args) => in_runtime(batch::run(args, global, &mut out)),
         Command::Import(args) => in_runtime(import::run(args, global, &mut out)),
         Command::Listing(args) => in_runtime(listing::run(*args, global, &mut out)),
+        Command::Notice(args) => in_runtime(listing::run((*args).into(), global, &mut out)),
+        Command::Propose(args) => in_runtime(listing::run((*args).into(), global, &mut out)),
+        Command::Approve(args) => in_runtime(listing::run((*args).into(), global, &mut out)),
+        Command::Objection(args) => in_runtime(petition::objection(*args, global, &mut out)),
+        Command::Application(args) => in_runtime(petition::application(*args, global, &mut out)),
+        Command::Complaint(args) => in_runtime(petition::complaint(*args, global, &mut out)),
+        Command::Measure(args) => in_runtime(measure::run(*args, global, &mut out)),
+        Command::Duties(args) => in_runtime(duties::run(args, global, &mut out)),
+        Command::Deadlines(args) => in_runtime(deadlines::run(*args, global, &mut out)),
         Command::Relation(args) => in_runtime(listing::run_relation(args, global, &mut out)),
         Command::Get(args) => in_runtime(listing::get(args, global, &mut out)),
         Command::Status(args) => in_runtime(status::run(args, global, &mut out)),

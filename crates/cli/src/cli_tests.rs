@@ -9,7 +9,7 @@ fn arguments_are_consistent() {
 fn help_names_every_ground_of_a_lift() {
     let mut cli = Cli::command();
     let listing = cli.find_subcommand_mut("listing").unwrap();
-    for lift in ["hide", "revoke", "remove"] {
+    for lift in ["hide", "revoke", "remove", "give-reason"] {
         let help = listing.find_subcommand_mut(lift).unwrap().render_long_help().to_string();
         for ground in xinhub_domain::listing::lift::LiftGround::ALL {
             assert!(help.contains(ground.code()), "{lift} --help lacks {}", ground.code());

@@ -101,7 +101,8 @@ pub(crate) struct ExemptionFile {
 /// A file as an argument; `-` is standard input.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct ContentArg {
-    /// TOML, or JSON if it begins with {; - is standard input. `xinhub listing template` prints an empty one
+    /// TOML, or JSON if it begins with {; - is standard input. The subcommand `template` of this command, or of `listing`, prints
+    /// an empty one
     #[arg(long, value_name = "FILE")]
     content: PathBuf,
 }
@@ -113,11 +114,19 @@ impl ContentArg {
         F: DeserializeOwned,
         M: TryFrom<F, Error = String>,
     {
-        let at = self.content.display();
-        let text = read_text(&self.content)?;
-        let refuse = |problem: String| Failure::Usage(format!("{at}: {problem}"));
-        parse::<F>(&text).map_err(refuse)?.try_into().map_err(refuse)
+        read(&self.content)
     }
+}
+
+/// Reads a file of content into what the hub takes.
+pub(crate) fn read<F, M>(path: &Path) -> Result<M, Failure>
+where
+    F: DeserializeOwned,
+    M: TryFrom<F, Error = String>,
+{
+    let text = read_text(path)?;
+    let refuse = |problem: String| Failure::Usage(format!("{}: {problem}", path.display()));
+    parse::<F>(&text).map_err(refuse)?.try_into().map_err(refuse)
 }
 
 /// The text of a file, or of standard input for `-`.
@@ -137,7 +146,7 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
 }
 
 /// Errors tell line and key, and never a value: it could be a number or a name. So the excerpt of TOML's errors is left out.
-fn parse<F: DeserializeOwned>(text: &str) -> Result<F, String> {
+pub(crate) fn parse<F: DeserializeOwned>(text: &str) -> Result<F, String> {
     if text.trim_start().starts_with('{') {
         return serde_json::from_str(text)
             .map_err(|error| format!("line {}: {}", error.line(), without_value(&error.to_string())));

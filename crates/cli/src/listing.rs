@@ -1,5 +1,6 @@
 //! `xinhub listing`, `relation` and `get`: what a court does with its own listings.
 
+mod approve;
 mod change;
 mod show;
 
@@ -14,7 +15,9 @@ use crate::output::Out;
 use crate::session::Session;
 use crate::template::Template;
 
+pub(crate) use approve::ApproveArgs;
 use change::{ChangeCommand, ReleaseCommand};
+pub(crate) use change::{NoticeArgs, ProposeArgs};
 pub(crate) use show::GetArgs;
 
 /// Notice, propose, publish, correct and end listings of your own court
@@ -43,10 +46,38 @@ enum ListingCommand {
         #[arg(long, value_name = "COUNT")]
         limit: Option<u64>,
     },
+    Approve(ApproveArgs),
     #[command(flatten)]
     Release(ReleaseCommand),
     #[command(flatten)]
     Change(ChangeCommand),
+}
+
+/// One of the clerk's daily acts, called without `listing`.
+#[derive(Debug, Args)]
+pub(crate) struct ShortArgs<T: Args> {
+    #[command(flatten)]
+    args: T,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+impl From<ShortArgs<NoticeArgs>> for ListingArgs {
+    fn from(short: ShortArgs<NoticeArgs>) -> Self {
+        Self { command: ListingCommand::Release(ReleaseCommand::Notice(short.args)), connect: short.connect }
+    }
+}
+
+impl From<ShortArgs<ProposeArgs>> for ListingArgs {
+    fn from(short: ShortArgs<ProposeArgs>) -> Self {
+        Self { command: ListingCommand::Release(ReleaseCommand::Propose(short.args)), connect: short.connect }
+    }
+}
+
+impl From<ShortArgs<ApproveArgs>> for ListingArgs {
+    fn from(short: ShortArgs<ApproveArgs>) -> Self {
+        Self { command: ListingCommand::Approve(short.args), connect: short.connect }
+    }
 }
 
 /// Set and end relations of listed organisations
@@ -96,6 +127,7 @@ pub(crate) async fn run(args: ListingArgs, global: &GlobalArgs, out: &mut Out) -
             show::list(&session, state, limit, out).await?;
             return Ok(Exit::Success);
         }
+        ListingCommand::Approve(args) => return approve::run(args, &session, out).await,
         ListingCommand::Release(command) => change::release(command, &session).await?,
         ListingCommand::Change(command) => change::change(command, &session).await?,
     };

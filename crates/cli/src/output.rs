@@ -15,7 +15,7 @@ pub(crate) enum Format {
     Table,
     /// One JSON object a line; stable, see OUTPUT.md.
     Json,
-    /// Comma-separated, with a header (`batch` only); stable, see OUTPUT.md.
+    /// Comma-separated, with a header (`batch` and `deadlines` only); stable, see OUTPUT.md.
     Csv,
 }
 
@@ -37,7 +37,7 @@ impl Out {
     /// Refuses CSV where a command has no columns.
     pub(crate) fn refuse_csv(&self) -> Result<(), Failure> {
         match self.format {
-            Format::Csv => Err(Failure::Usage("--output csv is for `batch`; use json here".to_owned())),
+            Format::Csv => Err(Failure::Usage("--output csv is for `batch` and `deadlines`; use json here".to_owned())),
             Format::Table | Format::Json => Ok(()),
         }
     }
@@ -66,6 +66,19 @@ impl Out {
         table.set_header(header);
         table.add_rows(rows);
         self.text(&table.to_string())
+    }
+
+    /// Flat things of a kind as CSV, one a row; the header goes above the first page alone.
+    pub(crate) fn csv<T: Serialize>(
+        &mut self,
+        rows: impl IntoIterator<Item = T>,
+        with_header: bool,
+    ) -> Result<(), Failure> {
+        let mut csv = csv::WriterBuilder::new().has_headers(with_header).from_writer(&mut *self.to);
+        for row in rows {
+            csv.serialize(row).map_err(io::Error::from).map_err(failed)?;
+        }
+        csv.flush().map_err(failed)
     }
 
     /// One JSON object on a line of its own.

@@ -6,9 +6,12 @@ use std::time::Duration;
 use uuid::Uuid;
 use xinhub_client::{Config, Hub, v1};
 
-use crate::args::{ActorArgs, ConnectArgs, GlobalArgs, MutationArgs};
+use crate::args::{ActorArgs, ConnectArgs, GlobalArgs, MutationArgs, RequestArgs};
 use crate::context::{self, Context, Contexts};
 use crate::exit::Failure;
+
+/// The hub gives no more at once.
+pub(crate) const PAGE_ROWS: u64 = 500;
 
 /// A hub to call, and who calls.
 pub(crate) struct Session {
@@ -72,18 +75,24 @@ impl Session {
         Ok(Hub::connect(self.config.clone()).await?)
     }
 
-    /// The head of a mutation. A request id made here is told, so that an unclear outcome can be asked for again.
+    /// The head of a mutation of a listing.
     pub(crate) fn mutation(&self, args: &MutationArgs) -> Result<v1::Mutation, Failure> {
-        let actor = self.actor(&args.actor)?;
-        let request_id = match &args.request_id {
-            Some(id) => checked_uuid(id, "--request-id")?,
-            None => {
-                let id = xinhub_client::request_id();
-                eprintln!("request id: {id}");
-                id
-            }
-        };
-        Ok(v1::Mutation { request_id, etag: args.etag.clone().unwrap_or_default(), actor: Some(actor) })
+        self.head(&args.request, args.etag.as_deref())
+    }
+
+    /// The head of any mutation.
+    pub(crate) fn head(&self, args: &RequestArgs, etag: Option<&str>) -> Result<v1::Mutation, Failure> {
+        let actor = Some(self.actor(&args.actor)?);
+        Ok(v1::Mutation { request_id: request_id(args)?, etag: etag.unwrap_or_default().to_owned(), actor })
+    }
+
+    /// The head of what a machine may say too: without an actor where neither argument nor context names one.
+    pub(crate) fn machine_head(&self, args: &RequestArgs) -> Result<v1::Mutation, Failure> {
+        let given = [&args.actor.actor, &args.actor.post, &self.actor, &self.post];
+        if given.iter().any(|value| value.is_some()) {
+            return self.head(args, None);
+        }
+        Ok(v1::Mutation { request_id: request_id(args)?, etag: String::new(), actor: None })
     }
 
     /// Who stands behind a mutation.
@@ -98,6 +107,18 @@ impl Session {
             staff_id: pick(&args.actor, &self.actor, "--actor")?,
             post: pick(&args.post, &self.post, "--post")?,
         })
+    }
+}
+
+/// A request id made here is told, so that an unclear outcome can be asked for again.
+fn request_id(args: &RequestArgs) -> Result<String, Failure> {
+    match &args.request_id {
+        Some(id) => checked_uuid(id, "--request-id"),
+        None => {
+            let id = xinhub_client::request_id();
+            eprintln!("request id: {id}");
+            Ok(id)
+        }
     }
 }
 

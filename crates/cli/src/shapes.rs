@@ -1,10 +1,14 @@
 //! What JSON output looks like: stable, and documented in OUTPUT.md. Every field is always there; what is not set is null.
 
+mod remedy;
+
 use serde::Serialize;
 use xinhub_client::v1;
 
 use crate::codes::{code, label};
 use crate::content::{ContentFile, ExemptionFile, RelationFile};
+
+pub(crate) use remedy::{Deadline, Duty, Measure, Petition, PetitionOutcome, Report};
 
 /// A point in the hub's history.
 #[derive(Serialize)]
@@ -96,6 +100,21 @@ pub(crate) struct Listing {
     pub(crate) relations: Vec<Relation>,
     pub(crate) exemptions: Vec<Exemption>,
     pub(crate) warnings: Vec<String>,
+}
+
+/// A listing that waits for its approval, and what it becomes by it.
+#[derive(Serialize)]
+pub(crate) struct Approval {
+    pub(crate) becomes: Becomes,
+    pub(crate) listing: Listing,
+}
+
+/// What an approval brings about.
+#[derive(Serialize)]
+pub(crate) struct Becomes {
+    pub(crate) state: Option<&'static str>,
+    pub(crate) until: Option<String>,
+    pub(crate) grace_until: Option<String>,
 }
 
 /// A related person of a listing.

@@ -85,12 +85,68 @@ fn output_md_documents_every_field() {
 }
 
 #[test]
+fn output_md_documents_every_field_of_due_process() {
+    let position = || Some(v1::Position::default());
+    let becomes = Becomes { state: None, until: None, grace_until: None };
+    check("approval", &Approval { becomes, listing: Listing::from(listing()) });
+    let content = v1::PetitionContent { party: Some(identity()), debtor: Some(identity()), ..Default::default() };
+    check(
+        "petition",
+        &Petition::from(v1::Petition {
+            content: Some(content),
+            steps: vec![v1::PetitionStep::default()],
+            deadline: Some(v1::Deadline::default()),
+            ..Default::default()
+        }),
+    );
+    check(
+        "petition-outcome",
+        &PetitionOutcome::from(v1::PetitionOutcome { position: position(), ..Default::default() }),
+    );
+    check("deadline", &Deadline::from(v1::Deadline::default()));
+    check("board", &crate::deadlines::board::Row::default());
+    let (imposed, own_retention) = (vec![v1::ImposedReport::default()], vec![v1::RetainedReport::default()]);
+    check("duty", &Duty::from(v1::Duty { imposed, own_retention, ..Default::default() }));
+    check("report", &Report::from(v1::ReportResponse { position: position(), ..Default::default() }));
+    check("measure", &Measure::from(v1::MeasureRow::default()));
+}
+
+/// The columns of CSV are the fields of JSON, in the same order.
+#[test]
+fn csv_has_the_columns_that_output_md_names() {
+    let header = |row: &dyn Fn(&mut csv::Writer<Vec<u8>>)| {
+        let mut csv = csv::Writer::from_writer(Vec::new());
+        row(&mut csv);
+        let text = String::from_utf8(csv.into_inner().unwrap()).unwrap();
+        text.lines().next().unwrap().replace(',', ", ")
+    };
+    let documented = OUTPUT_MD.split_whitespace().collect::<Vec<_>>().join(" ");
+    let deadline = header(&|csv| csv.serialize(Deadline::from(v1::Deadline::default())).unwrap());
+    let board = header(&|csv| csv.serialize(crate::deadlines::board::Row::default()).unwrap());
+    for columns in [deadline, board] {
+        assert!(documented.contains(&format!("`{columns}`")), "OUTPUT.md lacks {columns}");
+    }
+}
+
+#[test]
 fn every_code_in_the_examples_exists() {
     use crate::codes::Code;
     let has = |label: &str, known: Vec<&str>| assert!(known.contains(&label), "{label}");
     for example in examples("check") {
         has(example["verdict"].as_str().unwrap(), v1::Verdict::all().into_iter().map(Code::label).collect());
         has(example["reason"].as_str().unwrap(), v1::AnswerReason::all().into_iter().map(Code::label).collect());
+    }
+    for (example, field) in [("petition", "state"), ("petition-outcome", "state")] {
+        for example in examples(example) {
+            has(example[field].as_str().unwrap(), v1::PetitionState::all().into_iter().map(Code::label).collect());
+        }
+    }
+    for example in examples("deadline") {
+        has(example["status"].as_str().unwrap(), v1::DeadlineStatus::all().into_iter().map(Code::label).collect());
+        assert!(xinhub_domain::deadline::Clock::from_code(example["clock"].as_str().unwrap()).is_some(), "{example}");
+    }
+    for example in examples("duty") {
+        has(example["state"].as_str().unwrap(), v1::DutyState::all().into_iter().map(Code::label).collect());
     }
     for example in examples("error") {
         has(example["error"]["reason"].as_str().unwrap(), v1::Reason::all().into_iter().map(Code::label).collect());

@@ -141,3 +141,11 @@ pub(crate) fn stale(lang: Lang) -> &'static str {
 pub(crate) fn replayed(lang: Lang) -> &'static str {
     lang.pick("this request id was used before; nothing was changed again", "此 request id 已使用过；未再作更改")
 }
+
+/// A petition that came after the party's own deadline.
+pub(crate) fn late(lang: Lang) -> &'static str {
+    lang.pick(
+        "it came after the party's own deadline; it is taken all the same, and marked",
+        "已逾申请期限；仍予受理并作标注",
+    )
+}

@@ -57,9 +57,49 @@ fn arguments() {
     check(&["listing", "hide", "first"], 2, "invalid");
     check(&["completions", "cobol"], 2, "possible values");
     check(&["status", "--output", "xml"], 2, "possible values");
-    check(&["status", "--output", "csv"], 2, "csv is for `batch`");
+    check(&["status", "--output", "csv"], 2, "csv is for `batch` and `deadlines`");
     check(&["synthesize", "--rows", "100000000", "--court", "c", "--court-name", "n", "--out", "f"], 2, "99,999,999");
     check(&["synthesize", "--rows", "1", "--court", "a;b", "--court-name", "n", "--out", "f"], 2, "court:");
+}
+
+#[test]
+fn arguments_of_due_process() {
+    for command in ["objection", "application", "complaint", "measure", "duties", "deadlines", "approve"] {
+        check(&[command, "--help"], 0, "");
+    }
+    let decide = |rest: &[&'static str]| [&["objection", "decide", "7", "--reasons", "r"], rest].concat();
+    // One finding, and at most one redress, which belongs to an upheld objection.
+    check(&decide(&[]), 2, "--upheld");
+    check(&decide(&["--upheld", "--dismissed"]), 2, "cannot be used with");
+    check(&decide(&["--upheld", "--revoke", "--remove", "performed"]), 2, "cannot be used with");
+    check(&decide(&["--dismissed", "--revoke"]), 2, "cannot be used with");
+    check(&decide(&["--upheld", "--rectify", "f"]), 2, "--listing-etag");
+    check(&decide(&["--upheld", "--end-relation", "1"]), 2, "--basis-document");
+    check(&decide(&["--upheld", "--revoke", "--listing-etag", "1"]), 2, "--rectify");
+    check(&["objection", "decide", "7", "--upheld", "--revoke"], 2, "--reasons");
+    check(&["application", "decide", "7", "--upheld", "--reasons", "r", "--revoke"], 2, "unexpected argument");
+    check(&["complaint", "refuse", "7", "--reasons", "r"], 2, "unrecognized subcommand");
+    check(&["objection", "list", "--state", "gone"], 2, "possible values");
+    check(&["application", "file", "--content", "f"], 2, "--court");
+    check(&["objection", "list", "--output", "csv"], 2, "csv is for");
+    check(&["deadlines", "--clock", "sundial"], 2, "expected one of decide_application");
+    check(&["deadlines", "--board", "--status", "due"], 2, "cannot be used with");
+    check(&["deadlines", "--min-days-overdue=-1"], 2, "0..");
+    check(&["duties", "--state", "late"], 2, "possible values");
+    check(&["measure", "retain", "7", "--measure", "m", "--until", "2026-01-01"], 2, "--legal-basis");
+    // The short forms take what the long ones take.
+    for approve in [&["approve"][..], &["listing", "approve"]] {
+        check(approve, 2, "<LISTING>");
+        check(&[approve, &["7", "--yes"]].concat(), 3, "give --endpoint");
+    }
+    check(&["notice"], 2, "--content");
+    check(&["propose"], 2, "--content");
+    // With everything given but who acts, nobody is asked.
+    let hub = ["--endpoint", "https://127.0.0.1:1", "--ca", "a", "--cert", "b", "--key", "c"];
+    check(&[&decide(&["--dismissed"]), &hub[..]].concat(), 2, "--actor");
+    check(&[&["measure", "lifted", "7", "--on", "2026-01-01"], &hub[..]].concat(), 2, "--actor");
+    // A machine may acknowledge: it gets as far as its certificate.
+    check(&[&["measure", "acknowledge", "7"], &hub[..]].concat(), 3, "");
 }
 
 #[test]
@@ -148,6 +188,11 @@ fn templates_and_completions_are_data() {
     let dir = TempDir::new().unwrap();
     for what in ["listing", "decision", "relation", "exemption"] {
         let output = xinhub(dir.path(), &["listing", "template", what]);
+        assert!(output.status.success() && output.stderr.is_empty());
+        assert!(toml_like(&output.stdout), "{what}");
+    }
+    for what in ["objection", "application", "complaint"] {
+        let output = xinhub(dir.path(), &[what, "template"]);
         assert!(output.status.success() && output.stderr.is_empty());
         assert!(toml_like(&output.stdout), "{what}");
     }

@@ -1,39 +1,47 @@
 //! Every mutation of a listing: arguments in, one call, the outcome out.
 
-use clap::Subcommand;
-use xinhub_client::v1;
+use clap::{Args, Subcommand};
+use xinhub_client::{Registry, v1};
 
-use crate::args::MutationArgs;
+use crate::args::{MutationArgs, RequestArgs};
 use crate::content::{ContentArg, ContentFile, DecisionFile, ExemptionFile};
 use crate::exit::Failure;
 use crate::session::Session;
+
+/// A first content, with its risk notice.
+#[derive(Debug, Args)]
+pub(crate) struct NoticeArgs {
+    #[command(flatten)]
+    content: ContentArg,
+    /// When the notice was served, YYYY-MM-DD
+    #[arg(long, value_name = "DATE", default_value = "", hide_default_value = true)]
+    served_on: String,
+    #[command(flatten)]
+    mutation: MutationArgs,
+}
+
+/// A content to be released.
+#[derive(Debug, Args)]
+pub(crate) struct ProposeArgs {
+    /// One that was noticed; without it a new one
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, hide_default_value = true)]
+    listing: u64,
+    /// The creditor's application that it follows, if one does
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, hide_default_value = true)]
+    application: u64,
+    #[command(flatten)]
+    content: ContentArg,
+    #[command(flatten)]
+    mutation: MutationArgs,
+}
 
 /// From the notice to the service of the decision.
 #[derive(Debug, Subcommand)]
 pub(super) enum ReleaseCommand {
     /// Open a listing with the risk notice that must come before it
-    Notice {
-        #[command(flatten)]
-        content: ContentArg,
-        /// When the notice was served, YYYY-MM-DD
-        #[arg(long, value_name = "DATE", default_value = "")]
-        served_on: String,
-        #[command(flatten)]
-        mutation: MutationArgs,
-    },
+    Notice(NoticeArgs),
     /// Propose a listing for release by a second clerk
-    Propose {
-        /// One that was noticed; without it a new one
-        #[arg(long, value_name = "NUMBER", default_value_t = 0, hide_default_value = true)]
-        listing: u64,
-        /// The creditor's application that it follows, if one does
-        #[arg(long, value_name = "NUMBER", default_value_t = 0, hide_default_value = true)]
-        application: u64,
-        #[command(flatten)]
-        content: ContentArg,
-        #[command(flatten)]
-        mutation: MutationArgs,
-    },
+    Propose(ProposeArgs),
     /// List in one step, where the hub's policy allows it
     Publish {
         /// One that was noticed; without it a new one
@@ -44,13 +52,6 @@ pub(super) enum ReleaseCommand {
         application: u64,
         #[command(flatten)]
         content: ContentArg,
-        #[command(flatten)]
-        mutation: MutationArgs,
-    },
-    /// Release a proposed listing; another clerk than who proposed it
-    Approve {
-        /// The listing's number
-        listing: u64,
         #[command(flatten)]
         mutation: MutationArgs,
     },
@@ -180,10 +181,52 @@ pub(super) enum ChangeCommand {
         #[command(flatten)]
         mutation: MutationArgs,
     },
+    #[command(flatten)]
+    Duty(DutyCommand),
+}
+
+/// What the court's own clocks ask of it.
+#[derive(Debug, Subcommand)]
+pub(super) enum DutyCommand {
+    /// Lengthen the grace period, within the profile's maximum. A lift for whom it frees
+    WidenGrace {
+        /// The listing's number
+        listing: u64,
+        /// Days of grace after service, in all
+        #[arg(long, value_name = "DAYS")]
+        grace_days: i32,
+        #[command(flatten)]
+        mutation: MutationArgs,
+    },
+    /// Give the reason that a lift still owes. It is never late
+    GiveReason {
+        /// The listing's number
+        listing: u64,
+        #[command(flatten)]
+        ground: Ground,
+        /// What it rests on
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        note: String,
+        #[command(flatten)]
+        request: RequestArgs,
+    },
+    /// Record that the obligation was performed: the court's own clock to lift begins
+    RecordPerformance {
+        /// The listing's number
+        listing: u64,
+        /// When, YYYY-MM-DD
+        #[arg(long, value_name = "DATE")]
+        performed_on: String,
+        /// What shows it
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        note: String,
+        #[command(flatten)]
+        mutation: MutationArgs,
+    },
 }
 
 /// Why a listing is lifted.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Args)]
 pub(super) struct Ground {
     /// Why, as a code: performed, settlement_performed, creditor_request, no_assets_found, stayed, enforcement_refused,
     /// enforcement_terminated; early_deletion for fixed terms; wrongly_listed for revoke. A lift with another text or none
@@ -199,20 +242,17 @@ pub(super) async fn release(command: ReleaseCommand, session: &Session) -> Outco
     let content = |arg: &ContentArg| arg.read::<ContentFile, v1::ListingContent>().map(Some);
     let registry = session.connect().await?.registry();
     Ok(match command {
-        ReleaseCommand::Notice { content: file, served_on, mutation: head } => {
+        ReleaseCommand::Notice(NoticeArgs { content: file, served_on, mutation: head }) => {
             let (content, mutation) = (content(&file)?, mutation(&head)?);
             registry.notice(v1::NoticeRequest { mutation, content, served_on }).await?.outcome
         }
-        ReleaseCommand::Propose { listing, application, content: file, mutation: head } => {
+        ReleaseCommand::Propose(ProposeArgs { listing, application, content: file, mutation: head }) => {
             let (content, mutation) = (content(&file)?, mutation(&head)?);
             registry.propose(v1::ProposeRequest { mutation, listing, content, application }).await?.outcome
         }
         ReleaseCommand::Publish { listing, application, content: file, mutation: head } => {
             let (content, mutation) = (content(&file)?, mutation(&head)?);
             registry.publish(v1::PublishRequest { mutation, listing, content, application }).await?.outcome
-        }
-        ReleaseCommand::Approve { listing, mutation: head } => {
-            registry.approve(v1::ApproveRequest { mutation: mutation(&head)?, listing }).await?.outcome
         }
         ReleaseCommand::Reject { listing, note, mutation: head } => {
             registry.reject(v1::RejectRequest { mutation: mutation(&head)?, listing, note }).await?.outcome
@@ -264,6 +304,25 @@ pub(super) async fn change(command: ChangeCommand, session: &Session) -> Outcome
         ChangeCommand::EndExemption { listing, exemption, mutation: head } => {
             let mutation = mutation(&head)?;
             registry.end_exemption(v1::EndExemptionRequest { mutation, listing, exemption }).await?.outcome
+        }
+        ChangeCommand::Duty(command) => duty(command, session, &registry).await?,
+    })
+}
+
+async fn duty(command: DutyCommand, session: &Session, registry: &Registry) -> Outcome {
+    Ok(match command {
+        DutyCommand::WidenGrace { listing, grace_days, mutation: head } => {
+            let mutation = Some(session.mutation(&head)?);
+            registry.widen_grace(v1::WidenGraceRequest { mutation, listing, grace_days }).await?.outcome
+        }
+        DutyCommand::GiveReason { listing, ground: Ground { ground }, note, request } => {
+            let mutation = Some(session.head(&request, None)?);
+            registry.give_reason(v1::GiveReasonRequest { mutation, listing, ground, note }).await?.outcome
+        }
+        DutyCommand::RecordPerformance { listing, performed_on, note, mutation: head } => {
+            let mutation = Some(session.mutation(&head)?);
+            let request = v1::RecordPerformanceRequest { mutation, listing, performed_on, note };
+            registry.record_performance(request).await?.outcome
         }
     })
 }

@@ -7,12 +7,9 @@ use crate::args::{ConnectArgs, GlobalArgs};
 use crate::exit::{Exit, Failure};
 use crate::lang::Lang;
 use crate::output::{Format, Line, Out};
-use crate::session::Session;
+use crate::session::{PAGE_ROWS, Session};
 use crate::shapes;
 use crate::text;
-
-/// The hub gives no more at once.
-const PAGE_ROWS: u64 = 500;
 
 /// Show a listing in full
 #[derive(Debug, Args)]
@@ -34,7 +31,7 @@ pub(super) async fn get(args: GetArgs, global: &GlobalArgs, out: &mut Out) -> Re
     Ok(Exit::Success)
 }
 
-fn lines(listing: v1::Listing, shape: &shapes::Listing, lang: Lang) -> Vec<Line> {
+pub(super) fn lines(listing: v1::Listing, shape: &shapes::Listing, lang: Lang) -> Vec<Line> {
     let name = |en: &'static str, zh: &'static str| lang.pick(en, zh);
     let content = listing.content.unwrap_or_default();
     let identity = |identity: &v1::Identity| {
