@@ -43,6 +43,8 @@ pub use subject::{DeferralView, SubjectListing, SubjectView};
 
 /// The format of the data directory.
 const DIRECTORY_FORMAT: &str = "xinhub-data;format=1\n";
+/// Status shows the bytes of the listing table in steps of this: who may not be shown an entry can't weigh it either.
+const TABLE_BYTES_STEP: usize = 64 << 10;
 /// How many writes may wait, lifts apart.
 const QUEUE: usize = 1_024;
 /// How long a read waits for a revision.
@@ -160,9 +162,9 @@ pub struct Status {
     pub index_keys: u64,
     /// Bytes of the index.
     pub index_bytes: u64,
-    /// Listings, ended ones included.
+    /// Listings, ended ones included, without those that only the subject's own unit may be shown.
     pub listings: u64,
-    /// Bytes of the listing table.
+    /// Bytes of the listing table, in steps: one listing more or less doesn't show.
     pub table_bytes: u64,
     /// The revision that the detail store has reached.
     pub detail_revision: u64,
@@ -566,8 +568,8 @@ impl Ledger {
             lift_seq: published.lift_seq,
             index_keys: self.0.index.len() as u64,
             index_bytes: self.0.index.memory_bytes() as u64,
-            listings: resident.table.len() as u64,
-            table_bytes: resident.table.memory_bytes() as u64,
+            listings: resident.table.len_shown() as u64,
+            table_bytes: resident.table.memory_bytes().next_multiple_of(TABLE_BYTES_STEP) as u64,
             detail_revision: self.0.detail.applied_revision(),
             clock_frozen: published.clock_fault.is_some(),
             alarms,

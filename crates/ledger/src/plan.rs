@@ -10,7 +10,7 @@ use xinhub_domain::time::{Day, Timestamp};
 
 use crate::command::{Act, Command, CommandError, Request};
 use crate::resident::{Resident, request_time};
-use crate::table::{ERASED, Place};
+use crate::table::{ERASED, OWN_UNIT_ONLY, Place};
 use crate::vault::Vault;
 
 pub(crate) mod clock;
@@ -257,7 +257,8 @@ impl Planner<'_> {
         };
         let listing = self.resident.table.row(row);
         if self.resident.courts.name(listing.court) != court {
-            return Err(CommandError::OtherCourt);
+            // What only the subject's own unit may be shown is to other courts as if it were not there.
+            return Err(if listing.has(OWN_UNIT_ONLY) { absent } else { CommandError::OtherCourt });
         }
         let state = listing.state().filter(|_| !listing.has(ERASED)).ok_or(absent)?;
         let subject = Subject {

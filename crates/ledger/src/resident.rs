@@ -14,7 +14,7 @@ use xinhub_index::{Entry as IndexEntry, Index, IndexWriter, Key, Relations, Unti
 
 use crate::crypto::Prf;
 use crate::entry::OutcomeRecord;
-use crate::table::{ERASED, ExemptionRow, FLAGGED, Link, OWN_UNIT_ONLY, Place, RelationRow, Row, Table};
+use crate::table::{ERASED, ExemptionRow, FLAGGED, Link, Place, RelationRow, Row, Table};
 use crate::vault::Opened;
 
 pub mod chain;
@@ -322,8 +322,7 @@ impl Resident {
         if self.table.extra(row).and_then(|extra| extra.own_unit) != own_unit {
             self.table.change_extra(row, |extra| extra.own_unit = own_unit);
         }
-        let flags = &mut self.table.row_mut(row).flags;
-        *flags = if own_unit_only { *flags | OWN_UNIT_ONLY } else { *flags & !OWN_UNIT_ONLY };
+        self.table.set_own_unit_only(row, own_unit_only);
         self.table.row_mut(row).set_ground(content.ground.map_or(0, |ground| ground as u8));
         // One key may come from two identities; it is flagged only if all of them are.
         let mut keys: Vec<(Key, bool)> = Vec::with_capacity(4);
@@ -439,6 +438,7 @@ impl Resident {
             self.unlink(row, key);
         }
         self.table.extras.remove(&row);
+        self.table.set_own_unit_only(row, false);
         let listing = self.table.row_mut(row);
         listing.key = Key([0; 16]);
         listing.flags = ERASED;

@@ -462,6 +462,8 @@ mod key_bytes {
 pub struct Table {
     chunks: Vec<Arc<Vec<Row>>>,
     len: usize,
+    /// Rows with [`OWN_UNIT_ONLY`], kept up to date with each change: counting would take a walk over all.
+    own_unit_only: usize,
     /// The side table, by row.
     pub extras: Extras,
 }
@@ -470,6 +472,11 @@ impl Table {
     /// How many listings there are.
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// How many there are for whoever may not be shown those that are for the subject's own unit alone.
+    pub fn len_shown(&self) -> usize {
+        self.len - self.own_unit_only
     }
 
     /// Whether there is none.
@@ -493,8 +500,17 @@ impl Table {
         &mut Arc::make_mut(&mut self.chunks[row as usize / CHUNK_ROWS])[row as usize % CHUNK_ROWS]
     }
 
+    /// Says whether a row is for the subject's own unit alone.
+    pub fn set_own_unit_only(&mut self, row: u32, own_unit_only: bool) {
+        self.own_unit_only -= usize::from(self.row(row).has(OWN_UNIT_ONLY));
+        let flags = &mut self.row_mut(row).flags;
+        *flags = if own_unit_only { *flags | OWN_UNIT_ONLY } else { *flags & !OWN_UNIT_ONLY };
+        self.own_unit_only += usize::from(own_unit_only);
+    }
+
     /// Adds a row.
     pub fn push(&mut self, row: Row) -> u32 {
+        self.own_unit_only += usize::from(row.has(OWN_UNIT_ONLY));
         if self.len.is_multiple_of(CHUNK_ROWS) {
             self.chunks.push(Arc::default());
         }

@@ -170,10 +170,15 @@ impl Ledger {
         found
     }
 
-    /// How many deadlines run and how many are overdue, by [`Clock::ALL`].
+    /// How many deadlines run and how many are overdue, by [`Clock::ALL`]; without those of entries that only the subject's own
+    /// unit may be shown.
     pub fn deadline_counts(&self) -> [(u64, u64); Clock::ALL.len()] {
         let mut counts = [(0, 0); Clock::ALL.len()];
-        for (bound, running) in &self.0.resident.read().remedy.running {
+        let resident = self.0.resident.read();
+        for (bound, running) in &resident.remedy.running {
+            if is_own_unit_only(&resident, *bound) {
+                continue;
+            }
             let count = &mut counts[clock_of(*bound) as usize - 1];
             if running.overdue { count.1 += 1 } else { count.0 += 1 }
         }
@@ -237,15 +242,21 @@ fn may_see(resident: &Resident, permit: &RemedyPermit, bound: Bound, view: &Dead
     if permit.client().class().asks() && permit.court().is_none() {
         return view.client.as_deref() == Some(permit.client().id());
     }
-    let row = match bound {
-        Bound::Listing { row, .. } | Bound::Duty { row, .. } => Some(row),
-        Bound::Petition { .. } => resident.table.row_of(view.listing),
-    };
-    let own_unit_only = row.is_some_and(|row| resident.table.row(row).has(OWN_UNIT_ONLY));
     match permit.court() {
         Some(_) => permit.is_court(&view.court) || permit.is_above(&view.court),
-        None => !own_unit_only,
+        None => !is_own_unit_only(resident, bound),
     }
+}
+
+/// Whether somebody is bound by an entry that only the subject's own unit may be shown.
+fn is_own_unit_only(resident: &Resident, bound: Bound) -> bool {
+    let row = match bound {
+        Bound::Listing { row, .. } | Bound::Duty { row, .. } => Some(row),
+        Bound::Petition { number, .. } => {
+            resident.remedy.petition(number).and_then(|petition| resident.table.row_of(petition.listing))
+        }
+    };
+    row.is_some_and(|row| resident.table.row(row).has(OWN_UNIT_ONLY))
 }
 
 fn clock_of(bound: Bound) -> Clock {
