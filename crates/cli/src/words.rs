@@ -10,7 +10,7 @@ use crate::lang::Lang;
 pub(crate) fn clock(code: &str, lang: Lang) -> &str {
     let (en, zh) = match code {
         "decide_application" => ("decide the application", "审查纳入申请"),
-        "object" => ("object", "申请纠正"),
+        "object" => ("file an objection", "申请纠正"),
         "review" => ("review the objection", "审查纠正申请"),
         "ask_reconsideration" => ("ask for reconsideration", "申请复议"),
         "decide_reconsideration" => ("decide the reconsideration", "作出复议决定"),
