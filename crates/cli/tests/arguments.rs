@@ -75,7 +75,7 @@ fn arguments_of_due_process() {
     check(&decide(&["--dismissed", "--revoke"]), 2, "cannot be used with");
     check(&decide(&["--upheld", "--rectify", "f"]), 2, "--listing-etag");
     check(&decide(&["--upheld", "--end-relation", "1"]), 2, "--basis-document");
-    check(&decide(&["--upheld", "--revoke", "--listing-etag", "1"]), 2, "--rectify");
+    check(&decide(&["--upheld", "--revoke", "--listing-etag", "1"]), 2, "cannot be used with");
     check(&["objection", "decide", "7", "--upheld", "--revoke"], 2, "--reasons");
     check(&["application", "decide", "7", "--upheld", "--reasons", "r", "--revoke"], 2, "unexpected argument");
     check(&["complaint", "refuse", "7", "--reasons", "r"], 2, "unrecognized subcommand");

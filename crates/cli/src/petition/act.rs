@@ -145,13 +145,13 @@ struct RedressArgs {
     #[arg(long, group = "redress", value_name = "FILE", requires = "listing_etag")]
     rectify: Option<PathBuf>,
     /// For --rectify: the listing's etag as last read
-    #[arg(long, value_name = "ETAG", requires = "rectify")]
+    #[arg(long, value_name = "ETAG", requires = "rectify", conflicts_with_all = ["revoke", "remove", "end_relation"])]
     listing_etag: Option<String>,
     /// For a related person: this relation ends
     #[arg(long, group = "redress", value_name = "NUMBER", requires = "basis_document")]
     end_relation: Option<u64>,
     /// For --end-relation: the document that shows it
-    #[arg(long, value_name = "NUMBER", requires = "end_relation")]
+    #[arg(long, value_name = "NUMBER", requires = "end_relation", conflicts_with_all = ["revoke", "remove", "rectify"])]
     basis_document: Option<String>,
 }
 
