@@ -290,13 +290,13 @@ async fn what_is_approved_is_what_was_shown() {
     let shell = Shell::new(&hub, &[&debtor]);
     let run = |words: &[&str]| shell.run(&[&["--context", parties::COURT, "--output", "json"], words].concat(), "");
     const LOAN: &[&str] = &["--measure", "credit.lending"];
-    const JUDGE: &[&str] = &["--actor", "judge-0007", "--post", "judge"];
+    const SIGNER: &[&str] = &["--actor", parties::SIGNER, "--post", "president"];
     let content = content_file(&shell, &debtor);
     let proposed = run(&["propose", "--content", &content]).code(0).json();
     assert_eq!(proposed["state"], "PROPOSED", "{proposed}");
     hub.details_caught_up().await;
     let listing = proposed["listing"].to_string();
-    let approve = [&["approve", &listing][..], JUDGE].concat();
+    let approve = [&["approve", &listing][..], SIGNER].concat();
     // Nobody is there to confirm: it is shown, and stays as it is.
     let shown = run(&approve).fails(2).json();
     assert_eq!(shown["becomes"]["state"], "LISTED", "{shown}");
