@@ -111,18 +111,18 @@ enum ReadCommand {
 /// What was asked for: reading, or one act.
 enum Asked {
     Read(ReadCommand),
-    Act(Act),
+    Act(Box<Act>),
 }
 
 pub(crate) async fn objection(args: ObjectionArgs, global: &GlobalArgs, out: &mut Out) -> Result<Exit, Failure> {
     let asked = match args.command {
-        ObjectionCommand::File(args) => Asked::Act(Act::File(args)),
-        ObjectionCommand::Refuse(args) => Asked::Act(Act::Refuse(args)),
-        ObjectionCommand::Decide(args) => Asked::Act(Act::Decide(args)),
-        ObjectionCommand::Serve(args) => Asked::Act(Act::Serve(args)),
-        ObjectionCommand::Reconsider(args) => Asked::Act(Act::Reconsider(args)),
-        ObjectionCommand::DecideReconsideration(args) => Asked::Act(Act::DecideReconsideration(args)),
-        ObjectionCommand::Withdraw(args) => Asked::Act(Act::Withdraw(args)),
+        ObjectionCommand::File(args) => Asked::Act(Box::new(Act::File(args))),
+        ObjectionCommand::Refuse(args) => Asked::Act(Box::new(Act::Refuse(args))),
+        ObjectionCommand::Decide(args) => Asked::Act(Box::new(Act::Decide(args))),
+        ObjectionCommand::Serve(args) => Asked::Act(Box::new(Act::Serve(args))),
+        ObjectionCommand::Reconsider(args) => Asked::Act(Box::new(Act::Reconsider(args))),
+        ObjectionCommand::DecideReconsideration(args) => Asked::Act(Box::new(Act::DecideReconsideration(args))),
+        ObjectionCommand::Withdraw(args) => Asked::Act(Box::new(Act::Withdraw(args))),
         ObjectionCommand::Read(command) => Asked::Read(command),
     };
     run(PetitionKind::Objection, asked, &args.connect, global, out).await
@@ -130,11 +130,11 @@ pub(crate) async fn objection(args: ObjectionArgs, global: &GlobalArgs, out: &mu
 
 pub(crate) async fn application(args: ApplicationArgs, global: &GlobalArgs, out: &mut Out) -> Result<Exit, Failure> {
     let asked = match args.command {
-        ApplicationCommand::File(args) => Asked::Act(Act::Apply(args)),
-        ApplicationCommand::Refuse(args) => Asked::Act(Act::Refuse(args)),
-        ApplicationCommand::Decide(args) => Asked::Act(Act::Find(args)),
-        ApplicationCommand::Serve(args) => Asked::Act(Act::Serve(args)),
-        ApplicationCommand::Withdraw(args) => Asked::Act(Act::Withdraw(args)),
+        ApplicationCommand::File(args) => Asked::Act(Box::new(Act::Apply(args))),
+        ApplicationCommand::Refuse(args) => Asked::Act(Box::new(Act::Refuse(args))),
+        ApplicationCommand::Decide(args) => Asked::Act(Box::new(Act::Find(args))),
+        ApplicationCommand::Serve(args) => Asked::Act(Box::new(Act::Serve(args))),
+        ApplicationCommand::Withdraw(args) => Asked::Act(Box::new(Act::Withdraw(args))),
         ApplicationCommand::Read(command) => Asked::Read(command),
     };
     run(PetitionKind::Application, asked, &args.connect, global, out).await
@@ -142,9 +142,9 @@ pub(crate) async fn application(args: ApplicationArgs, global: &GlobalArgs, out:
 
 pub(crate) async fn complaint(args: ComplaintArgs, global: &GlobalArgs, out: &mut Out) -> Result<Exit, Failure> {
     let asked = match args.command {
-        ComplaintCommand::File(args) => Asked::Act(Act::File(args)),
-        ComplaintCommand::Decide(args) => Asked::Act(Act::Find(args)),
-        ComplaintCommand::Withdraw(args) => Asked::Act(Act::Withdraw(args)),
+        ComplaintCommand::File(args) => Asked::Act(Box::new(Act::File(args))),
+        ComplaintCommand::Decide(args) => Asked::Act(Box::new(Act::Find(args))),
+        ComplaintCommand::Withdraw(args) => Asked::Act(Box::new(Act::Withdraw(args))),
         ComplaintCommand::Read(command) => Asked::Read(command),
     };
     run(PetitionKind::Complaint, asked, &args.connect, global, out).await
@@ -164,7 +164,7 @@ async fn run(
     }
     let session = Session::resolve(global, connect)?;
     match asked {
-        Asked::Act(act) => show::outcome(act::run(act, kind, &session).await?, out),
+        Asked::Act(act) => show::outcome(act::run(*act, kind, &session).await?, out),
         Asked::Read(ReadCommand::Template) => Ok(Exit::Success),
         Asked::Read(ReadCommand::Show { petition }) => show::show(&session, petition, out).await,
         Asked::Read(ReadCommand::List { state, listing, limit }) => {

@@ -92,6 +92,13 @@ impl LookupService for Answers {
         Err(Status::unimplemented("not here"))
     }
 
+    async fn list_announcements(
+        &self,
+        _: Request<v1::ListAnnouncementsRequest>,
+    ) -> Answered<v1::ListAnnouncementsResponse> {
+        Err(Status::unimplemented("not here"))
+    }
+
     type CheckStreamStream = ReceiverStream<Result<v1::CheckStreamResponse, Status>>;
 
     async fn check_stream(

@@ -45,6 +45,8 @@ impl Approved {
         let count = |value: i32| u32::try_from(value).ok().filter(|value| *value > 0);
         let grace_until = day(&decision.served_on).zip(count(decision.grace_days)).map(|(at, days)| at.plus_days(days));
         let state = match (decision.served_on.is_empty(), grace_until) {
+            // The hub would refuse it.
+            _ if listing.state() != v1::ListingState::Proposed => v1::ListingState::Unspecified,
             (true, _) => v1::ListingState::Decided,
             (false, Some(last)) if today <= last => v1::ListingState::Grace,
             (false, _) => v1::ListingState::Listed,

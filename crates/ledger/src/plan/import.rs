@@ -131,6 +131,9 @@ impl Planner<'_> {
             return Ok((RowOutcome::Fault(RowFault::LateNotice { listing }), None));
         }
         content.notice_served_on = Some(served);
+        // A file of rows doesn't say who may be shown them: the notice has.
+        let noticed = self.content(subject)?;
+        (content.visibility, content.own_unit) = (noticed.visibility, noticed.own_unit);
         let action = Action::Publish(self.standing(&content)?);
         let plan = self.content_event(Some(subject), terms.court, action, EventKind::Publish, content, terms.actor)?;
         Ok((RowOutcome::Added { listing }, Some(plan)))
