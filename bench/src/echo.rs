@@ -45,6 +45,13 @@ impl LookupService for Echo {
     async fn list_listings(&self, _: Request<v1::ListListingsRequest>) -> Answer<v1::ListListingsResponse> {
         Ok(Response::new(v1::ListListingsResponse::default()))
     }
+
+    async fn list_announcements(
+        &self,
+        _: Request<v1::ListAnnouncementsRequest>,
+    ) -> Answer<v1::ListAnnouncementsResponse> {
+        Ok(Response::new(v1::ListAnnouncementsResponse::default()))
+    }
 }
 
 /// Serves by a hub's configuration until SIGTERM.
