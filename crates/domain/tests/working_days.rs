@@ -8,9 +8,13 @@ use std::process::Command;
 use xinhub_domain::deadline::Calendar;
 use xinhub_domain::time::Day;
 
-/// Prints, for each day, `1` for worked and `0` for not; then, for each day, the day after three further working days.
+/// After so many further working days. Fifteen and more cross Spring Festival and both of its make-up days from any start near it.
+const COUNTS: [usize; 6] = [1, 2, 3, 10, 15, 60];
+
+/// Prints, for each day, `1` for worked and `0` for not; then, for each count given and each day, the day after so many further
+/// working days.
 const SCRIPT: &str = "
-import datetime, chinese_calendar as calendar
+import datetime, sys, chinese_calendar as calendar
 day, last = datetime.date(2004, 1, 1), datetime.date(2026, 12, 31)
 one = datetime.timedelta(days=1)
 days = []
@@ -19,12 +23,13 @@ while day <= last:
     day += one
 worked = [calendar.is_workday(day) for day in days]
 print(''.join('1' if work else '0' for work in worked))
-for at, day in enumerate(days):
-    left, to = 3, at
-    while left and to + 1 < len(days):
-        to += 1
-        left -= worked[to]
-    print(days[to].isoformat() if not left else '-')
+for count in map(int, sys.argv[1:]):
+    for at, day in enumerate(days):
+        left, to = count, at
+        while left and to + 1 < len(days):
+            to += 1
+            left -= worked[to]
+        print(days[to].isoformat() if not left else '-')
 ";
 
 #[test]
@@ -42,21 +47,26 @@ fn agrees_with_chinesecalendar() {
     }
     // A comparison of plain weeks alone would prove nothing.
     assert!(moved > 500, "{moved} days differ from Monday to Friday");
-    let mut compared = 0;
-    for (day, theirs) in (first.0..).map(Day).zip(lines) {
-        if theirs != "-" {
-            assert_eq!(calendar.plus_working_days(day, 3).to_string(), theirs, "three working days after {day}");
-            compared += 1;
+    for count in COUNTS {
+        let mut compared = 0;
+        for (day, theirs) in (first.0..=last.0).map(Day).zip(lines.by_ref()) {
+            if theirs != "-" {
+                let ours = calendar.plus_working_days(day, count as u32).to_string();
+                assert_eq!(ours, theirs, "{count} working days after {day}");
+                compared += 1;
+            }
         }
+        // All but the last days of 2026, from which the count leads into a year without a notice.
+        assert!(compared > 8_300, "{compared} days compared");
     }
-    assert!(compared > 8_000, "{compared} days compared");
+    assert_eq!(lines.next(), None, "every line was compared");
 }
 
 fn ask() -> String {
     let venv = std::env::var_os("XINHUB_TEST_VENV")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/test-venv"), PathBuf::from);
     let python = venv.join("bin/python");
-    let out = Command::new(&python).args(["-c", SCRIPT]).output();
+    let out = Command::new(&python).args(["-c", SCRIPT]).args(COUNTS.map(|count| count.to_string())).output();
     let out = out.unwrap_or_else(|error| panic!("{}: {error}; run `make test-setup` first", python.display()));
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     String::from_utf8(out.stdout).unwrap()

@@ -253,7 +253,7 @@ impl Writer {
                 let resident = self.resident.read();
                 let numbers = batch.pending.numbers(&resident);
                 for (when, event) in &due {
-                    match clock_plan::planned(&resident, *event, now, &self.rules) {
+                    match clock_plan::planned(&resident, (*when, *event), now, &self.rules) {
                         Some((_, touch)) if batch.touched.contains(&touch) => later.push((*when, *event)),
                         Some((planned, touch)) => batch.add(planned, numbers, None, &[touch]),
                         None => {}

@@ -1,7 +1,7 @@
 //! What the clock brings, as events: each once, however long the hub was down.
 
 use xinhub_domain::deadline::Clock;
-use xinhub_domain::listing::{Action, Deadline, EventKind, PetitionStanding, RecordId, RecordKind, next};
+use xinhub_domain::listing::{Action, Deadline, EventKind, PetitionStanding, RecordId, RecordKind, State, next};
 use xinhub_domain::policy::Rules;
 use xinhub_domain::time::{Day, Timestamp};
 
@@ -13,13 +13,19 @@ use crate::resident::{Resident, can_expire};
 use crate::table::{ERASED, Extra};
 
 /// The event that a due hint comes to; `None` where the state has moved on since the hint was given.
-pub(crate) fn planned(resident: &Resident, event: Event, now: Timestamp, rules: &Rules) -> Option<(Planned, Touch)> {
+pub(crate) fn planned(
+    resident: &Resident,
+    (when, event): (Timestamp, Event),
+    now: Timestamp,
+    rules: &Rules,
+) -> Option<(Planned, Touch)> {
     match event {
-        Event::Deadline(bound) => return passed(resident, bound, now),
+        Event::Deadline(bound) => return passed(resident, bound, when),
         Event::EndRetention { row, until } => return end_retention(resident, row, until, now, rules),
         Event::EndGrace { .. } | Event::Expire { .. } | Event::EndRelation { .. } | Event::EndExemption { .. } => {}
     }
-    let (mut planned, touch) = ended(resident, event, now)?;
+    // By its own instant: a hint given before a term or a grace period was changed is passed over, not taken for the new one.
+    let (mut planned, touch) = ended(resident, event, when)?;
     if let Some(row) = resident.table.row_of(planned.listing).filter(|_| planned.lift) {
         planned.deadlines.extend(of_lift(resident, row, rules.deadlines(&planned.court), now.day()));
     }
@@ -27,9 +33,11 @@ pub(crate) fn planned(resident: &Resident, event: Event, now: Timestamp, rules: 
 }
 
 /// A deadline has passed without the act. A proposal lapses; everything else is overdue, and stays owed.
-fn passed(resident: &Resident, bound: Bound, now: Timestamp) -> Option<(Planned, Touch)> {
+///
+/// A hint given for an earlier clock of the same kind, settled since, is passed over: the one that runs has its own.
+fn passed(resident: &Resident, bound: Bound, when: Timestamp) -> Option<(Planned, Touch)> {
     let running = resident.remedy.running.get(&bound).filter(|running| !running.overdue)?;
-    if running.due.end() > now {
+    if running.due.end() > when {
         return None;
     }
     let (record, listing, court, clock, touch) = match bound {
@@ -72,7 +80,9 @@ fn end_retention(resident: &Resident, row: u32, until: Day, now: Timestamp, rule
     let number = u64::from(row) + 1;
     let record = RecordId { kind: RecordKind::Listing, number };
     let court = resident.courts.name(listing.court).to_owned();
-    let deadlines = beginning(rules.deadlines(&court), Clock::LiftMeasures, now.day()).into_iter().collect();
+    // In force again, what the unit does is lawful: the next lift finds it among those who were told.
+    let owed = (listing.state() != Some(State::Listed)).then(|| rules.deadlines(&court));
+    let deadlines = owed.and_then(|rules| beginning(rules, Clock::LiftMeasures, now.day())).into_iter().collect();
     let planned =
         Planned { until: Some(until), deadlines, ..Planned::new(EventKind::EndRetention, record, number, court) };
     Some((planned, Touch::Listing(number)))

@@ -157,7 +157,7 @@ impl Planner<'_> {
         plan.event.petition = Some(standing);
         plan.event.deadlines.extend(deadline);
         plan.late = late;
-        plan.touches = vec![Touch::Petition(record.number)];
+        plan.touches = touches(record.number, listing);
         Ok(plan)
     }
 
@@ -300,7 +300,7 @@ impl Planner<'_> {
         let body = Some(Body::Found(finding));
         let mut plan = self.event_of(asked.listing, &asked.court, step.kind, record, None, body);
         plan.event.petition = Some(PetitionStanding { kind: asked.kind, state });
-        plan.touches = vec![Touch::Petition(asked.number)];
+        plan.touches = touches(asked.number, asked.listing);
         (plan.stale, plan.late) = (stale, step.late);
         Ok(plan)
     }
@@ -381,6 +381,13 @@ impl Planner<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a complaint fits, and what the caller is told, rests on the listing's state too: what changes it doesn't go into the
+/// same entry.
+fn touches(petition: u64, listing: u64) -> Vec<Touch> {
+    let listing = Some(listing).filter(|listing| *listing > 0).map(Touch::Listing);
+    listing.into_iter().chain([Touch::Petition(petition)]).collect()
 }
 
 impl Planned {

@@ -81,30 +81,35 @@ impl Due {
         self.others.is_empty() && self.expiries.is_empty()
     }
 
-    /// Takes out up to `limit` of what is due at `now`, oldest day first.
+    /// Takes out up to `limit` of what is due at `now`, in the order in which it fell due: after a long stop the state passes
+    /// through what it would have passed through without one. Of what falls due at one instant terms come first: whom the end
+    /// of a term frees is not listed by the end of a grace period, and a court that had to remove by that day is not overdue.
     pub fn take(&mut self, now: Timestamp, limit: usize) -> Vec<(Timestamp, Event)> {
         let mut taken = Vec::new();
-        while let Some((when, event)) = self.others.first().copied() {
-            if when > now || taken.len() >= limit {
-                break;
-            }
-            self.others.pop_first();
-            taken.push((when, event));
-        }
-        while let Some(mut first) = self.expiries.first_entry() {
-            if first.key().end() > now || taken.len() >= limit {
-                break;
-            }
-            let when = first.key().end();
-            let rows = first.get_mut();
-            // From the end: on a day with very many, the rest stays where it is.
-            let last = rows.len() - rows.len().min(limit - taken.len());
-            taken.extend(rows.drain(last..).map(|row| (when, Event::Expire { row })));
-            if rows.is_empty() {
-                first.remove();
+        while taken.len() < limit {
+            let term = self.expiries.first_key_value().map(|(day, _)| day.end()).filter(|when| *when <= now);
+            let other = self.others.first().map(|(when, _)| *when).filter(|when| *when <= now);
+            match (term, other) {
+                (None, None) => break,
+                (Some(when), other) if other.is_none_or(|other| when <= other) => {
+                    self.take_terms(when, limit, &mut taken);
+                }
+                (_, _) => taken.extend(self.others.pop_first()),
             }
         }
         taken
+    }
+
+    /// Takes terms that end at `when`, the earliest there are.
+    fn take_terms(&mut self, when: Timestamp, limit: usize, taken: &mut Vec<(Timestamp, Event)>) {
+        let Some(mut first) = self.expiries.first_entry() else { return };
+        let rows = first.get_mut();
+        // From the end: on a day with very many, the rest stays where it is.
+        let last = rows.len() - rows.len().min(limit - taken.len());
+        taken.extend(rows.drain(last..).map(|row| (when, Event::Expire { row })));
+        if rows.is_empty() {
+            first.remove();
+        }
     }
 
     /// Puts back what was taken and could not be recorded.
@@ -125,6 +130,19 @@ impl Due {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_fell_due_first_comes_first_and_terms_before_the_rest() {
+        let mut due = Due::default();
+        let day = Day(20_000);
+        due.at(Timestamp(day.end().0 + 1), Event::EndGrace { row: 1 });
+        due.at(day.end(), Event::EndGrace { row: 2 });
+        due.expiry(day, 3);
+        due.at(Timestamp(day.end().0 - 1), Event::EndGrace { row: 4 });
+        let rows: Vec<Event> = due.take(day.plus_days(9).end(), 10).into_iter().map(|(_, event)| event).collect();
+        let grace = |row| Event::EndGrace { row };
+        assert_eq!(rows, [grace(4), Event::Expire { row: 3 }, grace(2), grace(1)]);
+    }
 
     #[test]
     fn what_is_due_comes_once_and_in_order() {

@@ -1,6 +1,7 @@
 //! Petitions, deadlines that run, and what units owe and keep: the fold of what happens beside a listing.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use minicbor::{Decode, Encode};
@@ -280,9 +281,15 @@ impl Resident {
     pub(super) fn settle_listing(&mut self, row: u32, before: Option<State>, clear: &Clear) {
         let clocks: &[Clock] = match clear.kind {
             EventKind::GiveReason => &[Clock::GiveReason],
-            EventKind::Approve | EventKind::Reject | EventKind::Withdraw | EventKind::Lapse => &[Clock::Release],
-            EventKind::Hide | EventKind::Expire => &[Clock::Remove],
-            EventKind::Revoke | EventKind::Remove => &[Clock::Remove, Clock::Release],
+            EventKind::Approve => &[Clock::Release],
+            EventKind::Hide => &[Clock::Remove],
+            // Ended, however: nothing is left to release or to remove.
+            EventKind::Reject
+            | EventKind::Withdraw
+            | EventKind::Lapse
+            | EventKind::Expire
+            | EventKind::Revoke
+            | EventKind::Remove => &[Clock::Remove, Clock::Release],
             // Whatever else happens, the clock goes on.
             _ => &[],
         };
@@ -337,8 +344,10 @@ impl Resident {
         }
     }
 
+    /// A clock that runs goes on: by doing again what started it nobody gets more time.
     fn run(&mut self, bound: Bound, running: Running) {
-        self.remedy.running.insert(bound, running);
+        let Entry::Vacant(place) = self.remedy.running.entry(bound) else { return };
+        place.insert(running);
         self.due.at(running.due.end(), Event::Deadline(bound));
     }
 
