@@ -59,6 +59,8 @@ pub struct Hub {
     ca: Authority,
     setup: Setup,
     process: Option<Process>,
+    /// Where it serves within this process, if it does: gRPC and metrics.
+    pub(crate) within: Option<(SocketAddr, SocketAddr)>,
 }
 
 #[derive(Debug)]
@@ -112,7 +114,7 @@ impl Hub {
         for client in parties::ALL {
             ca.issue_client(client, 90 * DAY).unwrap();
         }
-        let hub = Hub { dir, ca, setup, process: None };
+        let hub = Hub { dir, ca, setup, process: None, within: None };
         fs::write(hub.policy_path(), parties::policy(hub.setup.release)).unwrap();
         fs::write(hub.config_path(), hub.config()).unwrap();
         let made = hub.daemon("init");
@@ -319,12 +321,12 @@ impl Hub {
 
     /// Where it serves gRPC.
     pub fn grpc(&self) -> SocketAddr {
-        self.process.as_ref().expect("the hub runs").grpc
+        self.within.map_or_else(|| self.process.as_ref().expect("the hub runs").grpc, |(grpc, _)| grpc)
     }
 
     /// Where it serves metrics.
     pub fn metrics(&self) -> SocketAddr {
-        self.process.as_ref().expect("the hub runs").metrics
+        self.within.map_or_else(|| self.process.as_ref().expect("the hub runs").metrics, |(_, metrics)| metrics)
     }
 
     /// What its metrics say: one `GET` over plain HTTP.

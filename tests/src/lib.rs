@@ -9,18 +9,22 @@
 pub mod ask;
 pub mod binaries;
 pub mod court;
+pub mod desk;
 pub mod file;
 pub mod hub;
 pub mod leak;
 pub mod parties;
 pub mod raw;
 pub mod subject;
+pub mod timed;
 pub mod wait;
 
 pub use ask::Ask;
 pub use court::Court;
+pub use desk::Desk;
 pub use hub::{Hub, Setup, shared};
 pub use subject::Subject;
+pub use timed::Timed;
 pub use v1::Reason;
 pub use xinhub_client::{Code, Error, v1};
 

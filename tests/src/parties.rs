@@ -14,11 +14,15 @@ pub const SIGNER: &str = "judge-0007";
 pub const SECOND_SIGNER: &str = "judge-0008";
 /// See [`LEIZHOU`].
 pub const XUWEN: &str = "xuwen";
+/// The court above both.
+pub const ZHANJIANG: &str = "zhanjiang";
 
 /// The clients' ids, as in their certificates.
 pub const COURT: &str = "court-leizhou";
 /// Another court.
 pub const OTHER_COURT: &str = "court-xuwen";
+/// The court above both.
+pub const COURT_ABOVE: &str = "court-zhanjiang";
 /// Lending, with every field and the reach `detail`.
 pub const BANK: &str = "bank";
 /// Lending, without a field: it sees one bit, though its class may see more.
@@ -35,6 +39,8 @@ pub const TICKETING: &str = "ticketing";
 pub const TRAVEL: &str = "travel-agency";
 /// Housing and offices.
 pub const UNIT: &str = "housing-bureau";
+/// Another unit, with nothing but inspections: the own unit of its staff.
+pub const OTHER_UNIT: &str = "education-bureau";
 /// Lending.
 pub const BUREAU: &str = "credit-bureau";
 /// Sees what the hub did.
@@ -54,6 +60,7 @@ pub const STRANGER: &str = "stranger";
 pub const ALL: &[&str] = &[
     COURT,
     OTHER_COURT,
+    COURT_ABOVE,
     BANK,
     PLAIN_BANK,
     HOTEL,
@@ -62,6 +69,7 @@ pub const ALL: &[&str] = &[
     TICKETING,
     TRAVEL,
     UNIT,
+    OTHER_UNIT,
     BUREAU,
     AUDITOR,
     OPERATOR,
@@ -162,6 +170,7 @@ const GRANTS: &[Grant] = &[
             "consumption.resort-limit",
         ],
     ),
+    grant(OTHER_UNIT, Class::Unit, "education", ONLINE_DETAIL, EVERY_FIELD, &["supervision.inspection"]),
     grant(BUREAU, Class::CreditBureau, "central-bank", ONLINE_DETAIL, EVERY_FIELD, &["credit.lending"]),
 ];
 const EVERY_FIELD_BUT_DETAIL: &str = r#"["relation", "effect", "officers"]"#;
@@ -174,7 +183,7 @@ release = "{release}"
 go_live = 2099-01-01
 
 [[court]]
-id = "zhanjiang"
+id = "{ZHANJIANG}"
 name_zh = "广东省湛江市中级人民法院"
 
 [[court]]
@@ -182,12 +191,12 @@ id = "{LEIZHOU}"
 name_zh = "{LEIZHOU_NAME}"
 signers = ["{SIGNER}", "{SECOND_SIGNER}"]
 region = "440882"
-above = "zhanjiang"
+above = "{ZHANJIANG}"
 
 [[court]]
 id = "{XUWEN}"
 name_zh = "广东省徐闻县人民法院"
-above = "zhanjiang"
+above = "{ZHANJIANG}"
 
 [limits]
 "consumption.resort-limit" = 100000
@@ -196,7 +205,7 @@ above = "zhanjiang"
 max_days = 90
 "#
     );
-    for (id, court) in [(COURT, LEIZHOU), (OTHER_COURT, XUWEN)] {
+    for (id, court) in [(COURT, LEIZHOU), (OTHER_COURT, XUWEN), (COURT_ABOVE, ZHANJIANG)] {
         // A court asks too, for purposes of its own.
         let keys = format!(
             "class = \"court\"\ncourt = \"{court}\"\nimpact_assessment = \"PIA-T\"\nreach = {ONLINE}\n\

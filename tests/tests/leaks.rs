@@ -9,14 +9,21 @@ use std::path::{Path, PathBuf};
 
 use xinhub_api::v1::condition_answer::Answer as Condition;
 use xinhub_cli::synthesize::Encoding;
-use xinhub_tests::court::{content, related};
+use xinhub_tests::court::{clerk, content, related};
+use xinhub_tests::desk::{application, complaint, objection};
 use xinhub_tests::file::{Form, Row, options, relation_row, row, send, send_listings, send_relations};
 use xinhub_tests::leak::Secrets;
 use xinhub_tests::subject::identity;
-use xinhub_tests::v1::{AnswerReason as Why, Capacity, IdentityKind, ImportFile, ImportOptions, Relation, Verdict};
+use xinhub_tests::v1::report_request::Report;
+use xinhub_tests::v1::{
+    AnswerReason as Why, Capacity, IdentityKind, ImportFile, ImportOptions, ObjectionGround, PartyRole, Relation,
+    Verdict,
+};
 use xinhub_tests::{Ask, Error, Hub, Setup, Subject, parties, v1};
 
 const LOAN: &str = "credit.lending";
+/// What a party says in its own words.
+const STATEMENT: &str = "本人从未拖欠该笔货款请予更正";
 
 /// Everyone who is imported, published, asked about or got wrong in a run.
 #[derive(Default)]
@@ -53,6 +60,7 @@ impl Cast {
 
     fn secrets(&self) -> Secrets {
         let mut secrets = Secrets::default();
+        secrets.add(STATEMENT);
         for subject in self.everyone() {
             secrets.add(&subject.name);
             for identity in &subject.identities {
@@ -128,6 +136,65 @@ async fn publish(hub: &Hub, cast: &Cast, said: &mut Said) {
     said.note(court.hide(listed.listing).await);
 }
 
+/// What parties and units write in their own words, names and numbers of anybody included.
+async fn petition(hub: &Hub, cast: &Cast, said: &mut Said) {
+    let (court, bank, unit) = (hub.court().await, hub.client(parties::BANK).await, hub.client(parties::UNIT).await);
+    let [debtor, party, other] = [10, 11, 12].map(|at| &cast.nobodies[at]);
+    let listing = court.list(debtor).await.listing;
+    Ask::about(debtor, LOAN).expect(&bank, Verdict::Consider, Why::ListedDebtor).await;
+    let words = format!("{STATEMENT}：{}，{}", other.name, other.number());
+    let mutation = || Some(xinhub_client::mutation(clerk(), None));
+    let not_me = v1::PetitionContent {
+        statement: words.clone(),
+        documents: vec![format!("{}的身份证{}", party.name, party.number())],
+        ..objection(party, PartyRole::NotMe, ObjectionGround::ShouldNotBeListed)
+    };
+    let case = "(2025)粤0882执777777号";
+    let contents = [
+        (listing, not_me.clone()),
+        (listing, objection(&cast.wrong[0], PartyRole::NotMe, ObjectionGround::DataWrong)),
+        (listing, v1::PetitionContent { against: party.name.clone(), ..not_me.clone() }),
+        (listing, v1::PetitionContent { received_on: party.number().to_owned(), ..not_me }),
+        (listing, complaint(party, party.number())),
+        (0, application(party, other, case)),
+        (0, application(party, other, other.number())),
+    ];
+    let mut filed = Vec::new();
+    for (listing, content) in contents {
+        let court = if listing == 0 { parties::LEIZHOU } else { "" }.to_owned();
+        let request = v1::FilePetitionRequest { mutation: mutation(), listing, court, content: Some(content) };
+        match unit.remedy().file_petition(request).await {
+            Ok(response) => filed.push(response.outcome.unwrap()),
+            refused => said.note(refused),
+        }
+    }
+    assert_eq!(filed.len(), 2, "the objection, and the application");
+    for outcome in filed {
+        let mutation = Some(xinhub_client::mutation(clerk(), Some(outcome.etag)));
+        let (petition, reasons) = (outcome.petition, words.clone());
+        let request = v1::DecidePetitionRequest { mutation, petition, reasons, ..Default::default() };
+        court.client.remedy().decide_petition(request.clone()).await.unwrap();
+        said.note(court.client.remedy().decide_petition(request).await);
+        let read = v1::GetPetitionRequest { petition };
+        unit.remedy().get_petition(read).await.unwrap();
+        said.note(bank.remedy().get_petition(read).await);
+    }
+    let on = xinhub_tests::subject::days_ago(0);
+    let imposed = |measure: &str| {
+        let (measure, item) = (measure.to_owned(), other.name.clone());
+        Report::Imposed(v1::ImposedReport { measure, item, on: on.clone() })
+    };
+    let report = async |report| {
+        let request = v1::ReportRequest { mutation: mutation(), listing, report: Some(report) };
+        bank.measures().report(request).await
+    };
+    report(imposed(LOAN)).await.unwrap();
+    said.note(report(imposed(other.number())).await);
+    court.remove(listing).await.unwrap();
+    said.note(report(Report::Handled(v1::HandledReport { note: words.clone() })).await);
+    report(Report::Lifted(v1::LiftedReport { on: on.clone(), note: words })).await.unwrap();
+}
+
 async fn ask(hub: &Hub, cast: &Cast, said: &mut Said) {
     let (bank, hotel) = (hub.client(parties::BANK).await, hub.client(parties::HOTEL).await);
     let (unit, stranger) = (hub.client(parties::UNIT).await, hub.client(parties::STRANGER).await);
@@ -170,6 +237,7 @@ async fn no_identity_and_no_name_is_written_or_said_anywhere() {
     let (cast, mut said) = (Cast::gather(), Said::default());
     import(&hub, &cast, &mut said).await;
     publish(&hub, &cast, &mut said).await;
+    petition(&hub, &cast, &mut said).await;
     hub.kill_and_restart().await;
     ask(&hub, &cast, &mut said).await;
     let metrics = hub.metrics_text().await;
