@@ -5,8 +5,8 @@
 use std::fmt::Debug;
 
 use prost::Message;
-use xinhub_domain::policy::permissions::TABLE;
-use xinhub_domain::policy::{Class, Demand, Method};
+use xinhub_domain::policy::permissions::{Demand, TABLE};
+use xinhub_domain::policy::{Class, Method};
 use xinhub_tests::desk::{complaint, objection};
 use xinhub_tests::v1::report_request::Report;
 use xinhub_tests::v1::{DutyState, HandledReport, ListingContent, ObjectionGround, PartyRole, Visibility};
