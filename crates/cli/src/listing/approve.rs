@@ -155,7 +155,8 @@ mod tests {
                 ..v1::Decision::default()
             };
             let content = v1::ListingContent { decision: Some(decision), ..v1::ListingContent::default() };
-            let listing = v1::Listing { content: Some(content), ..v1::Listing::default() };
+            let state = v1::ListingState::Proposed.into();
+            let listing = v1::Listing { state, content: Some(content), ..v1::Listing::default() };
             let approved = Approved::of(&listing, Day::parse("2026-03-01").unwrap());
             let (until, grace) = (approved.until.unwrap_or_default(), approved.grace_until.unwrap_or_default());
             assert_eq!((approved.state, until.as_str(), grace.as_str()), expected, "{served_on} {grace_days}");
