@@ -217,10 +217,11 @@ max_days = 90
         let Grant { id, class, unit, reach, fields, measures } = grant;
         let measures: Vec<String> = measures.iter().map(|measure| granted(measure)).collect();
         let keys = format!(
-            "class = \"{}\"\nunit = \"{unit}\"\nimpact_assessment = \"PIA-T\"\nreach = {reach}\nmeasures = [{}]\n{}",
+            "class = \"{}\"\nunit = \"{unit}\"\nimpact_assessment = \"PIA-T\"\nreach = {reach}\nmeasures = [{}]\n{}{}",
             class.as_str(),
             measures.join(", "),
             if *fields == NO_FIELD { String::new() } else { format!("fields = {fields}\n") },
+            if *id == UNIT { "acts_for_subjects = true\n" } else { "" },
         );
         client(&mut text, id, &keys);
     }

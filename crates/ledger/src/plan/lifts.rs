@@ -1,6 +1,6 @@
 //! The way out: lifts, the reasons that they owe, and what makes one due.
 
-use xinhub_domain::listing::{Action, Actor, EventKind, lift};
+use xinhub_domain::listing::{Action, Actor, EventKind, State, lift};
 use xinhub_domain::time::Day;
 
 use super::{Plan, Planner, Subject, fault, no_decision};
@@ -45,9 +45,17 @@ impl Planner<'_> {
         if !self.owes_reason(subject) {
             return Err(CommandError::NotFound("reason owed for this listing"));
         }
-        if lift::hiding_reason_owed(ground) {
-            let known: Vec<&str> = lift::LiftGround::ALL.iter().map(|ground| ground.code()).collect();
-            return Err(fault("ground", &format!("is one of {}", known.join(", "))));
+        let fits = |ground: &str| match subject.state {
+            // Whatever way it was taken off, that it should not have been on is always a reason.
+            _ if !lift::revocation_reason_owed(ground) => true,
+            State::Revoked => false,
+            State::Removed => !self.removal_reason_owed(subject, ground),
+            _ => !lift::hiding_reason_owed(ground),
+        };
+        if !fits(ground) {
+            let fitting = lift::LiftGround::ALL.iter().map(|ground| ground.code()).filter(|code| fits(code));
+            let fitting: Vec<&str> = fitting.collect();
+            return Err(fault("ground", &format!("is, for this listing, one of {}", fitting.join(", "))));
         }
         self.act(subject, court, Action::GiveReason, EventKind::GiveReason, actor, ground, note)
     }
