@@ -180,16 +180,21 @@ async fn petition(hub: &Hub, cast: &Cast, said: &mut Said) {
         said.note(bank.remedy().get_petition(read).await);
     }
     let on = xinhub_tests::subject::days_ago(0);
-    let imposed = |measure: &str| {
-        let (measure, item) = (measure.to_owned(), other.name.clone());
+    let imposed = |measure: &str, item: &str| {
+        let (measure, item) = (measure.to_owned(), item.to_owned());
         Report::Imposed(v1::ImposedReport { measure, item, on: on.clone() })
     };
     let report = async |report| {
         let request = v1::ReportRequest { mutation: mutation(), listing, report: Some(report) };
         bank.measures().report(request).await
     };
-    report(imposed(LOAN)).await.unwrap();
-    said.note(report(imposed(other.number())).await);
+    report(imposed(LOAN, "")).await.unwrap();
+    // A measure and an item stand in clear where the state is kept: what is none of the catalogue's is refused.
+    for imposed in [imposed(LOAN, &other.name), imposed(other.number(), "")] {
+        let answered = report(imposed).await;
+        assert!(answered.is_err(), "{answered:?}");
+        said.note(answered);
+    }
     court.remove(listing).await.unwrap();
     said.note(report(Report::Handled(v1::HandledReport { note: words.clone() })).await);
     report(Report::Lifted(v1::LiftedReport { on: on.clone(), note: words })).await.unwrap();

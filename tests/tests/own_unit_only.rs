@@ -104,6 +104,8 @@ fn comparable(method: Method, bytes: &[u8]) -> String {
         Method::ListDeadlines => shown::<v1::ListDeadlinesResponse>(bytes, |m| m.position = None),
         Method::ListDuties => shown::<v1::ListDutiesResponse>(bytes, |m| m.position = None),
         Method::ListMeasures => shown::<v1::ListMeasuresResponse>(bytes, |m| m.position = None),
+        Method::ListAnnouncements => shown::<v1::ListAnnouncementsResponse>(bytes, |m| m.position = None),
+        Method::GetStatistics => shown::<v1::GetStatisticsResponse>(bytes, |m| m.position = None),
         Method::GetStatus => shown::<v1::GetStatusResponse>(bytes, |m| {
             (m.position, m.revision, m.detail_revision) = (None, 0, 0);
             (m.epoch, m.chain_hash) = (String::new(), String::new());

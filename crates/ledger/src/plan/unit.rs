@@ -106,12 +106,16 @@ fn check(
         |clock| extra.duties.iter().any(|one| one.client == client && one.clock == clock && one.closed.is_none());
     let imposed = extra.imposed.iter().any(|one| one.client == client && !one.lifted)
         || extra.retained.iter().any(|one| one.client == client && !one.ended);
-    let measure = |code: &str| match permit.catalogue().measure(code) {
-        Some(_) => Ok(()),
-        None => Err(fault("measure", "is not in the catalogue: list the measures for their codes")),
+    let measure = |code: &str, item: Option<&str>| match (permit.catalogue().measure(code), item) {
+        (None, _) => Err(fault("measure", "is not in the catalogue: list the measures for their codes")),
+        // Kept in clear: never free text.
+        (Some(measure), Some(item)) if measure.item(item).is_none() => {
+            Err(fault("item", "is none of the measure's: list the measures for their items, or leave it out"))
+        }
+        (Some(_), _) => Ok(()),
     };
     match report {
-        UnitReport::Imposed { measure: code, .. } => measure(code),
+        UnitReport::Imposed { measure: code, item, .. } => measure(code, item.as_deref()),
         UnitReport::Lifted { .. } if imposed || owes(Clock::LiftMeasures) => Ok(()),
         UnitReport::Lifted { .. } => Err(CommandError::NotFound("measure of this client on this listing")),
         UnitReport::Acknowledged if imposed => {
@@ -123,7 +127,7 @@ fn check(
         UnitReport::Retained(_) if state == State::Listed => {
             Err(fault("report", "is for what is kept after a lift: the listing is in force"))
         }
-        UnitReport::Retained(kept) if owes(Clock::LiftMeasures) => measure(&kept.measure),
+        UnitReport::Retained(kept) if owes(Clock::LiftMeasures) => measure(&kept.measure, None),
         UnitReport::Retained(_) => Err(CommandError::NotFound("open duty of this client on this listing")),
         UnitReport::Handled { .. } if owes(Clock::HandleNotice) => Ok(()),
         UnitReport::Handled { .. } => Err(CommandError::NotFound("notice for this client to handle")),
