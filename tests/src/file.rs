@@ -9,7 +9,7 @@ use xinhub_api::v1::import_listings_response::Part as Out;
 use xinhub_api::v1::{self, ImportFile as Kind, ImportListingsRequest, ImportOptions, ImportSummary, RowFault};
 use xinhub_cli::synthesize::layout::RELATION_COLUMNS;
 use xinhub_cli::synthesize::{Encoding, ImportFile};
-use xinhub_client::{Error, Hub};
+use xinhub_client::{Error, Hub, Responses};
 use xinhub_domain::import::{Header, ListingColumn, Mode};
 
 use crate::Subject;
@@ -172,10 +172,71 @@ pub async fn send(client: &Hub, options: ImportOptions, file: &[u8]) -> Result<I
 }
 
 async fn hear_out(client: &Hub, options: ImportOptions, file: &[u8]) -> Result<Imported, Error> {
-    let mut responses = client.registry().import_listings(iter(messages(options, file, 64 << 10))).await?;
+    heard(client.registry().import_listings(iter(messages(options, file, 64 << 10))).await?).await
+}
+
+/// What a waiting file would come to.
+///
+/// # Errors
+/// Why it is not told.
+///
+/// # Panics
+/// Where the hub never ends it.
+pub async fn preview_import(client: &Hub, import: u64) -> Result<Imported, Error> {
+    let told = client.registry().preview_import(v1::PreviewImportRequest { import }).await?;
+    tokio::time::timeout(PATIENCE, heard(told)).await.expect("the preview never ends")
+}
+
+/// Releases a waiting file, and hears it out.
+///
+/// # Errors
+/// Why it is not released.
+///
+/// # Panics
+/// Where the hub never ends it.
+pub async fn approve_import(client: &Hub, import: u64, actor: v1::Actor) -> Result<Imported, Error> {
+    let mutation = Some(xinhub_client::mutation(actor, None));
+    let told = client.registry().approve_import(v1::ApproveImportRequest { mutation, import }).await?;
+    tokio::time::timeout(PATIENCE, heard(told)).await.expect("the import never ends")
+}
+
+/// The three messages that tell of a file's rows.
+trait Tells {
+    fn part(self) -> Option<Out>;
+}
+
+impl Tells for v1::ImportListingsResponse {
+    fn part(self) -> Option<Out> {
+        self.part
+    }
+}
+
+impl Tells for v1::PreviewImportResponse {
+    fn part(self) -> Option<Out> {
+        use v1::preview_import_response::Part;
+        self.part.map(|part| match part {
+            Part::Progress(progress) => Out::Progress(progress),
+            Part::Fault(fault) => Out::Fault(fault),
+            Part::Summary(summary) => Out::Summary(summary),
+        })
+    }
+}
+
+impl Tells for v1::ApproveImportResponse {
+    fn part(self) -> Option<Out> {
+        use v1::approve_import_response::Part;
+        self.part.map(|part| match part {
+            Part::Progress(progress) => Out::Progress(progress),
+            Part::Fault(fault) => Out::Fault(fault),
+            Part::Summary(summary) => Out::Summary(summary),
+        })
+    }
+}
+
+async fn heard<T: Tells>(mut responses: Responses<T>) -> Result<Imported, Error> {
     let mut imported = Imported::default();
     while let Some(response) = responses.next().await? {
-        match response.part {
+        match response.part() {
             Some(Out::Progress(progress)) => imported.progress.push(progress.rows_read),
             Some(Out::Fault(fault)) => imported.faults.push(fault),
             Some(Out::Summary(summary)) => imported.summary = summary,

@@ -40,11 +40,18 @@ impl Timed {
     /// # Panics
     /// Where it does not start.
     pub async fn start() -> Timed {
+        Timed::start_with("one").await
+    }
+
+    /// As [`start`](Self::start), with this release policy.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub async fn start_with(release: &'static str) -> Timed {
         let clock = Arc::new(ManualClock::at(START));
         let hub = Hub::init(Setup::default());
         // The plan's deadlines: it has one for the party too.
-        let policy =
-            parties::policy("one").replace("release = \"one\"\n", "release = \"one\"\nprofile = \"leizhou\"\n");
+        let policy = parties::policy(release).replace("go_live", "profile = \"leizhou\"\ngo_live");
         std::fs::write(hub.policy_path(), policy).unwrap();
         let mut timed = Timed { hub, clock, server: None };
         timed.serve().await;

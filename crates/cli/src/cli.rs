@@ -17,6 +17,7 @@ use crate::deadlines::{self, DeadlinesArgs};
 use crate::duties::{self, DutiesArgs};
 use crate::exit::{self, Exit, Failure};
 use crate::import::{self, ImportArgs};
+use crate::imports::{self, ImportsArgs};
 use crate::lang::Lang;
 use crate::listing::{self, ApproveArgs, GetArgs, ListingArgs, NoticeArgs, ProposeArgs, RelationArgs, ShortArgs};
 use crate::measure::{self, MeasureArgs};
@@ -45,6 +46,7 @@ enum Command {
     Check(Box<CheckArgs>),
     Batch(BatchArgs),
     Import(ImportArgs),
+    Imports(Box<ImportsArgs>),
     Listing(Box<ListingArgs>),
     /// Open a listing with its risk notice: `listing notice`
     Notice(Box<ShortArgs<NoticeArgs>>),
@@ -105,6 +107,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Check(args) => in_runtime(check::run(*args, global, &mut out)),
         Command::Batch(args) => in_runtime(batch::run(args, global, &mut out)),
         Command::Import(args) => in_runtime(import::run(args, global, &mut out)),
+        Command::Imports(args) => in_runtime(imports::run(*args, global, &mut out)),
         Command::Listing(args) => in_runtime(listing::run(*args, global, &mut out)),
         Command::Notice(args) => in_runtime(listing::run((*args).into(), global, &mut out)),
         Command::Propose(args) => in_runtime(listing::run((*args).into(), global, &mut out)),

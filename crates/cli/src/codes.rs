@@ -55,6 +55,8 @@ codes! {
     DutyState: "DUTY_STATE_",
     Effect: "EFFECT_",
     IdentityKind: "IDENTITY_KIND_",
+    ImportFile: "IMPORT_FILE_",
+    ImportState: "IMPORT_STATE_",
     ListingState: "LISTING_STATE_",
     ObjectionGround: "OBJECTION_GROUND_",
     OnUnknown: "ON_UNKNOWN_",

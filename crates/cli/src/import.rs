@@ -8,13 +8,13 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use xinhub_client::v1;
 use xinhub_client::v1::import_listings_request::Part as Sent;
-use xinhub_client::v1::import_listings_response::Part as Told;
+use xinhub_client::{Responses, v1};
 
 use crate::args::{ActorArgs, ConnectArgs, GlobalArgs};
 use crate::codes::label;
 use crate::exit::{Exit, Failure};
+use crate::lang::Lang;
 use crate::output::{Line, Out};
 use crate::session::{Session, checked_uuid};
 use crate::shapes;
@@ -25,6 +25,8 @@ const CHUNK_BYTES: usize = 256 * 1024;
 const CHUNKS_AHEAD: usize = 4;
 
 /// Import a file of listings, or of relations, in the courts' own column layout
+///
+/// Where two people release, it waits for the second of them: see `imports`.
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
     /// CSV in UTF-8 or GB 18030, with header and trailer; - is standard input
@@ -41,13 +43,20 @@ pub(crate) struct ImportArgs {
     /// A UUIDv7. To go on after a break, give that of the broken import. Made, and told on standard error, if not given
     #[arg(long, value_name = "UUID")]
     import_id: Option<String>,
-    /// Write faults to a CSV file (line, column, reason, message) in place of standard error
-    #[arg(long, value_name = "FILE")]
-    faults: Option<PathBuf>,
+    #[command(flatten)]
+    faults: FaultsArgs,
     #[command(flatten)]
     actor: ActorArgs,
     #[command(flatten)]
     connect: ConnectArgs,
+}
+
+/// Where faults of rows go.
+#[derive(Debug, Args)]
+pub(crate) struct FaultsArgs {
+    /// Write faults to a CSV file (line, column, reason, message) in place of standard error
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
 }
 
 pub(crate) async fn run(args: ImportArgs, global: &GlobalArgs, out: &mut Out) -> Result<Exit, Failure> {
@@ -55,29 +64,12 @@ pub(crate) async fn run(args: ImportArgs, global: &GlobalArgs, out: &mut Out) ->
     let session = Session::resolve(global, &args.connect)?;
     let options = options(&args, &session)?;
     let file = open(&args.file)?;
-    let mut faults = Faults::open(args.faults.as_deref())?;
+    let mut faults = Faults::open(&args.faults)?;
     let hub = session.connect().await?;
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
     let reading = tokio::task::spawn_blocking(move || feed(file, options, &sender));
-    let mut told = hub.registry().import_listings(ReceiverStream::new(receiver)).await?;
-    let bar = progress_bar();
-    let mut summary = None;
-    let ended = loop {
-        match told.next().await {
-            Ok(Some(v1::ImportListingsResponse { part: Some(Told::Progress(progress)) })) => {
-                bar.set_length(progress.rows_total.max(progress.rows_read));
-                bar.set_position(progress.rows_read);
-            }
-            Ok(Some(v1::ImportListingsResponse { part: Some(Told::Fault(fault)) })) => {
-                bar.suspend(|| faults.tell(&fault))?;
-            }
-            Ok(Some(v1::ImportListingsResponse { part: Some(Told::Summary(told)) })) => summary = Some(told),
-            Ok(Some(v1::ImportListingsResponse { part: None })) => {}
-            Ok(None) => break Ok(()),
-            Err(error) => break Err(error),
-        }
-    };
-    bar.finish_and_clear();
+    let told = hub.registry().import_listings(ReceiverStream::new(receiver)).await?;
+    let summary = follow(told, &mut faults).await;
     faults.finish()?;
     // A file that couldn't be read to its end is the cause of what the hub then says of it.
     if reading.is_finished()
@@ -85,9 +77,68 @@ pub(crate) async fn run(args: ImportArgs, global: &GlobalArgs, out: &mut Out) ->
     {
         read?;
     }
+    show_summary(summary?, out)
+}
+
+/// What the hub tells of a file's rows.
+pub(crate) enum Told {
+    Progress(v1::ImportProgress),
+    Fault(v1::RowFault),
+    Summary(v1::ImportSummary),
+}
+
+/// The three messages that tell of rows.
+pub(crate) trait Tells {
+    fn told(self) -> Option<Told>;
+}
+
+macro_rules! told {
+    ($($response:ident: $module:ident,)+) => {
+        $(impl Tells for v1::$response {
+            fn told(self) -> Option<Told> {
+                use v1::$module::Part;
+                self.part.map(|part| match part {
+                    Part::Progress(progress) => Told::Progress(progress),
+                    Part::Fault(fault) => Told::Fault(fault),
+                    Part::Summary(summary) => Told::Summary(summary),
+                })
+            }
+        })+
+    };
+}
+
+told! {
+    ImportListingsResponse: import_listings_response,
+    PreviewImportResponse: preview_import_response,
+    ApproveImportResponse: approve_import_response,
+}
+
+/// Hears the hub out: progress to a bar, faults to where they go; the summary comes last.
+pub(crate) async fn follow<T: Tells>(
+    mut told: Responses<T>,
+    faults: &mut Faults,
+) -> Result<v1::ImportSummary, Failure> {
+    let bar = progress_bar();
+    let mut summary = None;
+    let ended = loop {
+        match told.next().await {
+            Ok(Some(response)) => match response.told() {
+                Some(Told::Progress(progress)) => {
+                    bar.set_length(progress.rows_total.max(progress.rows_read));
+                    bar.set_position(progress.rows_read);
+                }
+                Some(Told::Fault(fault)) => bar.suspend(|| faults.tell(&fault))?,
+                Some(Told::Summary(told)) => summary = Some(told),
+                None => {}
+            },
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    bar.finish_and_clear();
     ended?;
     let broken = || xinhub_client::Error::Connection("the import ended without a summary".to_owned());
-    show(summary.ok_or_else(broken)?, out)
+    Ok(summary.ok_or_else(broken)?)
 }
 
 fn options(args: &ImportArgs, session: &Session) -> Result<v1::ImportOptions, Failure> {
@@ -149,14 +200,15 @@ fn progress_bar() -> ProgressBar {
 }
 
 /// Where faults of rows are told.
-enum Faults {
+pub(crate) enum Faults {
     Stderr,
+    Nowhere,
     File { csv: Box<csv::Writer<BufWriter<File>>>, path: String },
 }
 
 impl Faults {
-    fn open(path: Option<&Path>) -> Result<Self, Failure> {
-        let Some(path) = path else { return Ok(Faults::Stderr) };
+    pub(crate) fn open(args: &FaultsArgs) -> Result<Self, Failure> {
+        let Some(path) = args.faults.as_deref() else { return Ok(Faults::Stderr) };
         let shown = path.display().to_string();
         let file = File::create(path).map_err(Failure::io(shown.clone()))?;
         let mut faults = Faults::File { csv: Box::new(csv::Writer::from_writer(BufWriter::new(file))), path: shown };
@@ -173,34 +225,36 @@ impl Faults {
                 let line = format!("line {}: {} ({reason})\n", fault.line, fault.message);
                 stderr.write_all(line.as_bytes()).map_err(Failure::io("standard error"))
             }
+            Faults::Nowhere => Ok(()),
             Faults::File { .. } => self.write([&fault.line.to_string(), &fault.column, reason, &fault.message]),
         }
     }
 
     fn write(&mut self, fields: [&str; 4]) -> Result<(), Failure> {
         match self {
-            Faults::Stderr => Ok(()),
+            Faults::Stderr | Faults::Nowhere => Ok(()),
             Faults::File { csv, path } => {
                 csv.write_record(fields).map_err(|error| Failure::io(path.clone())(error.into()))
             }
         }
     }
 
-    fn finish(self) -> Result<(), Failure> {
+    pub(crate) fn finish(self) -> Result<(), Failure> {
         match self {
-            Faults::Stderr => Ok(()),
+            Faults::Stderr | Faults::Nowhere => Ok(()),
             Faults::File { mut csv, path } => csv.flush().map_err(Failure::io(path)),
         }
     }
 }
 
-fn show(summary: v1::ImportSummary, out: &mut Out) -> Result<Exit, Failure> {
+/// Shows how a file went, or would go.
+pub(crate) fn show_summary(summary: v1::ImportSummary, out: &mut Out) -> Result<Exit, Failure> {
     let shape = shapes::Import::from(summary);
     let lang = out.lang;
     out.record(&shape, || {
         let name = |en: &'static str, zh: &'static str| lang.pick(en, zh);
         let mut lines: Vec<Line> = vec![
-            (name("import", "导入编号"), shape.import_id.clone()),
+            (name("import", "导入编号"), shape.import_id.clone().unwrap_or_default()),
             (name("rows", "行数"), shape.rows.to_string()),
             (name("added", "新增"), shape.added.to_string()),
             (name("amended", "更正"), shape.amended.to_string()),
@@ -211,6 +265,13 @@ fn show(summary: v1::ImportSummary, out: &mut Out) -> Result<Exit, Failure> {
         ];
         if shape.dry_run {
             lines.push((name("dry run", "试运行"), name("nothing was changed", "未作任何更改").to_owned()));
+        }
+        if let Some(staged) = shape.staged.as_ref().filter(|staged| staged.state == Some("STAGED")) {
+            let text = match lang {
+                Lang::En => format!("as import {} for a second clerk, until {}", staged.import, staged.release_by),
+                Lang::Zh => format!("导入 {} 待另一人批准，截至 {}", staged.import, staged.release_by),
+            };
+            lines.push((name("waits", "待批准"), text));
         }
         lines
     })?;

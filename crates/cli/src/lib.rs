@@ -19,6 +19,7 @@ mod deadlines;
 mod duties;
 mod exit;
 mod import;
+mod imports;
 mod inquiry;
 mod lang;
 mod listing;

@@ -1,5 +1,6 @@
 //! From raw arguments and the context to one checked way to the hub.
 
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -120,6 +121,19 @@ fn request_id(args: &RequestArgs) -> Result<String, Failure> {
             Ok(id)
         }
     }
+}
+
+/// Asks at the terminal; a script that can't be asked has to say `--yes`.
+pub(crate) fn confirmed(question: &str) -> Result<bool, Failure> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        return Ok(false);
+    }
+    eprint!("{question}? [y/N] ");
+    std::io::stderr().flush().map_err(Failure::io("standard error"))?;
+    let mut answer = String::new();
+    stdin.read_line(&mut answer).map_err(Failure::io("standard input"))?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes" | "是"))
 }
 
 /// A UUIDv7 (RFC 9562), as the hub demands it.

@@ -138,7 +138,7 @@ pub(crate) struct Exemption {
 /// How an import went.
 #[derive(Serialize)]
 pub(crate) struct Import {
-    pub(crate) import_id: String,
+    pub(crate) import_id: Option<String>,
     pub(crate) rows: u64,
     pub(crate) added: u64,
     pub(crate) amended: u64,
@@ -148,6 +148,34 @@ pub(crate) struct Import {
     pub(crate) dry_run: bool,
     pub(crate) position: Option<Position>,
     pub(crate) finish_time: Option<String>,
+    pub(crate) staged: Option<StagedImport>,
+}
+
+/// A file that waits for a second person.
+#[derive(Serialize)]
+pub(crate) struct StagedImport {
+    pub(crate) import: u64,
+    pub(crate) state: Option<&'static str>,
+    pub(crate) file: Option<&'static str>,
+    pub(crate) mode: String,
+    pub(crate) signer: String,
+    pub(crate) as_of: Option<String>,
+    pub(crate) amend: bool,
+    pub(crate) rows: u64,
+    pub(crate) sha256: String,
+    pub(crate) added: u64,
+    pub(crate) amended: u64,
+    pub(crate) unchanged: u64,
+    pub(crate) faults: u64,
+    pub(crate) sender: Option<String>,
+    pub(crate) since: String,
+    pub(crate) release_by: String,
+}
+
+/// A file that was refused.
+#[derive(Serialize)]
+pub(crate) struct Rejected {
+    pub(crate) import: u64,
 }
 
 /// How the hub is.
@@ -189,10 +217,13 @@ pub(crate) fn some(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 impl From<v1::Position> for Position {
     fn from(position: v1::Position) -> Self {
-        let token = position.token.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { token, time: time(position.time) }
+        Self { token: hex(&position.token), time: time(position.time) }
     }
 }
 
@@ -275,7 +306,7 @@ impl From<v1::Listing> for Listing {
 impl From<v1::ImportSummary> for Import {
     fn from(summary: v1::ImportSummary) -> Self {
         Self {
-            import_id: summary.import_id,
+            import_id: some(summary.import_id),
             rows: summary.rows,
             added: summary.added,
             amended: summary.amended,
@@ -285,6 +316,30 @@ impl From<v1::ImportSummary> for Import {
             dry_run: summary.dry_run,
             position: summary.position.map(Position::from),
             finish_time: time(summary.finish_time),
+            staged: summary.staged.map(StagedImport::from),
+        }
+    }
+}
+
+impl From<v1::StagedImport> for StagedImport {
+    fn from(staged: v1::StagedImport) -> Self {
+        Self {
+            import: staged.import,
+            state: label::<v1::ImportState>(staged.state),
+            file: label::<v1::ImportFile>(staged.file),
+            mode: staged.mode,
+            signer: staged.signer,
+            as_of: time(staged.as_of),
+            amend: staged.amend,
+            rows: staged.rows,
+            sha256: hex(&staged.sha256),
+            added: staged.added,
+            amended: staged.amended,
+            unchanged: staged.unchanged,
+            faults: staged.faults,
+            sender: staged.sender.map(|sender| sender.staff_id),
+            since: staged.since,
+            release_by: staged.release_by,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What the codes of due process mean, in words for a clerk. Codes stay codes in JSON, CSV and arguments.
 
 use xinhub_client::v1::{
-    DeadlineStatus, DutyState, ListingState, ObjectionGround, PartyRole, PetitionKind, PetitionState, Visibility,
+    DeadlineStatus, DutyState, ImportFile, ImportState, ListingState, ObjectionGround, PartyRole, PetitionKind,
+    PetitionState, Visibility,
 };
 
 use crate::lang::Lang;
@@ -177,5 +178,23 @@ mod tests {
         for code in ["lifted", "acknowledged", "retained", "handled"] {
             assert_ne!(closed_by(code, Lang::Zh), code);
         }
+    }
+}
+
+/// Where a file that waits stands.
+pub(crate) fn import_state(state: ImportState, lang: Lang) -> &'static str {
+    match state {
+        ImportState::Unspecified => "",
+        ImportState::Staged => lang.pick("waits", "待批准"),
+        ImportState::Released => lang.pick("being taken", "已批准，录入中"),
+    }
+}
+
+/// What a file holds.
+pub(crate) fn import_file(file: ImportFile, lang: Lang) -> &'static str {
+    match file {
+        ImportFile::Unspecified => "",
+        ImportFile::Listings => lang.pick("listings", "名单"),
+        ImportFile::Relations => lang.pick("relations", "相关人员"),
     }
 }

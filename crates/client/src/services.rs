@@ -172,6 +172,10 @@ service! {
     give_reason(GiveReasonRequest) -> GiveReasonResponse within mutation;
     /// Records that the obligation was performed: the court's duty to lift begins.
     record_performance(RecordPerformanceRequest) -> RecordPerformanceResponse within mutation;
+    /// The court's imports that wait for their release, or are being taken.
+    list_imports(ListImportsRequest) -> ListImportsResponse within lookup;
+    /// Refuses a waiting import; its file goes.
+    reject_import(RejectImportRequest) -> RejectImportResponse within mutation;
 }
 
 impl Registry {
@@ -185,6 +189,30 @@ impl Registry {
         requests: impl Stream<Item = v1::ImportListingsRequest> + Send + 'static,
     ) -> Result<Responses<v1::ImportListingsResponse>, Error> {
         opened(self.client.clone().import_listings(requests).await)
+    }
+
+    /// What a waiting import would change, as the listings are now. Answers and has no deadline as
+    /// [`import_listings`](Self::import_listings).
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn preview_import(
+        &self,
+        request: v1::PreviewImportRequest,
+    ) -> Result<Responses<v1::PreviewImportResponse>, Error> {
+        opened(self.client.clone().preview_import(request).await)
+    }
+
+    /// Releases a waiting import and takes its rows. Answers and has no deadline as
+    /// [`import_listings`](Self::import_listings).
+    ///
+    /// # Errors
+    /// As any call. After a break, call it again: what was taken is unchanged, the rest follows.
+    pub async fn approve_import(
+        &self,
+        request: v1::ApproveImportRequest,
+    ) -> Result<Responses<v1::ApproveImportResponse>, Error> {
+        opened(self.client.clone().approve_import(request).await)
     }
 }
 

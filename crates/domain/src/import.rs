@@ -10,6 +10,7 @@
 
 mod listing;
 mod relation;
+mod staged;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use crate::time::Timestamp;
 
 pub use listing::{ListingColumn, ListingRows};
 pub use relation::{ListingName, RelationColumn, RelationRow, RelationRows};
+pub use staged::{ImportAction, ImportCounts, ImportState, StagedImport};
 
 /// The format of import files that this build reads and writes.
 pub const FORMAT: u16 = 1;
@@ -45,6 +47,18 @@ closed! {
         /// Entries with their decisions, in columns of their own.
         Current = "current",
     }
+}
+
+/// What kind of rows a file holds. The numbers are on disk for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(index_only)]
+pub enum FileKind {
+    /// The list itself.
+    #[n(1)]
+    Listings = 1,
+    /// Related people.
+    #[n(2)]
+    Relations = 2,
 }
 
 /// Why a header, trailer or column row is refused, and with it the whole file.

@@ -93,8 +93,15 @@ fn import(rows: u64, dir: &Path) {
                 ImportRow::Listing(Box::new(Content::check(&listing(number), Stage::Decision, start()).unwrap().0))
             });
             let rows = rows.collect();
-            send.send(ImportBatch { actor: actor("clerk"), dry_run: false, amend: false, as_of: start(), rows })
-                .unwrap();
+            send.send(ImportBatch {
+                actor: actor("clerk"),
+                dry_run: false,
+                amend: false,
+                as_of: start(),
+                released: None,
+                rows,
+            })
+            .unwrap();
         }
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

@@ -2,6 +2,7 @@
 
 use xinhub_domain::case_number::CaseNumber;
 use xinhub_domain::identity::Identity;
+use xinhub_domain::import::{ImportCounts, ImportState, StagedImport};
 use xinhub_domain::listing::{
     Actor, Content, ContentFault, Decision, Exemption, Petition, PetitionRefusal, PetitionState, Refusal,
     RelationContent, State, UnitReport,
@@ -35,6 +36,8 @@ pub enum Act {
     Remedy(RemedyPermit, RemedyCommand),
     /// A client reports what it did with a listing.
     Unit(UnitPermit, UnitCommand),
+    /// A court stages, releases or refuses an import.
+    Staged(RegistryPermit, StagedCommand),
 }
 
 impl Act {
@@ -44,6 +47,7 @@ impl Act {
             Act::Registry(permit, _) => permit.client(),
             Act::Remedy(permit, _) => permit.client(),
             Act::Unit(permit, _) => permit.client(),
+            Act::Staged(permit, _) => permit.client(),
         }
     }
 
@@ -52,7 +56,7 @@ impl Act {
         match self {
             Act::Registry(_, command) => command.is_lift(),
             Act::Remedy(_, command) => command.is_lift(),
-            Act::Unit(_, _) => false,
+            Act::Unit(_, _) | Act::Staged(_, _) => false,
         }
     }
 }
@@ -184,6 +188,35 @@ pub enum UnitCommand {
         listing: u64,
         /// What it did.
         report: UnitReport,
+    },
+}
+
+/// What a court does with an import that two people release.
+#[derive(Clone, Debug)]
+pub enum StagedCommand {
+    /// Keeps its file until a second person has decided.
+    Stage {
+        /// The file.
+        import: Box<StagedImport>,
+    },
+    /// Releases it: its rows may be taken. Once more where taking them broke off.
+    Release {
+        /// Which.
+        import: u64,
+    },
+    /// Refuses it.
+    Reject {
+        /// Which.
+        import: u64,
+        /// Why.
+        note: Option<String>,
+    },
+    /// Its last row was read.
+    Finish {
+        /// Which.
+        import: u64,
+        /// What became of its rows.
+        counts: ImportCounts,
     },
 }
 
@@ -458,7 +491,10 @@ pub enum CommandError {
     /// The petition's state does not allow it.
     #[error("{0}")]
     Petition(#[from] PetitionRefusal),
-    /// There is no such listing, relation, exemption or petition.
+    /// The import's state does not allow it.
+    #[error("{}", import_state(*.0))]
+    Import(ImportState),
+    /// There is no such listing, relation, exemption, petition or import.
     #[error("there is no such {0}")]
     NotFound(&'static str),
     /// The listing is another court's.
@@ -482,7 +518,7 @@ pub enum CommandError {
         /// Which one.
         listing: u64,
     },
-    /// The approver is the proposer, or who renews is who deferred.
+    /// Rows of an import that nobody has released, or the approver is the proposer, or who renews is who deferred.
     #[error(
         "actor: this takes another actor than the one before: a proposal is released, and a deferral renewed, by a second person"
     )]
@@ -516,6 +552,14 @@ pub enum CommandError {
     ClockUnsure,
 }
 
+fn import_state(state: ImportState) -> &'static str {
+    match state {
+        ImportState::Staged => "the import waits: approve or reject it first",
+        ImportState::Released => "the import was released, and is being taken: lift what should not be listed",
+        ImportState::Taken | ImportState::Rejected | ImportState::Lapsed => "the import is over: send the file again",
+    }
+}
+
 /// At most this many rows in one batch, so that one batch is one entry.
 pub const MAX_IMPORT_ROWS: usize = 1_000;
 
@@ -530,6 +574,8 @@ pub struct ImportBatch {
     pub amend: bool,
     /// What the court's list was as of.
     pub as_of: Timestamp,
+    /// The staged import that they are of; where two people release, without one that is released nothing is taken.
+    pub released: Option<u64>,
     /// At most [`MAX_IMPORT_ROWS`].
     pub rows: Vec<ImportRow>,
 }

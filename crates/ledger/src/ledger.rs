@@ -32,12 +32,14 @@ use crate::writer::{Job, Published, Writer};
 mod probe;
 mod remedy;
 mod saver;
+mod staged;
 mod statistics;
 mod subject;
 
 pub use probe::{Found, Match};
 pub use remedy::{DeadlineView, DutyView, PetitionFilter, PetitionStep, PetitionView};
 use saver::{Saver, Saving};
+pub use staged::StagedView;
 pub use statistics::{Announcement, Count, DutyCount};
 pub use subject::{DeferralView, SubjectListing, SubjectView};
 

@@ -40,11 +40,11 @@ mod writer;
 pub use clock::{Clock, SystemClock};
 pub use command::{
     Act, Command, CommandError, ImportBatch, ImportRow, ListingRef, Outcome, Redress, RemedyCommand, Request, RowFault,
-    RowOutcome, UnitCommand,
+    RowOutcome, StagedCommand, UnitCommand,
 };
 pub use detail::{Detail, DetailError, DetailExemption, DetailRelation};
 pub use ledger::{
     Announcement, Count, DeadlineView, DeferralView, DutyCount, DutyView, Found, Ledger, Match, OpenError,
-    PetitionFilter, PetitionStep, PetitionView, ReachError, Settings, Status, SubjectListing, SubjectView,
+    PetitionFilter, PetitionStep, PetitionView, ReachError, Settings, StagedView, Status, SubjectListing, SubjectView,
 };
 pub use position::{BadToken, Position};

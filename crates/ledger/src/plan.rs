@@ -2,6 +2,7 @@
 //!
 //! Nothing here changes anything: a plan that is not committed leaves no trace.
 
+use xinhub_domain::import::ImportState;
 use xinhub_domain::listing::{
     Action, Actor, Body, ContentFault, Deadline, EventKind, PetitionStanding, RecordId, RecordKind, State, next,
 };
@@ -21,6 +22,7 @@ mod lifts;
 pub(crate) mod pending;
 mod related;
 mod remedy;
+mod staged;
 mod unit;
 
 use pending::Pending;
@@ -57,6 +59,8 @@ pub(crate) struct Planned {
     pub deadlines: Vec<Deadline>,
     /// For an event on a petition.
     pub petition: Option<PetitionStanding>,
+    /// For an event on a staged import.
+    pub import: Option<ImportState>,
 }
 
 impl Planned {
@@ -76,6 +80,7 @@ impl Planned {
             open: None,
             deadlines: Vec::new(),
             petition: None,
+            import: None,
         }
     }
 }
@@ -120,6 +125,8 @@ pub(crate) enum Touch {
     Key([u8; 16]),
     /// A petition.
     Petition(u64),
+    /// A staged import.
+    Import(u64),
     /// A request id.
     Request([u8; 16]),
     /// One person's relation to a listing, as a row of an import names it.
@@ -146,6 +153,8 @@ pub(crate) struct Numbers {
     pub exemptions: u64,
     /// The last petition's.
     pub petitions: u64,
+    /// The last staged import's.
+    pub imports: u64,
 }
 
 impl Numbers {
@@ -156,6 +165,7 @@ impl Numbers {
             relations: resident.relations,
             exemptions: resident.exemptions,
             petitions: resident.remedy.petitions.len() as u64,
+            imports: resident.imports.count,
         }
     }
 
@@ -165,6 +175,7 @@ impl Numbers {
             RecordKind::Relation => &mut self.relations,
             RecordKind::Exemption => &mut self.exemptions,
             RecordKind::Petition => &mut self.petitions,
+            RecordKind::Import => &mut self.imports,
             RecordKind::Hub => return RecordId { kind, number: 0 },
         };
         *last += 1;
@@ -217,6 +228,7 @@ impl Planner<'_> {
             Act::Registry(permit, command) => self.registry(request, permit, command)?,
             Act::Remedy(permit, command) => self.remedy(request, permit, command)?,
             Act::Unit(permit, command) => self.unit(request, permit, command)?,
+            Act::Staged(permit, command) => self.staged(request, permit, command)?,
         };
         self.begin_deadlines(&mut plan);
         plan.touches.push(Touch::Request(request.request_id));

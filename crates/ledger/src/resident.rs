@@ -21,10 +21,12 @@ pub mod chain;
 pub mod due;
 pub mod remedy;
 pub mod snapshot;
+pub mod staged;
 pub mod statistics;
 
 use due::Due;
 use remedy::Remedy;
+use staged::Imports;
 use statistics::Statistics;
 
 /// Outcomes are kept this long.
@@ -107,6 +109,8 @@ pub struct Resident {
     pub due: Due,
     /// Petitions, and the deadlines that run.
     pub remedy: Remedy,
+    /// Imports that wait for their release.
+    pub imports: Imports,
     /// Counts that name nobody, and lifts to announce.
     pub statistics: Statistics,
     /// Outcomes by request id (which begins with its time) and caller.
@@ -142,6 +146,7 @@ impl Resident {
             exemptions: 0,
             due: Due::default(),
             remedy: Remedy::default(),
+            imports: Imports::default(),
             statistics: Statistics::default(),
             outcomes: BTreeMap::new(),
             configured: BTreeMap::new(),
@@ -177,6 +182,7 @@ impl Resident {
             }
             About::Erasure => return self.erase(clear).ok_or(fault("it erases a record that is not there")),
             About::Petition => return self.apply_petition(clear, opened, place).map_err(fault),
+            About::Import => return self.apply_import(clear, place).map_err(fault),
             About::Beside if clear.record.kind == RecordKind::Petition => {
                 self.note_overdue_petition(clear);
                 return Ok(());
@@ -248,7 +254,8 @@ impl Resident {
                 | Body::Petition { .. }
                 | Body::Found(_)
                 | Body::Report { .. }
-                | Body::Deferred { .. } => {}
+                | Body::Deferred { .. }
+                | Body::Staged { .. } => {}
             },
             Opened::Erased => self.note_erased(row, clear),
             Opened::Nothing => {}
@@ -409,7 +416,7 @@ impl Resident {
             RecordKind::Listing => self.table.row_mut(row).flags |= ERASED,
             RecordKind::Relation => self.relations = self.relations.max(clear.record.number),
             RecordKind::Exemption => self.exemptions = self.exemptions.max(clear.record.number),
-            RecordKind::Hub | RecordKind::Petition => {}
+            RecordKind::Hub | RecordKind::Petition | RecordKind::Import => {}
         }
     }
 
@@ -426,7 +433,7 @@ impl Resident {
             RecordKind::Exemption => {
                 self.table.change_extra(row, |extra| extra.exemptions.retain(|one| one.number != number));
             }
-            RecordKind::Hub | RecordKind::Petition => return None,
+            RecordKind::Hub | RecordKind::Petition | RecordKind::Import => return None,
         }
         Some(())
     }

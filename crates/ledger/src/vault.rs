@@ -5,8 +5,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use xinhub_domain::listing::{Body, Clear, RecordId, RecordKind};
+use xinhub_domain::import::StagedImport;
+use xinhub_domain::listing::{Actor, Body, Clear, RecordId, RecordKind};
 
+use crate::command::CommandError;
 use crate::crypto::{self, RecordKey};
 use crate::entry::{Entry, EntryError, EventRecord};
 use crate::journal::{JournalError, JournalReader};
@@ -19,12 +21,18 @@ use crate::table::Place;
 pub const RECORD_KEY_EPOCH: u32 = 1;
 
 /// The kinds that have a slot file, with its name.
-const FILES: [(RecordKind, &str); 4] = [
+const FILES: [(RecordKind, &str); 5] = [
     (RecordKind::Listing, "listing.slots"),
     (RecordKind::Relation, "relation.slots"),
     (RecordKind::Exemption, "exemption.slots"),
     (RecordKind::Petition, "petition.slots"),
+    (RecordKind::Import, "import.slots"),
 ];
+
+/// The kinds of records that have a key.
+pub(crate) fn kinds() -> impl Iterator<Item = RecordKind> {
+    FILES.into_iter().map(|(kind, _)| kind)
+}
 
 /// What an event's sealed part turned out to be.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,9 +97,10 @@ impl Slots {
         let mut files = Vec::with_capacity(FILES.len());
         for (kind, name) in FILES {
             let file = match SlotFile::open(storage, name, Arc::clone(keyring)) {
-                // A directory from before there were petitions. Were it lost instead, opening the first petition says so.
+                // A directory from before there were such records. Were it lost instead, opening the first of them says so.
                 Err(SlotError::Io { source, .. })
-                    if source.kind() == std::io::ErrorKind::NotFound && kind == RecordKind::Petition =>
+                    if source.kind() == std::io::ErrorKind::NotFound
+                        && matches!(kind, RecordKind::Petition | RecordKind::Import) =>
                 {
                     SlotFile::create(storage, name, Arc::clone(keyring))?
                 }
@@ -185,6 +194,19 @@ impl Vault {
         let clear = event.clear()?;
         let opened = self.open(&event, &clear)?;
         Ok((clear, opened))
+    }
+
+    /// Reads and opens a staged import, and who sent it; `None` once its key is destroyed.
+    pub(crate) fn staged(&self, place: Place) -> Result<Option<(StagedImport, Actor)>, CommandError> {
+        let opened = self.read(place).map_err(|error| {
+            tracing::error!(%error, "a staged import can't be read");
+            CommandError::Unreadable
+        })?;
+        let Opened::Body(body) = opened.1 else { return Ok(None) };
+        match *body {
+            Body::Staged { content, actor } => Ok(Some((*content, actor))),
+            _ => Err(CommandError::Unreadable),
+        }
     }
 
     fn entry(&self, frame: u64) -> Result<Arc<Framed>, VaultError> {

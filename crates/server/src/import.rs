@@ -8,6 +8,7 @@
 //! - A file sent again, after a break or twice, adds nothing twice: the ledger knows court, case and subject.
 //! - An uploaded file lies on the disk under a key that is in memory alone. It is removed when the import ends; what a
 //!   crash leaves can't be read by anybody, and goes at the next start.
+//! - Where two people release, a file waits for the second of them ([`staged`]).
 //!
 //! The order: receive and spool ([`intake`]) → check rows and trailer ([`rows::survey`]) → read again, row by row, in
 //! batches to the ledger ([`rows::read`]). A break before the last step has changed nothing; a break within it has applied
@@ -17,6 +18,7 @@ mod apply;
 mod intake;
 mod rows;
 mod spool;
+mod staged;
 #[cfg(test)]
 mod tests;
 
@@ -24,13 +26,14 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{RwLock, mpsc};
 use tokio::task::spawn_blocking;
 use tokio_stream::{Stream, StreamExt};
 use tonic::Status;
 use uuid::Uuid;
 use xinhub_api::reason::{Failure, Reason};
-use xinhub_domain::import::{ListingRows, Mode};
+pub use xinhub_domain::import::FileKind;
+use xinhub_domain::import::{ImportCounts, ListingRows};
 use xinhub_domain::listing::Actor;
 use xinhub_domain::policy::{Policy, RegistryPermit, Release};
 use xinhub_domain::time::Timestamp;
@@ -63,15 +66,6 @@ impl ImportSettings {
     }
 }
 
-/// What kind of rows a file holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileKind {
-    /// The list itself.
-    Listings,
-    /// Related people.
-    Relations,
-}
-
 /// What the caller wants.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -85,6 +79,8 @@ pub struct Options {
     pub amend: bool,
     /// The clerk behind it.
     pub actor: Actor,
+    /// The staged import that a second person has released.
+    pub released: Option<u64>,
 }
 
 /// What is told while an import runs.
@@ -119,28 +115,30 @@ pub struct RowFault {
 pub struct Summary {
     /// Rows in it.
     pub rows: u64,
-    /// New listings or relations.
-    pub added: u64,
-    /// Amended listings.
-    pub amended: u64,
-    /// Rows that were there already.
-    pub unchanged: u64,
-    /// Rows not taken.
-    pub faults: u64,
-    /// Rows taken that had soft faults.
-    pub warnings: u64,
+    /// What became of them.
+    pub counts: ImportCounts,
     /// Whether nothing was changed.
     pub dry_run: bool,
     /// The history with it.
     pub position: Position,
     /// When it was done.
     pub finished_at: Timestamp,
+    /// The number under which the file waits for a second person: nothing was applied.
+    pub staged: Option<u64>,
+}
+
+/// A file that is here and whole.
+struct WholeFile {
+    received: Received,
+    encoding: Encoding,
 }
 
 /// Takes files. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Importer {
     settings: Arc<ImportSettings>,
+    /// Held while a copy is kept that the ledger doesn't know of yet.
+    keeping: Arc<RwLock<()>>,
 }
 
 impl Importer {
@@ -151,7 +149,7 @@ impl Importer {
     /// What the file system said.
     pub fn open(settings: ImportSettings) -> io::Result<Importer> {
         spool::clear(&settings.staging_dir)?;
-        Ok(Importer { settings: Arc::new(settings) })
+        Ok(Importer { settings: Arc::new(settings), keeping: Arc::default() })
     }
 
     /// Takes one file. Progress and faults go to `reports`; the summary is returned, to be sent last. `permits` is asked
@@ -178,16 +176,41 @@ impl Importer {
     {
         let permit = permits()?;
         let (received, encoding) = self.receive(permit.court(), options.file, &clock, chunks).await?;
+        let file = WholeFile { received, encoding };
+        let waits = permit.release() == Release::Two && !options.dry_run;
+        if !waits {
+            return self
+                .take(ledger, permits, policy, &options, clock, file, reports)
+                .await
+                .map(|(summary, _)| summary);
+        }
+        let foresee = Options { dry_run: true, ..options.clone() };
+        let (mut summary, file) = self.take(ledger, permits, policy, &foresee, clock, file, reports).await?;
+        summary.staged = Some(self.stage(ledger, permit, &options, file, summary.counts).await?);
+        summary.dry_run = false;
+        Ok(summary)
+    }
+
+    /// Hands the rows of a whole file to the ledger.
+    #[allow(clippy::too_many_arguments)] // As for `run`.
+    async fn take<P>(
+        &self,
+        ledger: &Ledger,
+        permits: &P,
+        policy: &Arc<Policy>,
+        options: &Options,
+        clock: Arc<dyn Clock>,
+        file: WholeFile,
+        reports: &mpsc::Sender<Report>,
+    ) -> Result<(Summary, WholeFile), Failure>
+    where
+        P: Fn() -> Result<RegistryPermit, Failure> + Sync,
+    {
+        let WholeFile { received, encoding } = file;
         if options.file == FileKind::Listings
             && let Err(fault) = ListingRows::check_mode(received.header.mode, policy)
         {
             return Err(FileFault::new(1, fault.to_string()).into());
-        }
-        let attested = received.header.mode == Mode::Migration;
-        if permit.release() == Release::Two && options.file == FileKind::Listings && !attested && !options.dry_run {
-            let problem = "here two actors release a listing: propose and approve, or import in mode migration what was \
-                           published before";
-            return Err(Failure::new(Reason::Release, problem));
         }
         let rows = received.trailer.rows;
         tracing::info!(import = %options.import_id, rows, dry_run = options.dry_run, "import: the file is whole");
@@ -196,14 +219,16 @@ impl Importer {
         let (policy, reader_clock) = (Arc::clone(policy), Arc::clone(&clock));
         let file = options.file;
         let reader = spawn_blocking(move || {
-            rows::read(&received, encoding, file, policy, &*reader_clock, &mut |step| steps.blocking_send(step).is_ok())
+            let sink = &mut |step| steps.blocking_send(step).is_ok();
+            let read = rows::read(&received, encoding, file, policy, &*reader_clock, sink);
+            read.map(|()| received)
         });
-        let mut taker = Taker::new(ledger, permits, &options, as_of, rows, reports);
+        let mut taker = Taker::new(ledger, permits, options, as_of, rows, reports);
         while let Some(step) = reading.recv().await {
             taker.take(step).await?;
         }
-        joined(reader.await)??;
-        Ok(taker.summary(clock.wall()))
+        let received = joined(reader.await)??;
+        Ok((taker.summary(clock.wall()), WholeFile { received, encoding }))
     }
 
     /// The whole file, spooled and proven whole.

@@ -31,6 +31,8 @@ pub use files::{Rules, check_config, init};
 
 /// How long health checks still say that the hub doesn't serve, before their streams end.
 const WATCHES_END: Duration = Duration::from_millis(500);
+/// How long the copy of an import that has lapsed may lie.
+const BETWEEN_SWEEPS: Duration = Duration::from_secs(600);
 
 /// Why the hub can't start.
 #[derive(Debug, thiserror::Error)]
@@ -144,6 +146,7 @@ impl Server {
             let (gate, draining) = (Arc::clone(&gate), hub.draining.clone());
             tokio::spawn(async move { gate.serve(listener, door, draining).await })
         };
+        tokio::spawn(sweep_imports(Arc::clone(&hub)));
         health.set(true).await;
         // Whoever started the hub on port 0 learns its ports from this line.
         let metrics = metrics_address.map(|address| address.to_string()).unwrap_or_default();
@@ -275,6 +278,17 @@ fn open(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Opened, StartErro
     let inquiries = Inquiries::open(&inquiries, audit.reader()).map_err(io_error("directory inquiries"))?;
     let importer = Importer::open(settings.import.clone()).map_err(io_error("staging directory"))?;
     Ok(Opened { ledger, audit, inquiries, signer, importer })
+}
+
+/// What waited for a second person goes soon after its time is over, and what a crash left at once.
+async fn sweep_imports(hub: Arc<Hub>) {
+    loop {
+        hub.importer.sweep(&hub.ledger).await;
+        tokio::select! {
+            () = hub.draining.cancelled() => return,
+            () = tokio::time::sleep(BETWEEN_SWEEPS) => {}
+        }
+    }
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {

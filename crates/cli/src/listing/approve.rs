@@ -1,8 +1,6 @@
 //! `xinhub approve`: what is approved is what was shown. The listing is read and shown, and the approval carries the etag that
 //! it was shown with, so that a change in between is refused by the hub.
 
-use std::io::{IsTerminal, Write};
-
 use clap::Args;
 use xinhub_client::v1;
 use xinhub_domain::time::{Day, Timestamp};
@@ -12,7 +10,7 @@ use crate::args::MutationArgs;
 use crate::exit::{Exit, Failure};
 use crate::lang::Lang;
 use crate::output::{Format, Line, Out};
-use crate::session::Session;
+use crate::session::{Session, confirmed};
 use crate::{shapes, text, words};
 
 /// Release a proposed listing, after it was shown; another clerk than who proposed it
@@ -73,7 +71,8 @@ pub(super) async fn run(args: ApproveArgs, session: &Session, out: &mut Out) -> 
     eprintln!("etag: {}", mutation.etag);
     present(&listing, out)?;
     out.flush()?;
-    if !args.yes && !confirmed(args.listing, out.lang)? {
+    let question = format!("{} {}", out.lang.pick("approve listing", "批准名单"), args.listing);
+    if !args.yes && !confirmed(&question)? {
         return Err(Failure::Usage(format!("listing {}: not approved; --yes approves what was shown", args.listing)));
     }
     let request = v1::ApproveRequest { mutation: Some(mutation), listing: args.listing };
@@ -125,19 +124,6 @@ fn effects(listing: &v1::Listing, approved: Approved, lang: Lang) -> Vec<Line> {
         ));
     }
     lines
-}
-
-/// A script that can't be asked has to say `--yes`.
-fn confirmed(listing: u64, lang: Lang) -> Result<bool, Failure> {
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
-        return Ok(false);
-    }
-    eprint!("{} {listing}? [y/N] ", lang.pick("approve listing", "批准名单"));
-    std::io::stderr().flush().map_err(Failure::io("standard error"))?;
-    let mut answer = String::new();
-    stdin.read_line(&mut answer).map_err(Failure::io("standard input"))?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes" | "是"))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::petition::{Finding, Petition, PetitionKind, PetitionState};
 use super::relation::{Exemption, RelationContent};
 use super::state::State;
 use crate::deadline::Clock;
+use crate::import::{ImportState, StagedImport};
 use crate::time::{Day, Timestamp};
 
 /// The format of [`Clear`] and [`Body`] that this build writes.
@@ -136,7 +137,7 @@ pub enum EventKind {
     /// A catalogue, audience table or deadline profile came into force; its text stands in `open`.
     #[n(40)]
     Configure = 40,
-    /// An import began, or ended; its numbers stand in `open`.
+    /// An import was staged for release, or moved on from there.
     #[n(41)]
     Import = 41,
 }
@@ -152,6 +153,8 @@ pub enum About {
     Beside,
     /// A petition.
     Petition,
+    /// An import that waits for its release.
+    Import,
     /// The end of a record's key.
     Erasure,
 }
@@ -197,7 +200,8 @@ impl EventKind {
             | EventKind::DecideReconsideration
             | EventKind::WithdrawPetition => About::Petition,
             EventKind::Erase => About::Erasure,
-            EventKind::Configure | EventKind::Import => About::Hub,
+            EventKind::Import => About::Import,
+            EventKind::Configure => About::Hub,
         }
     }
 }
@@ -222,6 +226,9 @@ pub enum RecordKind {
     /// One petition of one party.
     #[n(4)]
     Petition = 4,
+    /// One import that waits for its release.
+    #[n(5)]
+    Import = 5,
 }
 
 /// A day by which something must be done.
@@ -310,6 +317,9 @@ pub struct Clear {
     /// For an event on a petition: its kind, and its state after it.
     #[n(15)]
     pub petition: Option<PetitionStanding>,
+    /// For an event on a staged import: where it stands after it.
+    #[n(16)]
+    pub import: Option<ImportState>,
 }
 
 /// The part of an event that is sealed.
@@ -335,7 +345,8 @@ pub enum Body {
         #[n(4)]
         application: Option<u64>,
     },
-    /// An act without content: `Approve`, `Reject`, `Withdraw`, `Hide`, `Revoke`, `Remove`, `GiveReason`, `RecordPerformance`.
+    /// An act without content: `Approve`, `Reject`, `Withdraw`, `Hide`, `Revoke`, `Remove`, `GiveReason`, `RecordPerformance`,
+    /// and `Import` once it is staged.
     #[n(2)]
     Act {
         /// Who acted.
@@ -426,5 +437,15 @@ pub enum Body {
         /// The last day on which the view is deferred.
         #[n(3)]
         until: Day,
+    },
+    /// `Import`, as it is staged. What becomes of it then is an [`Body::Act`].
+    #[n(11)]
+    Staged {
+        /// The file, and how its sealed copy is opened.
+        #[n(0)]
+        content: Box<StagedImport>,
+        /// Who sent it.
+        #[n(1)]
+        actor: Actor,
     },
 }

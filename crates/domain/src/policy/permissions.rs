@@ -64,6 +64,14 @@ closed! {
         RecordPerformance = "/xinhub.v1.RegistryService/RecordPerformance",
         /// Takes a file in the courts' own layout.
         ImportListings = "/xinhub.v1.RegistryService/ImportListings",
+        /// Imports that wait for their release.
+        ListImports = "/xinhub.v1.RegistryService/ListImports",
+        /// What a waiting import would change.
+        PreviewImport = "/xinhub.v1.RegistryService/PreviewImport",
+        /// Releases a waiting import.
+        ApproveImport = "/xinhub.v1.RegistryService/ApproveImport",
+        /// Refuses a waiting import.
+        RejectImport = "/xinhub.v1.RegistryService/RejectImport",
         /// Takes a petition in.
         FilePetition = "/xinhub.v1.RemedyService/FilePetition",
         /// Refuses a petition's intake.
@@ -184,8 +192,10 @@ const CLOCK_READERS: &[Class] = &[
 const WATCHERS: &[Class] = &[Class::Operator, Class::Auditor];
 const ACCOUNTABLE: &[Class] = &[Class::Court, Class::Auditor, Class::Operator];
 
-/// Of the methods about petitions, duties and what is public, those that only read.
+/// Of the methods about waiting imports, petitions, duties and what is public, those that only read.
 const READS: &[Method] = &[
+    Method::ListImports,
+    Method::PreviewImport,
     Method::GetPetition,
     Method::ListPetitions,
     Method::ListDeadlines,
@@ -228,6 +238,10 @@ pub const TABLE: &[Row] = &[
     row(Method::GiveReason, Demand::Registry, COURTS),
     row(Method::RecordPerformance, Demand::Registry, COURTS),
     row(Method::ImportListings, Demand::Registry, COURTS),
+    row(Method::ListImports, Demand::Registry, COURTS),
+    row(Method::PreviewImport, Demand::Registry, COURTS),
+    row(Method::ApproveImport, Demand::Registry, COURTS),
+    row(Method::RejectImport, Demand::Registry, COURTS),
     row(Method::FilePetition, Demand::Remedy, INTAKES),
     row(Method::RefuseIntake, Demand::Remedy, COURTS),
     // A court, of objections and applications; the client that a complaint is against, of that complaint.
@@ -280,8 +294,7 @@ impl Method {
     /// Whether it changes what the hub keeps: what was done stays done, whatever becomes of its record.
     pub fn writes(self) -> bool {
         match self.row().demand {
-            Demand::Registry => true,
-            Demand::Remedy | Demand::Unit => !READS.contains(&self),
+            Demand::Registry | Demand::Remedy | Demand::Unit => !READS.contains(&self),
             Demand::Session | Demand::Lookup | Demand::Detail | Demand::Subject | Demand::Admin => false,
         }
     }

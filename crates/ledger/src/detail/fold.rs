@@ -91,7 +91,7 @@ impl<'a> Pending<'a> {
     fn event(&mut self, clear: &Clear, opened: Opened) -> Result<(), FollowFault> {
         match clear.kind.about() {
             // What happens beside a listing changes nothing that a court could have read; petitions are read from the journal.
-            About::Hub | About::Beside | About::Petition => return Ok(()),
+            About::Hub | About::Beside | About::Petition | About::Import => return Ok(()),
             About::Erasure => {
                 self.erase(clear.record, clear.listing);
                 return Ok(());
@@ -176,7 +176,7 @@ impl<'a> Pending<'a> {
             RecordKind::Relation | RecordKind::Exemption => {
                 self.records.insert(record, None);
             }
-            RecordKind::Hub | RecordKind::Petition => {}
+            RecordKind::Hub | RecordKind::Petition | RecordKind::Import => {}
         }
         self.erased.push(listing);
     }
@@ -217,7 +217,7 @@ impl Working {
         let list = match clear.record.kind {
             RecordKind::Relation => Some(&mut value.relations),
             RecordKind::Exemption => Some(&mut value.exemptions),
-            RecordKind::Hub | RecordKind::Listing | RecordKind::Petition => None,
+            RecordKind::Hub | RecordKind::Listing | RecordKind::Petition | RecordKind::Import => None,
         };
         if let Some(list) = list {
             let number = clear.record.number;

@@ -121,6 +121,7 @@ impl Disk {
             RecordKind::Relation => "relation.slots",
             RecordKind::Exemption => "exemption.slots",
             RecordKind::Petition => "petition.slots",
+            RecordKind::Import => "import.slots",
             RecordKind::Hub => panic!("no slots"),
         };
         let storage = self.storage().dir("slots").unwrap();

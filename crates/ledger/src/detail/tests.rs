@@ -117,8 +117,14 @@ async fn one_entry_may_take_several_batches() {
     let disk = Disk::new();
     disk.run(|ledger| async {
         let rows = (1..=1_000).map(|number| ImportRow::Listing(content(&draft(organisation(number), number as u32))));
-        let batch =
-            ImportBatch { actor: actor("j-1"), dry_run: false, amend: false, as_of: start(), rows: rows.collect() };
+        let batch = ImportBatch {
+            actor: actor("j-1"),
+            dry_run: false,
+            amend: false,
+            as_of: start(),
+            released: None,
+            rows: rows.collect(),
+        };
         let outcomes = ledger.import(court("court-one"), batch).await.unwrap();
         assert!(outcomes.iter().all(|outcome| matches!(outcome, RowOutcome::Added { .. })));
         ledger

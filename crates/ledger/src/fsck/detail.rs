@@ -77,6 +77,7 @@ impl Pass<'_> {
             RecordKind::Relation => "relation",
             RecordKind::Exemption => "exemption",
             RecordKind::Petition => "petition",
+            RecordKind::Import => "import",
             RecordKind::Hub => "position",
         };
         self.report.find(Area::Detail, format!("{kind} {}: {what}", record.number));
@@ -229,7 +230,7 @@ impl Pass<'_> {
             match kind {
                 RecordKind::Relation => known.extend(extra.relations.iter().map(|one| (one.number, one.place))),
                 RecordKind::Exemption => known.extend(extra.exemptions.iter().map(|one| (one.number, one.place))),
-                RecordKind::Hub | RecordKind::Listing | RecordKind::Petition => {}
+                RecordKind::Hub | RecordKind::Listing | RecordKind::Petition | RecordKind::Import => {}
             }
         }
         for found in self.store.values(kind)? {
@@ -260,7 +261,7 @@ impl Pass<'_> {
         let count = match record.kind {
             RecordKind::Relation => self.fold.resident.relations,
             RecordKind::Exemption => self.fold.resident.exemptions,
-            RecordKind::Hub | RecordKind::Listing | RecordKind::Petition => 0,
+            RecordKind::Hub | RecordKind::Listing | RecordKind::Petition | RecordKind::Import => 0,
         };
         if record.number == 0 || record.number > count {
             self.find(record, "is superfluous: the journal has no such record");

@@ -308,6 +308,7 @@ fn unlist_in_index(resident: &mut Resident) {
         open: None,
         deadlines: None,
         petition: None,
+        import: None,
     };
     resident.apply(&clear, &Opened::Nothing, Place(0)).unwrap();
     (*resident.table.row_mut(0), resident.statistics) = (row, statistics);
@@ -491,6 +492,7 @@ async fn erased_records_are_no_difference_once_recorded() {
             open: None,
             deadlines: None,
             petition: None,
+            import: None,
         };
         let mut entry = entries[0].clone();
         entry.first_revision = events + 1;

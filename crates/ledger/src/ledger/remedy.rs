@@ -66,6 +66,8 @@ pub struct DeadlineView {
     pub listing: u64,
     /// Which petition; 0 for none.
     pub petition: u64,
+    /// Which staged import; 0 for none.
+    pub import: u64,
     /// The client that is bound; `None`: the court, or the court above.
     pub client: Option<String>,
     /// When it began, its last day, and whether that has passed.
@@ -255,13 +257,17 @@ fn is_own_unit_only(resident: &Resident, bound: Bound) -> bool {
         Bound::Petition { number, .. } => {
             resident.remedy.petition(number).and_then(|petition| resident.table.row_of(petition.listing))
         }
+        Bound::Import { .. } => None,
     };
     row.is_some_and(|row| resident.table.row(row).has(OWN_UNIT_ONLY))
 }
 
 fn clock_of(bound: Bound) -> Clock {
     match bound {
-        Bound::Listing { clock, .. } | Bound::Duty { clock, .. } | Bound::Petition { clock, .. } => clock,
+        Bound::Listing { clock, .. }
+        | Bound::Duty { clock, .. }
+        | Bound::Petition { clock, .. }
+        | Bound::Import { clock, .. } => clock,
     }
 }
 
@@ -277,10 +283,14 @@ pub(super) fn deadline(resident: &Resident, bound: Bound, running: Running) -> D
             let against = row.and_then(|row| row.against);
             (row.map_or(u32::MAX, |row| row.court), row.map_or(0, |row| row.listing), number, against)
         }
+        Bound::Import { number, .. } => {
+            (resident.imports.open.get(&number).map_or(u32::MAX, |row| row.court), 0, 0, None)
+        }
     };
+    let import = if let Bound::Import { number, .. } = bound { number } else { 0 };
     let court = resident.courts.name(court).to_owned();
     let client = client.map(|client| resident.clients.name(client).to_owned());
-    DeadlineView { bound, clock, court, listing, petition, client, running }
+    DeadlineView { bound, clock, court, listing, petition, import, client, running }
 }
 
 /// What a petition's reader gets that is not in its own record.

@@ -185,6 +185,6 @@ fn owed(resident: &Resident, bound: Bound) -> Option<(u32, Clock, &str)> {
                 resident.table.row_of(petition.listing).is_some_and(|row| resident.table.row(row).has(OWN_UNIT_ONLY));
             petition.against.filter(|_| !hidden).map(|client| (client, clock, resident.courts.name(petition.court)))
         }
-        Bound::Listing { .. } => None,
+        Bound::Listing { .. } | Bound::Import { .. } => None,
     }
 }

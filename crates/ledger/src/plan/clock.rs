@@ -1,6 +1,7 @@
 //! What the clock brings, as events: each once, however long the hub was down.
 
 use xinhub_domain::deadline::Clock;
+use xinhub_domain::import::ImportAction;
 use xinhub_domain::listing::{Action, Deadline, EventKind, PetitionStanding, RecordId, RecordKind, State, next};
 use xinhub_domain::policy::Rules;
 use xinhub_domain::time::{Day, Timestamp};
@@ -46,6 +47,7 @@ fn passed(resident: &Resident, bound: Bound, when: Timestamp) -> Option<(Planned
             let record = RecordId { kind: RecordKind::Petition, number };
             (record, petition.listing, petition.court, clock, Touch::Petition(number))
         }
+        Bound::Import { number, .. } => return lapsed_import(resident, number),
         Bound::Listing { row, clock } | Bound::Duty { row, clock, .. } => {
             let number = u64::from(row) + 1;
             let record = RecordId { kind: RecordKind::Listing, number };
@@ -65,9 +67,18 @@ fn passed(resident: &Resident, bound: Bound, when: Timestamp) -> Option<(Planned
             let row = resident.remedy.petition(number)?;
             Some(PetitionStanding { kind: row.kind, state: row.state })
         }
-        Bound::Listing { .. } | Bound::Duty { .. } => None,
+        Bound::Listing { .. } | Bound::Duty { .. } | Bound::Import { .. } => None,
     };
     Some((Planned { deadlines, petition, ..Planned::new(EventKind::Overdue, record, listing, court) }, touch))
+}
+
+/// Nobody released an import in time, or it was not taken to its end: what was taken stays, its file goes.
+fn lapsed_import(resident: &Resident, number: u64) -> Option<(Planned, Touch)> {
+    let row = resident.imports.open.get(&number)?;
+    let record = RecordId { kind: RecordKind::Import, number };
+    let court = resident.courts.name(row.court).to_owned();
+    let import = row.state.next(ImportAction::Lapse);
+    Some((Planned { import, ..Planned::new(EventKind::Import, record, 0, court) }, Touch::Import(number)))
 }
 
 /// What units kept after a lift has come to its last day.

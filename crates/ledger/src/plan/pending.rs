@@ -87,7 +87,7 @@ impl Pending {
                 Touch::Related { listing, key, relation, until } => {
                     self.related.insert((listing, key, relation), until);
                 }
-                Touch::Key(_) | Touch::Listing(_) | Touch::Request(_) | Touch::Petition(_) => {}
+                Touch::Key(_) | Touch::Listing(_) | Touch::Request(_) | Touch::Petition(_) | Touch::Import(_) => {}
             }
         }
         self.add(plan.event, numbers, key);

@@ -89,6 +89,16 @@ pub enum Bound {
         #[n(1)]
         clock: Clock,
     },
+    /// A court, by an import that waits for its release.
+    #[n(3)]
+    Import {
+        /// Its number.
+        #[n(0)]
+        number: u64,
+        /// To do what.
+        #[n(1)]
+        clock: Clock,
+    },
 }
 
 /// A deadline that runs, or has passed without the act.
@@ -180,7 +190,7 @@ impl Resident {
     }
 
     /// A deadline runs no longer. It is counted as kept if the act was `done` in time.
-    fn settle(&mut self, bound: Bound, done: bool) {
+    pub(super) fn settle(&mut self, bound: Bound, done: bool) {
         if let Some(running) = self.remedy.running.remove(&bound).filter(|running| done && !running.overdue) {
             self.count_deadline(bound, running, true);
         }
@@ -204,7 +214,8 @@ impl Resident {
                 | Body::Ended { .. }
                 | Body::Exemption { .. }
                 | Body::Petition { .. }
-                | Body::Found(_) => {}
+                | Body::Found(_)
+                | Body::Staged { .. } => {}
             },
             (_, Opened::Erased | Opened::Nothing) => {}
         }
@@ -328,6 +339,7 @@ impl Resident {
             let running = Running { since, due, overdue: false };
             match (clear.record.kind, row) {
                 (RecordKind::Petition, _) => self.run(Bound::Petition { number: clear.record.number, clock }, running),
+                (RecordKind::Import, _) => self.run(Bound::Import { number: clear.record.number, clock }, running),
                 (_, Some(row)) if clock == Clock::LiftMeasures => {
                     for client in self.told(row) {
                         self.open_duty(row, client, clock, running);
@@ -401,7 +413,7 @@ impl Resident {
         }
     }
 
-    fn mark(&mut self, bound: Bound) {
+    pub(super) fn mark(&mut self, bound: Bound) {
         if let Some(running) = self.remedy.running.get_mut(&bound).filter(|running| !running.overdue) {
             running.overdue = true;
             let running = *running;
@@ -428,7 +440,7 @@ impl Resident {
     pub(super) fn forget_deadlines(&mut self, row: u32) {
         let of = |bound: &Bound| match bound {
             Bound::Listing { row: of, .. } | Bound::Duty { row: of, .. } => *of == row,
-            Bound::Petition { .. } => false,
+            Bound::Petition { .. } | Bound::Import { .. } => false,
         };
         self.remedy.running.retain(|bound, _| !of(bound));
     }

@@ -4,7 +4,7 @@
 //! temporary name, synced, then renamed; so a file under a snapshot's name is whole unless the disk has damaged it.
 //!
 //! Layout: the magic, then sections of chunks `length u32 | crc32c u32 | bytes`, little-endian: the header (CBOR), rows of 40
-//! bytes by 4,096 a chunk, side entries (CBOR) by 1,024, outcomes, petitions and open deadlines
+//! bytes by 4,096 a chunk, side entries (CBOR) by 1,024, outcomes, petitions, open deadlines, open imports and counts
 //! (CBOR) by 1,024; then the index's own section.
 
 use std::io::{self, Read, Write};
@@ -15,6 +15,7 @@ use xinhub_domain::time::{Day, Timestamp};
 use xinhub_index::{Heads, LoadError, read_entries, write_entries};
 
 use super::remedy::{Bound, PetitionRow, Remedy, Running};
+use super::staged::{ImportRow, Imports};
 use super::statistics::{Flow, FlowKey, Kept, KeptKey, Statistics};
 use super::{Interner, Resident};
 use crate::crypto::Prf;
@@ -77,6 +78,11 @@ struct Header {
     deadlines: u64,
     #[n(20)]
     lifted: u64,
+    /// How many imports there ever were, and how many wait.
+    #[n(21)]
+    imports: u64,
+    #[n(22)]
+    open_imports: u64,
 }
 
 /// The state as it was at one moment, to be written without the writer.
@@ -85,6 +91,7 @@ pub struct Frozen {
     table: Table,
     outcomes: Vec<OutcomeRecord>,
     remedy: Remedy,
+    imports: Imports,
     statistics: Statistics,
     index: xinhub_index::Frozen,
 }
@@ -137,6 +144,7 @@ impl Frozen {
         write_items(out, self.outcomes.iter())?;
         write_items(out, self.remedy.petitions.iter().map(Arc::as_ref))?;
         write_items(out, self.remedy.running.iter())?;
+        write_items(out, self.imports.open.iter())?;
         write_items(out, self.statistics.flows.iter())?;
         write_items(out, self.statistics.deadlines.iter())?;
         write_items(out, self.statistics.lifted.iter())?;
@@ -171,9 +179,12 @@ impl Resident {
             flows: self.statistics.flows.len() as u64,
             deadlines: self.statistics.deadlines.len() as u64,
             lifted: self.statistics.lifted.len() as u64,
+            imports: self.imports.count,
+            open_imports: self.imports.open.len() as u64,
         };
         let (table, remedy, statistics) = (self.table.clone(), self.remedy.clone(), self.statistics.clone());
-        Frozen { header, table, outcomes, remedy, statistics, index: self.writer.freeze() }
+        let imports = self.imports.clone();
+        Frozen { header, table, outcomes, remedy, imports, statistics, index: self.writer.freeze() }
     }
 
     /// Loads a snapshot of the history `epoch`, made under the index key of generation `key_epoch`.
@@ -205,6 +216,10 @@ impl Resident {
         })?;
         load_items(from, header.running, |(bound, running): (Bound, Running)| {
             resident.remedy.running.insert(bound, running);
+        })?;
+        resident.imports.count = header.imports;
+        load_items(from, header.open_imports, |(number, row): (u64, ImportRow)| {
+            resident.imports.open.insert(number, row);
         })?;
         let counts = &mut resident.statistics;
         load_items(from, header.flows, |(key, flow): (FlowKey, Flow)| {

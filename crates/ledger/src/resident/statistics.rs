@@ -193,6 +193,9 @@ impl Resident {
                 shown(row).then(|| (Bearer::Court(u32::from(self.table.row(row).court)), clock))
             }
             Bound::Duty { row, client, clock } => shown(row).then_some((Bearer::Client(client), clock)),
+            Bound::Import { number, clock } => {
+                self.imports.open.get(&number).map(|row| (Bearer::Court(row.court), clock))
+            }
             Bound::Petition { number, clock } => {
                 let petition = self.remedy.petition(number)?;
                 let row = self.table.row_of(petition.listing);

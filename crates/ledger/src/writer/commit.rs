@@ -96,6 +96,7 @@ impl Writer {
                 open: event.open.clone(),
                 deadlines: Some(event.deadlines.clone()).filter(|deadlines| !deadlines.is_empty()),
                 petition: event.petition,
+                import: event.import,
             };
             let new = event.new_record.then(|| fresh.get(&(event.record.kind, event.record.number))).flatten();
             events.push(match prepared.key.as_ref().or(new) {
@@ -111,7 +112,7 @@ impl Writer {
 
     fn make_keys(&mut self, batch: &Batch) -> Result<HashMap<(RecordKind, u64), RecordKey>, CommandError> {
         let mut fresh = HashMap::new();
-        for kind in [RecordKind::Listing, RecordKind::Relation, RecordKind::Exemption, RecordKind::Petition] {
+        for kind in vault::kinds() {
             let events = batch.pending.events().iter().map(|prepared| &prepared.event);
             let mut new = events.filter(|event| event.new_record && event.record.kind == kind).peekable();
             let Some(first) = new.peek().map(|event| event.record.number) else { continue };

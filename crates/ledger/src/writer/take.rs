@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use xinhub_domain::deadline::Clock;
+use xinhub_domain::import::ImportState;
 use xinhub_domain::listing::{Body, EventKind, RecordId, RecordKind, State};
-use xinhub_domain::policy::RegistryPermit;
+use xinhub_domain::policy::{RegistryPermit, Release};
 
 use super::batch::{Batch, Reply, Waiting};
 use super::{MAX_ENTRY_BYTES, MAX_IMPORT_BYTES, Stopped, Writer};
@@ -148,19 +149,22 @@ impl Writer {
         batch: &mut Batch,
     ) -> Result<(), Stopped> {
         self.commit(batch)?;
-        let _ = reply.send(self.import(permit.court(), import));
+        let _ = reply.send(self.import(permit, import));
         self.stopped()
     }
 
     /// Takes all rows in one entry, or none, unless their contents come to more than [`MAX_IMPORT_BYTES`].
-    fn import(&mut self, court: &str, import: ImportBatch) -> Result<Vec<RowOutcome>, CommandError> {
+    fn import(&mut self, permit: &RegistryPermit, import: ImportBatch) -> Result<Vec<RowOutcome>, CommandError> {
         if import.rows.len() > MAX_IMPORT_ROWS {
             return Err(fault("rows", &format!("are at most {MAX_IMPORT_ROWS} a batch")));
         }
         if self.published.borrow().clock_fault.is_some() {
             return Err(CommandError::ClockUnsure);
         }
-        let terms = Terms { court, actor: &import.actor, amend: import.amend };
+        if permit.release() == Release::Two && !import.dry_run && !self.is_released(permit.court(), import.released) {
+            return Err(CommandError::SecondPersonRequired);
+        }
+        let terms = Terms { court: permit.court(), actor: &import.actor, amend: import.amend };
         let mut outcomes = Vec::with_capacity(import.rows.len());
         let mut batch = Batch::default();
         for row in import.rows {
@@ -181,6 +185,12 @@ impl Writer {
             self.commit_now(&mut batch)?;
         }
         Ok(outcomes)
+    }
+
+    fn is_released(&self, court: &str, import: Option<u64>) -> bool {
+        let resident = self.resident.read();
+        let row = import.and_then(|number| resident.imports.open.get(&number));
+        row.is_some_and(|row| row.state == ImportState::Released && resident.courts.name(row.court) == court)
     }
 
     /// Goes into the entry in the making: the first answers to many callers are recorded with one sync.

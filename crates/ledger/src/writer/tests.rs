@@ -29,7 +29,8 @@ async fn publish(ledger: &Ledger, client: &str, draft: &Draft) -> Outcome {
 }
 
 async fn import(ledger: &Ledger, rows: Vec<ImportRow>) -> Vec<RowOutcome> {
-    let batch = ImportBatch { actor: actor("clerk"), dry_run: false, amend: false, as_of: start(), rows };
+    let batch =
+        ImportBatch { actor: actor("clerk"), dry_run: false, amend: false, as_of: start(), released: None, rows };
     ledger.import(court("court-one"), batch).await.unwrap()
 }
 

@@ -348,8 +348,14 @@ impl Run {
             rows.push(ImportRow::Listing(content));
             done.push(Done::Amend(new));
         }
-        let batch =
-            ImportBatch { actor: actor("clerk"), dry_run: self.rng.random_bool(0.1), amend: true, as_of: now, rows };
+        let batch = ImportBatch {
+            actor: actor("clerk"),
+            dry_run: self.rng.random_bool(0.1),
+            amend: true,
+            as_of: now,
+            released: None,
+            rows,
+        };
         let dry_run = batch.dry_run;
         let before = self.ledger.position();
         let outcomes = self.ledger.import(xinhub_ledger::testing::court(COURTS[court]), batch).await.unwrap();

@@ -2,6 +2,7 @@
 
 use tokio::sync::mpsc;
 use xinhub_api::reason::{Failure, Reason};
+use xinhub_domain::import::ImportCounts;
 use xinhub_domain::policy::RegistryPermit;
 use xinhub_domain::time::Timestamp;
 use xinhub_ledger::{CommandError, ImportBatch, Ledger, RowFault as Untaken, RowOutcome};
@@ -32,14 +33,11 @@ impl<'a, P: Fn() -> Result<RegistryPermit, Failure> + Sync> Taker<'a, P> {
     ) -> Taker<'a, P> {
         let summary = Summary {
             rows,
-            added: 0,
-            amended: 0,
-            unchanged: 0,
-            faults: 0,
-            warnings: 0,
+            counts: ImportCounts::default(),
             dry_run: options.dry_run,
             position: ledger.position(),
             finished_at: as_of,
+            staged: None,
         };
         Taker { ledger, permits, options, as_of, reports, rows_read: 0, summary }
     }
@@ -57,27 +55,28 @@ impl<'a, P: Fn() -> Result<RegistryPermit, Failure> + Sync> Taker<'a, P> {
 
     async fn apply(&mut self, batch: Batch) -> Result<(), Failure> {
         let Batch { rows, origins } = batch;
-        let Options { actor, dry_run, amend, .. } = self.options;
-        let batch = ImportBatch { actor: actor.clone(), dry_run: *dry_run, amend: *amend, as_of: self.as_of, rows };
+        let Options { actor, dry_run, amend, released, .. } = self.options;
+        let (actor, dry_run, amend, released) = (actor.clone(), *dry_run, *amend, *released);
+        let batch = ImportBatch { actor, dry_run, amend, as_of: self.as_of, released, rows };
         let outcomes = self.ledger.import((self.permits)()?, batch).await.map_err(|error| self.stopped(&error))?;
         for (origin, outcome) in origins.into_iter().zip(outcomes) {
             match outcome {
-                RowOutcome::Added { .. } => self.summary.added += 1,
-                RowOutcome::Amended { .. } => self.summary.amended += 1,
-                RowOutcome::Unchanged { .. } => self.summary.unchanged += 1,
+                RowOutcome::Added { .. } => self.summary.counts.added += 1,
+                RowOutcome::Amended { .. } => self.summary.counts.amended += 1,
+                RowOutcome::Unchanged { .. } => self.summary.counts.unchanged += 1,
                 RowOutcome::Fault(untaken) => {
                     let (column, reason) = place(&untaken, self.options.file);
                     self.fault(RowFault { line: origin.line, column, reason, message: untaken.to_string() }).await?;
                     continue;
                 }
             }
-            self.summary.warnings += u64::from(origin.has_warnings);
+            self.summary.counts.warnings += u64::from(origin.has_warnings);
         }
         Ok(())
     }
 
     async fn fault(&mut self, fault: RowFault) -> Result<(), Failure> {
-        self.summary.faults += 1;
+        self.summary.counts.faults += 1;
         self.tell(Report::Fault(fault)).await
     }
 

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use aws_lc_rs::digest;
 use encoding_rs::GB18030;
-use xinhub_domain::import::{Header, ListingColumn, Trailer};
+use xinhub_domain::import::{Header, ListingColumn, Mode, Trailer};
 use xinhub_domain::measure::Catalogue;
 use xinhub_domain::policy::{Method, Moment, RegistryAsk, decide};
 use xinhub_domain::time::Day;
@@ -365,6 +365,7 @@ async fn a_file_sent_again_adds_nothing_and_a_dry_run_changes_nothing() {
             dry_run,
             amend: false,
             actor: Actor::parse("js-007", "clerk").unwrap(),
+            released: None,
         };
         let chunks: Vec<_> = sheet.bytes().chunks(10_000).map(|chunk| Ok(chunk.to_vec())).collect();
         let (reports, mut told) = mpsc::channel(10_000);
@@ -377,7 +378,7 @@ async fn a_file_sent_again_adds_nothing_and_a_dry_run_changes_nothing() {
                 faults.push((fault.line, fault.reason));
             }
         }
-        summary.map(|summary| ((summary.added, summary.unchanged, summary.faults), faults))
+        summary.map(|summary| ((summary.counts.added, summary.counts.unchanged, summary.counts.faults), faults))
     };
     let person = |seed: u16| {
         let number = xinhub_domain::identity::synthetic::resident_id("440882", jiff::civil::date(1980, 1, 2), seed);

@@ -315,7 +315,7 @@ fn short(text: &str, path: &str, faults: &mut FieldFaults) -> String {
     bounded(text, path, MAX_SHORT_CHARS, faults)
 }
 
-fn note(text: &str, faults: &mut FieldFaults) -> Option<String> {
+pub(super) fn note(text: &str, faults: &mut FieldFaults) -> Option<String> {
     let note = bounded(text, "note", MAX_NOTE_CHARS, faults);
     (!note.is_empty()).then_some(note)
 }

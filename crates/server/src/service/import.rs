@@ -1,4 +1,5 @@
-//! ImportListings on the wire: options first, then the file in chunks; progress and faults out, the summary last.
+//! Imports on the wire: options first, then the file in chunks; progress and faults out, the summary last. And those that wait
+//! for a second person: listed, looked at, released, refused.
 
 use std::sync::Arc;
 
@@ -10,13 +11,18 @@ use xinhub_api::convert::{self, timestamp_to};
 use xinhub_api::reason::{Failure, FieldFaults, Reason};
 use xinhub_api::v1;
 use xinhub_api::v1::import_listings_request::Part as In;
-use xinhub_api::v1::import_listings_response::Part as Out;
-use xinhub_domain::policy::RegistryAsk;
+use xinhub_domain::import::{Header, ImportCounts, ImportState};
+use xinhub_domain::listing::Actor;
+use xinhub_domain::policy::{RegistryAsk, RegistryPermit};
+use xinhub_ledger::{Act, CommandError, Request, StagedCommand, StagedView};
 
 use super::call::Call;
+use super::commands::note;
 use super::door::catalogued;
 use super::lookup::position_to;
-use crate::import::{FileKind, Options, Report, Summary};
+use super::registry::body_of;
+use super::status;
+use crate::import::{FileKind, Options, Report, RowFault, Summary};
 
 /// Largest chunk, in bytes.
 const MAX_CHUNK_BYTES: usize = 1 << 20;
@@ -26,61 +32,209 @@ const CHUNKS_AHEAD: usize = 2;
 const REPORTS_AHEAD: usize = 256;
 
 /// Reports on their way out.
-pub(super) type ImportStream = ReceiverStream<Result<v1::ImportListingsResponse, Status>>;
+pub(super) type ImportStream<A> = ReceiverStream<Result<A, Status>>;
+type Responses<A> = mpsc::Sender<Result<A, Status>>;
 
 /// Begins to take a file. The call is recorded once it is taken or refused.
-pub(super) fn start(call: Arc<Call>, incoming: Streaming<v1::ImportListingsRequest>) -> ImportStream {
+pub(super) fn start(
+    call: Arc<Call>,
+    incoming: Streaming<v1::ImportListingsRequest>,
+) -> ImportStream<v1::ImportListingsResponse> {
+    answer(call, |call, responses| async move { run(&call, incoming, &responses).await })
+}
+
+/// What waits for a second person, as it would change the listings now.
+pub(super) fn preview(call: Arc<Call>, request: v1::PreviewImportRequest) -> ImportStream<v1::PreviewImportResponse> {
+    answer(call, move |call, responses| async move {
+        let staged = waiting(&call, request.import)?;
+        take_staged(&call, &staged, true, &responses).await.map(|summary| summary_to(&staged, &summary))
+    })
+}
+
+/// Releases what waits, and takes its rows.
+pub(super) fn approve(call: Arc<Call>, request: v1::ApproveImportRequest) -> ImportStream<v1::ApproveImportResponse> {
+    answer(call, |call, responses| async move { release(&call, request, &responses).await })
+}
+
+/// Runs a method with many answers beside the call; its last one leaves once the call is recorded.
+fn answer<A, F>(call: Arc<Call>, run: impl FnOnce(Arc<Call>, Responses<A>) -> F + Send + 'static) -> ImportStream<A>
+where
+    A: Respond,
+    F: Future<Output = Result<v1::ImportSummary, Failure>> + Send,
+{
     call.defer();
     let (responses, stream) = mpsc::channel(REPORTS_AHEAD);
     tokio::spawn(async move {
-        let result = run(&call, incoming, &responses).await;
+        let result = run(Arc::clone(&call), responses.clone()).await;
         let last = call.close(result).await.map_err(Status::from);
-        // A caller that is gone sends the file again.
-        let _ = responses.send(last.map(respond)).await;
+        // A caller that is gone asks again.
+        let _ = responses.send(last.map(A::summary)).await;
     });
     ReceiverStream::new(stream)
 }
 
-fn respond(part: Out) -> v1::ImportListingsResponse {
-    v1::ImportListingsResponse { part: Some(part) }
+/// The three answers that tell of rows.
+trait Respond: Send + 'static {
+    fn report(report: Report) -> Self;
+    fn summary(summary: v1::ImportSummary) -> Self;
+}
+
+macro_rules! respond {
+    ($($response:ident: $module:ident,)+) => {
+        $(impl Respond for v1::$response {
+            fn report(report: Report) -> Self {
+                use v1::$module::Part;
+                let part = match report {
+                    Report::Progress { rows_read, rows_total } => {
+                        Part::Progress(v1::ImportProgress { rows_read, rows_total })
+                    }
+                    Report::Fault(fault) => Part::Fault(fault_to(fault)),
+                };
+                Self { part: Some(part) }
+            }
+
+            fn summary(summary: v1::ImportSummary) -> Self {
+                Self { part: Some(v1::$module::Part::Summary(summary)) }
+            }
+        })+
+    };
+}
+
+respond! {
+    ImportListingsResponse: import_listings_response,
+    PreviewImportResponse: preview_import_response,
+    ApproveImportResponse: approve_import_response,
 }
 
 async fn run(
     call: &Arc<Call>,
     mut incoming: Streaming<v1::ImportListingsRequest>,
-    responses: &mpsc::Sender<Result<v1::ImportListingsResponse, Status>>,
-) -> Result<Out, Failure> {
+    responses: &Responses<v1::ImportListingsResponse>,
+) -> Result<v1::ImportSummary, Failure> {
     let options = options(call, next(call, &mut incoming).await?)?;
     let import_id = options.import_id;
     let (chunks, file) = mpsc::channel(CHUNKS_AHEAD);
     let pump = tokio::spawn(pump(Arc::clone(call), incoming, chunks));
     let hub = call.hub();
-    let permits = || {
-        call.admit()?;
-        hub.authority.permit(call.peer(), call.method(), &RegistryAsk { court: None }, call.now())
-    };
-    let (reports, mut told) = mpsc::channel(REPORTS_AHEAD);
     let policy = hub.authority.policy();
-    let work = async {
-        let clock = Arc::clone(&hub.clock);
-        let file = ReceiverStream::new(file);
-        let summary = hub.importer.run(&hub.ledger, &permits, &policy, options, clock, file, &reports).await;
-        drop(reports);
-        summary
-    };
+    let permits = || permit(call);
+    let summary = reporting(responses, async |reports| {
+        let (clock, file) = (Arc::clone(&hub.clock), ReceiverStream::new(file));
+        hub.importer.run(&hub.ledger, &permits, &policy, options, clock, file, &reports).await
+    })
+    .await;
+    pump.abort();
+    let summary = summary?;
+    call.note_token(&summary.position.token());
+    let staged = summary.staged.map(|number| waiting(call, number)).transpose()?;
+    Ok(v1::ImportSummary {
+        import_id: import_id.to_string(),
+        staged: staged.as_ref().map(staged_to),
+        ..counts_to(&summary)
+    })
+}
+
+/// The right to change the court's listings, as policy is now.
+fn permit(call: &Call) -> Result<RegistryPermit, Failure> {
+    call.admit()?;
+    call.hub().authority.permit(call.peer(), call.method(), &RegistryAsk { court: None }, call.now())
+}
+
+/// Hands on what `work` reports until it is done.
+async fn reporting<A: Respond>(
+    responses: &Responses<A>,
+    work: impl AsyncFnOnce(mpsc::Sender<Report>) -> Result<Summary, Failure>,
+) -> Result<Summary, Failure> {
+    let (reports, mut told) = mpsc::channel(REPORTS_AHEAD);
     let tell = async {
         while let Some(report) = told.recv().await {
-            if responses.send(Ok(respond(report_to(report)))).await.is_err() {
+            if responses.send(Ok(A::report(report))).await.is_err() {
                 // Whoever reports next learns that nobody listens.
                 told.close();
             }
         }
     };
-    let (summary, ()) = tokio::join!(work, tell);
-    pump.abort();
-    let summary = summary?;
+    tokio::join!(work(reports), tell).0
+}
+
+fn waiting(call: &Call, import: u64) -> Result<StagedView, Failure> {
+    let found = call.hub().ledger.staged_import(&permit(call)?, import).map_err(status::command)?;
+    found.ok_or_else(|| status::command(CommandError::NotFound("import that waits")))
+}
+
+async fn take_staged<A: Respond>(
+    call: &Arc<Call>,
+    staged: &StagedView,
+    dry_run: bool,
+    responses: &Responses<A>,
+) -> Result<Summary, Failure> {
+    let hub = call.hub();
+    let policy = hub.authority.policy();
+    let permits = || permit(call);
+    let summary = reporting(responses, async |reports| {
+        let clock = Arc::clone(&hub.clock);
+        hub.importer.take_staged(&hub.ledger, &permits, &policy, staged, dry_run, clock, &reports).await
+    })
+    .await?;
     call.note_token(&summary.position.token());
-    Ok(Out::Summary(summary_to(import_id, &summary)))
+    Ok(summary)
+}
+
+async fn release(
+    call: &Arc<Call>,
+    mut request: v1::ApproveImportRequest,
+    responses: &Responses<v1::ApproveImportResponse>,
+) -> Result<v1::ImportSummary, Failure> {
+    let import = request.import;
+    let staged = waiting(call, import)?;
+    let head = convert::mutation(request.mutation.as_ref())?;
+    request.mutation.iter_mut().for_each(|mutation| mutation.request_id.clear());
+    let body = body_of(call.method(), &request);
+    submit(call, StagedCommand::Release { import }, head.request_id, body, head.actor).await?;
+    let summary = take_staged(call, &staged, false, responses).await?;
+    let finish = StagedCommand::Finish { import, counts: summary.counts };
+    submit(call, finish, Uuid::now_v7().into_bytes(), Vec::new(), None).await?;
+    call.hub().importer.forget(&staged.import);
+    Ok(summary_to(&staged, &summary))
+}
+
+/// Refuses what waits.
+pub(super) async fn reject(
+    call: Arc<Call>,
+    mut request: v1::RejectImportRequest,
+) -> Result<v1::RejectImportResponse, Failure> {
+    let import = request.import;
+    let mut faults = FieldFaults::default();
+    let head = faults.take(convert::mutation(request.mutation.as_ref()));
+    let note = note(&request.note, &mut faults);
+    let Some(head) = head.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
+    let staged = waiting(&call, import)?;
+    request.mutation.iter_mut().for_each(|mutation| mutation.request_id.clear());
+    let body = body_of(call.method(), &request);
+    submit(&call, StagedCommand::Reject { import, note }, head.request_id, body, head.actor).await?;
+    call.hub().importer.forget(&staged.import);
+    Ok(v1::RejectImportResponse {})
+}
+
+async fn submit(
+    call: &Call,
+    command: StagedCommand,
+    request_id: [u8; 16],
+    body: Vec<u8>,
+    actor: Option<Actor>,
+) -> Result<(), Failure> {
+    let act = Act::Staged(permit(call)?, command);
+    let outcome = call.hub().ledger.submit(Request { act, request_id, body, etag: None, actor }).await;
+    outcome.map(|outcome| call.note_token(&outcome.position.token())).map_err(status::command)
+}
+
+/// What waits.
+pub(super) async fn list(
+    call: Arc<Call>,
+    _request: v1::ListImportsRequest,
+) -> Result<v1::ListImportsResponse, Failure> {
+    let found = call.hub().ledger.staged_imports(&permit(&call)?).map_err(status::command)?;
+    Ok(v1::ListImportsResponse { imports: found.iter().map(staged_to).collect() })
 }
 
 /// The next message; `None` at the end of the file.
@@ -140,35 +294,75 @@ fn options(call: &Call, first: Option<In>) -> Result<Options, Failure> {
     match (import_id, actor, file) {
         (Some(import_id), Some(actor), Some(file)) => {
             let (dry_run, amend) = (options.dry_run, options.amend);
-            Ok(Options { import_id: Uuid::from_bytes(import_id), file, dry_run, amend, actor })
+            let import_id = Uuid::from_bytes(import_id);
+            Ok(Options { import_id, file, dry_run, amend, actor, released: None })
         }
         (_, _, _) => Err(faults.into()),
     }
 }
 
-fn report_to(report: Report) -> Out {
-    match report {
-        Report::Progress { rows_read, rows_total } => Out::Progress(v1::ImportProgress { rows_read, rows_total }),
-        Report::Fault(fault) => Out::Fault(v1::RowFault {
-            line: fault.line,
-            column: fault.column.to_owned(),
-            reason: fault.reason as i32,
-            message: fault.message,
-        }),
+fn fault_to(fault: RowFault) -> v1::RowFault {
+    v1::RowFault {
+        line: fault.line,
+        column: fault.column.to_owned(),
+        reason: fault.reason as i32,
+        message: fault.message,
     }
 }
 
-fn summary_to(import_id: Uuid, summary: &Summary) -> v1::ImportSummary {
+fn counts_to(summary: &Summary) -> v1::ImportSummary {
+    let ImportCounts { added, amended, unchanged, faults, warnings } = summary.counts;
     v1::ImportSummary {
-        import_id: import_id.to_string(),
+        import_id: String::new(),
         rows: summary.rows,
-        added: summary.added,
-        amended: summary.amended,
-        unchanged: summary.unchanged,
-        faults: summary.faults,
-        warnings: summary.warnings,
+        added,
+        amended,
+        unchanged,
+        faults,
+        warnings,
         dry_run: summary.dry_run,
         position: Some(position_to(summary.position)),
         finish_time: Some(timestamp_to(summary.finished_at)),
+        staged: None,
+    }
+}
+
+/// Of what waited: it has a number, and no id that its caller would know it by.
+fn summary_to(staged: &StagedView, summary: &Summary) -> v1::ImportSummary {
+    v1::ImportSummary { staged: Some(staged_to(staged)), ..counts_to(summary) }
+}
+
+fn staged_to(view: &StagedView) -> v1::StagedImport {
+    let StagedView { number, state, import, sender, runs } = view;
+    // The ledger keeps no other line than one that parsed.
+    let header = Header::parse(&import.header).ok();
+    let ImportCounts { added, amended, unchanged, faults, warnings: _ } = import.foreseen;
+    let file = match import.file {
+        FileKind::Listings => v1::ImportFile::Listings,
+        FileKind::Relations => v1::ImportFile::Relations,
+    };
+    let state = match state {
+        ImportState::Staged => v1::ImportState::Staged,
+        ImportState::Released => v1::ImportState::Released,
+        // Those that are over are not shown.
+        ImportState::Taken | ImportState::Rejected | ImportState::Lapsed => v1::ImportState::Unspecified,
+    };
+    v1::StagedImport {
+        import: *number,
+        state: state.into(),
+        file: file.into(),
+        mode: header.as_ref().map(|header| header.mode.to_string()).unwrap_or_default(),
+        signer: header.as_ref().map(|header| header.signer.clone()).unwrap_or_default(),
+        as_of: header.map(|header| timestamp_to(header.as_of)),
+        amend: import.amend,
+        rows: import.rows,
+        sha256: import.sha256.to_vec(),
+        added,
+        amended,
+        unchanged,
+        faults,
+        sender: Some(v1::Actor { staff_id: sender.staff_id.clone(), post: sender.post.clone() }),
+        since: runs.map(|(since, _)| since.to_string()).unwrap_or_default(),
+        release_by: runs.map(|(_, due)| due.to_string()).unwrap_or_default(),
     }
 }

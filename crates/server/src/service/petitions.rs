@@ -460,6 +460,7 @@ pub(super) fn deadline_to(view: &DeadlineView, policy: &Policy, today: Day) -> v
         due: view.running.due.to_string(),
         status: deadline_status(view, today) as i32,
         days_overdue: i32::try_from(days_overdue(view, today)).unwrap_or(i32::MAX),
+        import: view.import,
     }
 }
 

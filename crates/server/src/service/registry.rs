@@ -117,7 +117,9 @@ macro_rules! registry {
                 }
             )+
 
-            type ImportListingsStream = ImportStream;
+            type ImportListingsStream = ImportStream<v1::ImportListingsResponse>;
+            type PreviewImportStream = ImportStream<v1::PreviewImportResponse>;
+            type ApproveImportStream = ImportStream<v1::ApproveImportResponse>;
 
             async fn import_listings(
                 &self,
@@ -125,6 +127,36 @@ macro_rules! registry {
             ) -> Result<Response<Self::ImportListingsStream>, Status> {
                 let call = Call::of(&request)?;
                 Ok(Response::new(import::start(call, request.into_inner())))
+            }
+
+            async fn list_imports(
+                &self,
+                request: Request<v1::ListImportsRequest>,
+            ) -> Result<Response<v1::ListImportsResponse>, Status> {
+                unary(request, import::list).await
+            }
+
+            async fn preview_import(
+                &self,
+                request: Request<v1::PreviewImportRequest>,
+            ) -> Result<Response<Self::PreviewImportStream>, Status> {
+                let call = Call::of(&request)?;
+                Ok(Response::new(import::preview(call, request.into_inner())))
+            }
+
+            async fn approve_import(
+                &self,
+                request: Request<v1::ApproveImportRequest>,
+            ) -> Result<Response<Self::ApproveImportStream>, Status> {
+                let call = Call::of(&request)?;
+                Ok(Response::new(import::approve(call, request.into_inner())))
+            }
+
+            async fn reject_import(
+                &self,
+                request: Request<v1::RejectImportRequest>,
+            ) -> Result<Response<v1::RejectImportResponse>, Status> {
+                unary(request, import::reject).await
             }
         }
     };
