@@ -14,7 +14,8 @@ use xinhub_api::v1::import_listings_request::Part as In;
 use xinhub_domain::import::{Header, ImportCounts, ImportState};
 use xinhub_domain::listing::Actor;
 use xinhub_domain::policy::{RegistryAsk, RegistryPermit};
-use xinhub_ledger::{Act, CommandError, Request, StagedCommand, StagedView};
+use xinhub_domain::time::Timestamp;
+use xinhub_ledger::{Act, CommandError, Request, StagedCommand, StagedView, crypto};
 
 use super::call::Call;
 use super::commands::note;
@@ -193,9 +194,15 @@ async fn release(
     submit(call, StagedCommand::Release { import }, head.request_id, body, head.actor).await?;
     let summary = take_staged(call, &staged, false, responses).await?;
     let finish = StagedCommand::Finish { import, counts: summary.counts };
-    submit(call, finish, Uuid::now_v7().into_bytes(), Vec::new(), None).await?;
+    submit(call, finish, own_request_id(call.now()), Vec::new(), None).await?;
     call.hub().importer.forget(&staged.import);
     Ok(summary_to(&staged, &summary))
+}
+
+/// The hub's own request, at hub time.
+fn own_request_id(now: Timestamp) -> [u8; 16] {
+    let ms = u64::try_from(now.0).unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(ms, &crypto::random()).into_uuid().into_bytes()
 }
 
 /// Refuses what waits.
