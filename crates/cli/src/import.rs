@@ -84,7 +84,7 @@ pub(crate) async fn run(args: ImportArgs, global: &GlobalArgs, out: &mut Out) ->
 pub(crate) enum Told {
     Progress(v1::ImportProgress),
     Fault(v1::RowFault),
-    Summary(v1::ImportSummary),
+    Summary(Box<v1::ImportSummary>),
 }
 
 /// The three messages that tell of rows.
@@ -100,7 +100,7 @@ macro_rules! told {
                 self.part.map(|part| match part {
                     Part::Progress(progress) => Told::Progress(progress),
                     Part::Fault(fault) => Told::Fault(fault),
-                    Part::Summary(summary) => Told::Summary(summary),
+                    Part::Summary(summary) => Told::Summary(Box::new(summary)),
                 })
             }
         })+
@@ -128,7 +128,7 @@ pub(crate) async fn follow<T: Tells>(
                     bar.set_position(progress.rows_read);
                 }
                 Some(Told::Fault(fault)) => bar.suspend(|| faults.tell(&fault))?,
-                Some(Told::Summary(told)) => summary = Some(told),
+                Some(Told::Summary(told)) => summary = Some(*told),
                 None => {}
             },
             Ok(None) => break Ok(()),

@@ -139,6 +139,24 @@ pub(crate) fn visibility(visibility: Visibility, lang: Lang) -> &'static str {
     lang.pick(en, zh)
 }
 
+/// Where a file that waits stands.
+pub(crate) fn import_state(state: ImportState, lang: Lang) -> &'static str {
+    match state {
+        ImportState::Unspecified => "",
+        ImportState::Staged => lang.pick("waits", "待批准"),
+        ImportState::Released => lang.pick("being taken", "已批准，录入中"),
+    }
+}
+
+/// What a file holds.
+pub(crate) fn import_file(file: ImportFile, lang: Lang) -> &'static str {
+    match file {
+        ImportFile::Unspecified => "",
+        ImportFile::Listings => lang.pick("listings", "名单"),
+        ImportFile::Relations => lang.pick("relations", "相关人员"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +183,8 @@ mod tests {
         check(duty_state);
         check(listing_state);
         check(visibility);
+        check(import_state);
+        check(import_file);
     }
 
     #[test]
@@ -178,23 +198,5 @@ mod tests {
         for code in ["lifted", "acknowledged", "retained", "handled"] {
             assert_ne!(closed_by(code, Lang::Zh), code);
         }
-    }
-}
-
-/// Where a file that waits stands.
-pub(crate) fn import_state(state: ImportState, lang: Lang) -> &'static str {
-    match state {
-        ImportState::Unspecified => "",
-        ImportState::Staged => lang.pick("waits", "待批准"),
-        ImportState::Released => lang.pick("being taken", "已批准，录入中"),
-    }
-}
-
-/// What a file holds.
-pub(crate) fn import_file(file: ImportFile, lang: Lang) -> &'static str {
-    match file {
-        ImportFile::Unspecified => "",
-        ImportFile::Listings => lang.pick("listings", "名单"),
-        ImportFile::Relations => lang.pick("relations", "相关人员"),
     }
 }

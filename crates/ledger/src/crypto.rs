@@ -157,6 +157,19 @@ impl Prf {
         Self { cipher, last_block_mask: ((doubled << 1) ^ carry).to_be_bytes() }
     }
 
+    /// A key for another purpose, made of digests that no identity has: 255 is no key space.
+    pub fn derive(&self, purpose: &[u8; 16]) -> RecordKey {
+        let mut input = [0; 32];
+        input[0] = 255;
+        input[16..].copy_from_slice(purpose);
+        let mut key = Zeroizing::new([0; 32]);
+        for (half, out) in (0..).zip(key.chunks_exact_mut(16)) {
+            input[1] = half;
+            out.copy_from_slice(&self.digest(&input));
+        }
+        RecordKey(key)
+    }
+
     /// The digest of exactly 32 bytes.
     #[inline]
     pub fn digest(&self, input: &[u8; 32]) -> [u8; 16] {

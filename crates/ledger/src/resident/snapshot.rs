@@ -3,9 +3,12 @@
 //! A snapshot is derived: a missing, damaged or foreign one costs time, never data. It is written from a frozen copy, to a
 //! temporary name, synced, then renamed; so a file under a snapshot's name is whole unless the disk has damaged it.
 //!
-//! Layout: the magic, then sections of chunks `length u32 | crc32c u32 | bytes`, little-endian: the header (CBOR), rows of 40
-//! bytes by 4,096 a chunk, side entries (CBOR) by 1,024, outcomes, petitions, open deadlines, open imports and counts
+//! Layout: the magic, format u16, key_epoch u32, the epoch; then, sealed ([`sealed`]), sections of chunks
+//! `length u32 | crc32c u32 | bytes`, little-endian: the header (CBOR), rows of 40 bytes by 4,096 a chunk, side entries (CBOR) by
+//! 1,024, outcomes, petitions, open deadlines, open imports and counts
 //! (CBOR) by 1,024; then the index's own section.
+
+mod sealed;
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -14,17 +17,21 @@ use minicbor::{Decode, Encode};
 use xinhub_domain::time::{Day, Timestamp};
 use xinhub_index::{Heads, LoadError, read_entries, write_entries};
 
+use sealed::{SealedReader, SealedWriter};
+
 use super::remedy::{Bound, PetitionRow, Remedy, Running};
 use super::staged::{ImportRow, Imports};
 use super::statistics::{Flow, FlowKey, Kept, KeptKey, Statistics};
 use super::{Interner, Resident};
-use crate::crypto::Prf;
+use crate::crypto::{Prf, RecordKey};
 use crate::entry::OutcomeRecord;
 use crate::table::{Extra, Row, Table};
 
 const MAGIC: &[u8; 8] = b"XHSNAP\x00\x01";
 /// The format of snapshots that this build writes. One of another format is passed over: the journal rebuilds the state.
-const FORMAT: u16 = 2;
+const FORMAT: u16 = 3;
+/// What the key is for that seals a snapshot.
+const SEALING: &[u8; 16] = b"xinhub snapshot ";
 const ROWS_PER_CHUNK: usize = 4_096;
 const ITEMS_PER_CHUNK: usize = 1_024;
 /// No chunk is larger; a longer length is damage.
@@ -94,6 +101,7 @@ pub struct Frozen {
     imports: Imports,
     statistics: Statistics,
     index: xinhub_index::Frozen,
+    key: RecordKey,
 }
 
 impl std::fmt::Debug for Frozen {
@@ -132,6 +140,15 @@ impl Frozen {
     pub fn write(mut self, key_epoch: u32, out: &mut impl Write) -> io::Result<()> {
         self.header.key_epoch = key_epoch;
         out.write_all(MAGIC)?;
+        out.write_all(&FORMAT.to_le_bytes())?;
+        out.write_all(&key_epoch.to_le_bytes())?;
+        out.write_all(&self.header.epoch)?;
+        let mut sealing = SealedWriter::new(out, self.key.clone());
+        self.write_sealed(key_epoch, &mut sealing)?;
+        sealing.finish()
+    }
+
+    fn write_sealed(&self, key_epoch: u32, out: &mut impl Write) -> io::Result<()> {
         write_chunk(out, &encoded(&self.header))?;
         let mut rows = self.table.iter().peekable();
         let mut chunk = Vec::with_capacity(ROWS_PER_CHUNK * Row::BYTES);
@@ -184,22 +201,35 @@ impl Resident {
         };
         let (table, remedy, statistics) = (self.table.clone(), self.remedy.clone(), self.statistics.clone());
         let imports = self.imports.clone();
-        Frozen { header, table, outcomes, remedy, imports, statistics, index: self.writer.freeze() }
+        let (index, key) = (self.writer.freeze(), self.prf.derive(SEALING));
+        Frozen { header, table, outcomes, remedy, imports, statistics, index, key }
     }
 
     /// Loads a snapshot of the history `epoch`, made under the index key of generation `key_epoch`.
     pub fn load(from: &mut impl Read, epoch: [u8; 16], key_epoch: u32, prf: Prf) -> Result<Resident, SnapshotError> {
-        let mut magic = [0; MAGIC.len()];
-        from.read_exact(&mut magic)?;
-        if magic != *MAGIC {
+        if read_array(from)? != *MAGIC {
             return Err(SnapshotError::Damaged("it does not begin as a snapshot does"));
         }
-        let header = read_header(&read_chunk(from)?)?;
-        if header.epoch != epoch {
+        let format = u16::from_le_bytes(read_array(from)?);
+        if format != FORMAT {
+            return Err(SnapshotError::Format(format));
+        }
+        if u32::from_le_bytes(read_array(from)?) != key_epoch {
+            return Err(SnapshotError::Foreign("generation of the index key"));
+        }
+        if read_array(from)? != epoch {
             return Err(SnapshotError::Foreign("history"));
         }
-        if header.key_epoch != key_epoch {
-            return Err(SnapshotError::Foreign("generation of the index key"));
+        let mut from = SealedReader::new(from, prf.derive(SEALING));
+        Resident::load_sealed(&mut from, epoch, key_epoch, prf)
+    }
+
+    fn load_sealed(from: &mut impl Read, epoch: [u8; 16], key_epoch: u32, prf: Prf) -> Result<Resident, SnapshotError> {
+        let damaged = |_| SnapshotError::Damaged("its header does not decode");
+        let header: Header = minicbor::decode(&read_chunk(from)?).map_err(damaged)?;
+        // What stands in clear before it might have been changed.
+        if header.epoch != epoch || header.key_epoch != key_epoch {
+            return Err(SnapshotError::Foreign("history"));
         }
         let mut resident = Resident::new(epoch, prf);
         load_rows(from, &header, &mut resident)?;
@@ -310,15 +340,10 @@ where
     Ok(())
 }
 
-fn read_header(bytes: &[u8]) -> Result<Header, SnapshotError> {
-    let damaged = |_| SnapshotError::Damaged("its header does not decode");
-    let mut decoder = minicbor::Decoder::new(bytes);
-    decoder.array().map_err(damaged)?;
-    let format = decoder.u16().map_err(damaged)?;
-    if format != FORMAT {
-        return Err(SnapshotError::Format(format));
-    }
-    minicbor::decode(bytes).map_err(damaged)
+fn read_array<const N: usize>(from: &mut impl Read) -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    from.read_exact(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn interner(names: &[String]) -> Interner {
@@ -350,9 +375,7 @@ fn write_chunk(out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn read_chunk(from: &mut impl Read) -> Result<Vec<u8>, SnapshotError> {
-    let mut head = [0; 8];
-    from.read_exact(&mut head)?;
-    let [l0, l1, l2, l3, c0, c1, c2, c3] = head;
+    let [l0, l1, l2, l3, c0, c1, c2, c3] = read_array(from)?;
     let length = u32::from_le_bytes([l0, l1, l2, l3]);
     if length > MAX_CHUNK_BYTES {
         return Err(SnapshotError::Damaged("a chunk is longer than any"));
