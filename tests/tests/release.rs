@@ -6,7 +6,7 @@ use xinhub_domain::import::Mode;
 use xinhub_tests::court::{actor, clerk, content};
 use xinhub_tests::file::{Form, Row, current_row, row, send_listings};
 use xinhub_tests::subject::days_ago;
-use xinhub_tests::v1::{ListingContent, ListingState as State, Verdict};
+use xinhub_tests::v1::{ListingBar as Bar, ListingContent, ListingState as State, Verdict};
 use xinhub_tests::{Ask, Code, Court, Hub, Reason, Setup, Subject, parties, refused, shared, v1};
 
 const LOAN: &str = "credit.lending";
@@ -115,4 +115,57 @@ async fn a_migration_brings_what_was_decided_before_going_live_alone() {
     hub.details_caught_up().await;
     let answer = Ask::about(&before, LOAN).answer(&bank).await;
     assert!(court.read(answer.listings[0]).await.unwrap().attested, "marked as what it is");
+}
+
+fn on_ground_1(subject: &Subject, bars: &[Bar]) -> ListingContent {
+    let mut content = ListingContent { ground: 1, ..content(subject) };
+    content.decision.as_mut().unwrap().term_months = 0;
+    content.bars = bars.iter().map(|bar| i32::from(*bar)).collect();
+    content
+}
+
+#[tokio::test]
+async fn what_the_law_refuses_is_refused_under_both_profiles() {
+    let hub = Hub::start().await;
+    let changes: [(&str, fn(&mut ListingContent), Reason); 6] = [
+        ("no notice", |c| c.notice_served_on.clear(), Reason::InvalidField),
+        ("a notice after the decision", |c| c.notice_served_on = days_ago(29), Reason::InvalidField),
+        ("no decision", |c| c.decision = None, Reason::InvalidField),
+        ("no reasons", |c| c.decision.as_mut().unwrap().reasons.clear(), Reason::InvalidField),
+        ("no basis document", |c| c.basis_document.clear(), Reason::InvalidField),
+        ("a minor", |c| *c = content(&Subject::minor()), Reason::Minor),
+    ];
+    for profile in ["leizhou", "spc-2017"] {
+        let policy = parties::policy("one").replace("go_live", &format!("profile = \"{profile}\"\ngo_live"));
+        hub.put_policy(&policy).await;
+        let (court, bank) = (hub.court().await, hub.client(parties::BANK).await);
+        for (what, change, reason) in changes {
+            let mut content = content(&Subject::person());
+            change(&mut content);
+            let refusal = court.publish(content).await.expect_err(what);
+            assert_eq!(refusal.reason(), Some(reason), "{profile}: {what}: {refusal}");
+        }
+        for bar in [Bar::SecurityGiven, Bar::SeizedCoversDebt, Bar::LaterInOrder, Bar::NotAbleButRefuses] {
+            let barred = court.publish(on_ground_1(&Subject::person(), &[bar])).await;
+            refused(barred, Code::InvalidArgument, Reason::InvalidField);
+        }
+        // What was found when the notice was given stands against the decision, also where the decision is silent on it.
+        let debtor = Subject::person();
+        let found = ListingContent { decision: None, ground: 0, ..on_ground_1(&debtor, &[Bar::SecurityGiven]) };
+        let mutation = || Some(xinhub_client::mutation(clerk(), None));
+        let request = v1::NoticeRequest { mutation: mutation(), content: Some(found.clone()), served_on: days_ago(60) };
+        let notice = court.client.registry().notice(request).await.unwrap().outcome.unwrap();
+        let publish = async |etag: &str| {
+            let mutation = Some(xinhub_client::mutation(clerk(), Some(etag.to_owned())));
+            let content = Some(ListingContent { case_number: found.case_number.clone(), ..on_ground_1(&debtor, &[]) });
+            let request = v1::PublishRequest { mutation, listing: notice.listing, content, ..Default::default() };
+            court.client.registry().publish(request).await
+        };
+        refused(publish(&notice.etag).await, Code::InvalidArgument, Reason::InvalidField);
+        assert!(!is_listed(&bank, &debtor).await);
+        let gone = ListingContent { bars: Vec::new(), ..found.clone() };
+        let amended = court.amend(notice.listing, &notice.etag, gone).await.unwrap();
+        publish(&amended.etag).await.unwrap();
+        assert!(is_listed(&bank, &debtor).await);
+    }
 }

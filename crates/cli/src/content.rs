@@ -43,6 +43,8 @@ pub(crate) struct ContentFile {
     visibility: Option<String>,
     /// For `own_unit_only`: that unit's client id.
     own_unit: Option<String>,
+    /// What was found that bars ground 1: `security_given`, `seized_covers_debt`, `later_in_order`, `not_able_but_refuses`.
+    bars: Vec<String>,
     identities: Vec<IdentityFile>,
     decision: Option<DecisionFile>,
 }
@@ -197,6 +199,8 @@ impl TryFrom<ContentFile> for v1::ListingContent {
             codes::parse::<v1::Visibility>(&visibility).map_err(|problem| format!("visibility: {problem}"))
         });
         let decision = file.decision.map(v1::Decision::try_from).transpose()?;
+        let bar = |bar: &String| codes::parse::<v1::ListingBar>(bar).map_err(|problem| format!("bars: {problem}"));
+        let bars = file.bars.iter().map(bar).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             identities: file.identities.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             name: file.name,
@@ -219,6 +223,7 @@ impl TryFrom<ContentFile> for v1::ListingContent {
             notice_served_on: text(file.notice_served_on),
             visibility: visibility.transpose()?.unwrap_or_default().into(),
             own_unit: text(file.own_unit),
+            bars: bars.into_iter().map(i32::from).collect(),
         })
     }
 }
@@ -245,6 +250,7 @@ impl From<v1::ListingContent> for ContentFile {
             notice_served_on: some(content.notice_served_on),
             visibility: code::<v1::Visibility>(content.visibility),
             own_unit: some(content.own_unit),
+            bars: content.bars.into_iter().filter_map(code::<v1::ListingBar>).collect(),
             identities: content.identities.into_iter().map(IdentityFile::from).collect(),
             decision: content.decision.map(DecisionFile::from),
         }

@@ -48,6 +48,8 @@ basis_issuer = ""          # who issued it
 # notice_served_on = ""    # when the risk notice was served: before the decision, unless `listing notice` has said so
 # visibility = "public"    # public, departmental, own_unit_only
 # own_unit = ""            # for own_unit_only: the client id of the subject's own unit, which alone is told
+# bars = []                # what was found that bars ground 1: security_given, seized_covers_debt, later_in_order,
+#                          # not_able_but_refuses (法释〔2017〕7号 art. 3)
 
 # 1 to 4 identities of the one subject.
 [[identities]]

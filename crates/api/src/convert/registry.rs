@@ -3,7 +3,7 @@
 use uuid::Uuid;
 use xinhub_domain::identity::Sex;
 use xinhub_domain::listing::{
-    Actor, Content, Decision, Draft, DraftDecision, DraftRelation, Exemption, RelationContent, Stage, Visibility,
+    Actor, Bar, Content, Decision, Draft, DraftDecision, DraftRelation, Exemption, RelationContent, Stage, Visibility,
 };
 use xinhub_domain::time::{Day, Timestamp};
 
@@ -239,7 +239,28 @@ fn draft(message: &v1::ListingContent, faults: &mut FieldFaults) -> Draft {
         visibility: visibility(message.visibility, faults),
         notice_served_on: message.notice_served_on.clone(),
         own_unit: message.own_unit.clone(),
+        bars: bars(&message.bars, faults),
     }
+}
+
+fn bars(values: &[i32], faults: &mut FieldFaults) -> Vec<Bar> {
+    let mut bars = Vec::new();
+    for (at, value) in values.iter().enumerate() {
+        let bar = match v1::ListingBar::try_from(*value) {
+            Ok(v1::ListingBar::SecurityGiven) => Bar::SecurityGiven,
+            Ok(v1::ListingBar::SeizedCoversDebt) => Bar::SeizedCoversDebt,
+            Ok(v1::ListingBar::LaterInOrder) => Bar::LaterInOrder,
+            Ok(v1::ListingBar::NotAbleButRefuses) => Bar::NotAbleButRefuses,
+            Ok(v1::ListingBar::Unspecified) | Err(_) => {
+                faults.add(format!("content.bars[{at}]"), "is not a value that this hub knows");
+                continue;
+            }
+        };
+        if !bars.contains(&bar) {
+            bars.push(bar);
+        }
+    }
+    bars
 }
 
 fn visibility(value: i32, faults: &mut FieldFaults) -> Visibility {

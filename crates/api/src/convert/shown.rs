@@ -1,7 +1,7 @@
 //! What is shown of a listing: all of it to its own court, to others what a published entry shows.
 
 use xinhub_domain::identity::Sex;
-use xinhub_domain::listing::{Content, Decision, Exemption, RelationContent, Visibility};
+use xinhub_domain::listing::{Bar, Content, Decision, Exemption, RelationContent, Visibility};
 use xinhub_domain::time::Day;
 
 use super::enums::relation_to;
@@ -39,6 +39,16 @@ pub fn content_to(content: &Content) -> v1::ListingContent {
         notice_served_on: day(content.notice_served_on),
         visibility: visibility_to(content.visibility) as i32,
         own_unit: content.own_unit.clone().unwrap_or_default(),
+        bars: content.bars.iter().map(|bar| bar_to(*bar) as i32).collect(),
+    }
+}
+
+fn bar_to(bar: Bar) -> v1::ListingBar {
+    match bar {
+        Bar::SecurityGiven => v1::ListingBar::SecurityGiven,
+        Bar::SeizedCoversDebt => v1::ListingBar::SeizedCoversDebt,
+        Bar::LaterInOrder => v1::ListingBar::LaterInOrder,
+        Bar::NotAbleButRefuses => v1::ListingBar::NotAbleButRefuses,
     }
 }
 
@@ -65,6 +75,7 @@ pub fn content_to_published(content: &Content) -> v1::ListingContent {
         decision,
         notice_served_on: String::new(),
         own_unit: String::new(),
+        bars: Vec::new(),
         ..content_to(content)
     }
 }

@@ -200,6 +200,11 @@ fn every_fault_of_a_listing_is_told_at_once() {
     check_content(|c| c.decision = None, decision, &["content.decision"], field);
     check_content(|_| (), Form::Notice, &["content.decision"], field);
     check_content(|c| c.ground = -1, decision, &["content.ground", "content.ground"], field);
+    let barred = |c: &mut v1::ListingContent| {
+        c.bars = vec![v1::ListingBar::SecurityGiven as i32, v1::ListingBar::Unspecified as i32];
+        (c.ground, c.decision.as_mut().unwrap().term_months) = (1, 0);
+    };
+    check_content(barred, decision, &["content.bars[1]", "content.ground"], field);
     check_content(|c| c.identities[0].kind = 0, decision, &["content.identities[0].kind"], Reason::InvalidIdentity);
     check_content(|c| c.identities = vec![person(); 5], decision, &["content.identities"], Reason::InvalidIdentity);
     check_content(

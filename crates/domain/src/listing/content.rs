@@ -84,6 +84,50 @@ pub enum Visibility {
     OwnUnitOnly,
 }
 
+/// What bars ground ① (法释〔2017〕7号 art. 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Bar {
+    /// Sufficient security was given.
+    #[n(1)]
+    SecurityGiven,
+    /// What was seized or frozen covers the debt.
+    #[n(2)]
+    SeizedCoversDebt,
+    /// Others have to perform first, and can still be enforced against.
+    #[n(3)]
+    LaterInOrder,
+    /// For another reason not one who is able but refuses.
+    #[n(4)]
+    NotAbleButRefuses,
+}
+
+impl Bar {
+    /// As in requests and files.
+    pub fn code(self) -> &'static str {
+        match self {
+            Bar::SecurityGiven => "security_given",
+            Bar::SeizedCoversDebt => "seized_covers_debt",
+            Bar::LaterInOrder => "later_in_order",
+            Bar::NotAbleButRefuses => "not_able_but_refuses",
+        }
+    }
+}
+
+/// Why a ground does not go with what was found, if it doesn't.
+pub fn barred(ground: Option<Ground>, bars: &[Bar]) -> Option<ContentFault> {
+    if ground != Some(Ground::AbleButRefuses) || bars.is_empty() {
+        return None;
+    }
+    let bars: Vec<&str> = bars.iter().map(|bar| bar.code()).collect();
+    let problem = format!(
+        "1 is barred by what was found ({}): amend the notice if that no longer holds; who is listed already is taken off \
+         (法释〔2017〕7号 art. 3)",
+        bars.join(", ")
+    );
+    Some(ContentFault::new("ground", problem))
+}
+
 /// The clerk who stands behind a mutation.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Actor {
@@ -257,6 +301,10 @@ pub struct Content {
     /// For [`Visibility::OwnUnitOnly`]: the client that is the subject's own unit.
     #[n(22)]
     pub own_unit: Option<String>,
+    /// What was found that bars ground ①.
+    #[n(23)]
+    #[cbor(default)]
+    pub bars: Vec<Bar>,
 }
 
 impl std::fmt::Debug for Content {
@@ -362,6 +410,7 @@ impl Content {
             visibility: draft.visibility,
             notice_served_on,
             own_unit,
+            bars: draft.bars.clone(),
         };
         Ok((content, warnings))
     }
@@ -438,6 +487,7 @@ fn check_stage(draft: &Draft, stage: Stage, ground: Option<Ground>, faults: &mut
             if ground.is_none() {
                 faults.add("ground", "is required: 1 to 6 (法释〔2017〕7号 art. 1)");
             }
+            faults.0.extend(barred(ground, &draft.bars));
         }
     }
     if stage == Stage::Notice && draft.ground != 0 && ground.is_none() {

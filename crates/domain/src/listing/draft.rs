@@ -1,6 +1,6 @@
 //! What a court sends, before it is checked.
 
-use super::content::Visibility;
+use super::content::{Bar, Visibility};
 use crate::identity::{Kind, Sex};
 use crate::measure::Relation;
 
@@ -85,6 +85,8 @@ pub struct Draft {
     pub notice_served_on: String,
     /// The client id of the subject's own unit, where only that may be shown it.
     pub own_unit: String,
+    /// What was found that bars ground ①.
+    pub bars: Vec<Bar>,
 }
 
 /// What a draft has to hold.

@@ -15,7 +15,7 @@ mod relation;
 pub mod state;
 
 pub use content::{
-    Actor, Content, Decision, FIXED_TERM_MONTHS, Ground, MAX_EXTENSION_MONTHS, MAX_GRACE_DAYS, Visibility,
+    Actor, Bar, Content, Decision, FIXED_TERM_MONTHS, Ground, MAX_EXTENSION_MONTHS, MAX_GRACE_DAYS, Visibility, barred,
 };
 pub use draft::{ContentFault, Draft, DraftDecision, DraftRelation, RawIdentity, Stage};
 pub use duty::{DEFERRAL_GROUNDS, Retention, UnitReport};

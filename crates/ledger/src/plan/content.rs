@@ -1,8 +1,8 @@
 //! Events that carry a listing's content.
 
 use xinhub_domain::listing::{
-    Action, Actor, Body, Content, ContentFault, Decision, EventKind, Ground, MAX_EXTENSION_MONTHS, MAX_GRACE_DAYS,
-    RecordId, RecordKind, Standing, Visibility, next,
+    Action, Actor, Bar, Body, Content, ContentFault, Decision, EventKind, Ground, MAX_EXTENSION_MONTHS, MAX_GRACE_DAYS,
+    RecordId, RecordKind, Standing, Visibility, barred, next,
 };
 use xinhub_domain::time::Day;
 use xinhub_index::Key;
@@ -48,8 +48,10 @@ impl Planner<'_> {
         mut content: Box<Content>,
         application: Option<u64>,
     ) -> Result<Box<Content>, CommandError> {
-        if let (None, Some(noticed)) = (content.notice_served_on, subject) {
-            content.notice_served_on = self.content(noticed)?.notice_served_on;
+        if let Some(noticed) = subject {
+            let noticed = self.content(noticed)?;
+            content.notice_served_on = content.notice_served_on.or(noticed.notice_served_on);
+            keep_bars(&mut content, &noticed)?;
         }
         let decision = content.decision.as_ref().ok_or_else(no_decision)?;
         if content.notice_served_on.is_none_or(|served| served > decision.date) {
@@ -323,6 +325,16 @@ fn following(mut plan: Plan, follows: Option<u64>) -> Plan {
         *application = follows;
     }
     plan
+}
+
+/// What was found before the decision still stands, until an amendment of the notice says otherwise.
+pub(super) fn keep_bars(content: &mut Content, noticed: &Content) -> Result<(), CommandError> {
+    let missing: Vec<Bar> = noticed.bars.iter().filter(|bar| !content.bars.contains(bar)).copied().collect();
+    content.bars.extend(missing);
+    match barred(content.ground, &content.bars) {
+        Some(found) => Err(fault("content.ground", &found.problem)),
+        None => Ok(()),
+    }
 }
 
 /// A correction, with what a call doesn't carry and an import's row has brought: it must not be lost on the way.

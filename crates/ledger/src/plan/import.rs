@@ -9,7 +9,7 @@ use xinhub_domain::listing::{Action, Actor, Content, EventKind, RelationContent,
 use xinhub_domain::time::Day;
 use xinhub_index::Key;
 
-use super::content::check_amendment;
+use super::content::{check_amendment, keep_bars};
 use super::{Plan, Planner, Subject, Touch, fault};
 use crate::command::{CommandError, ImportRow, ListingRef, RowFault, RowOutcome};
 
@@ -102,6 +102,7 @@ impl Planner<'_> {
             notice_served_on: old.notice_served_on,
             visibility: old.visibility,
             own_unit: old.own_unit.clone(),
+            bars: old.bars.clone(),
             ..*content
         });
         if *as_kept == old && amendment.is_ok() {
@@ -133,6 +134,7 @@ impl Planner<'_> {
         content.notice_served_on = Some(served);
         // A file of rows doesn't say who may be shown them: the notice has.
         let noticed = self.content(subject)?;
+        keep_bars(&mut content, &noticed)?;
         (content.visibility, content.own_unit) = (noticed.visibility, noticed.own_unit);
         let action = Action::Publish(self.standing(&content)?);
         let plan = self.content_event(Some(subject), terms.court, action, EventKind::Publish, content, terms.actor)?;
