@@ -39,7 +39,11 @@ impl Planner<'_> {
             ImportRow::Relation { listing, content } => self.relation_row(terms, &listing, &content),
         };
         match planned {
-            Ok(planned) => Ok(planned),
+            Ok((outcome, mut plan)) => {
+                // A row may be what brings an entry into force that only the own unit may be shown.
+                plan.iter_mut().for_each(|plan| self.begin_deadlines(plan));
+                Ok((outcome, plan))
+            }
             Err(fatal @ CommandError::Unreadable) => Err(fatal),
             Err(refused) => Ok((RowOutcome::Fault(RowFault::Refused(Box::new(refused))), None)),
         }

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use xinhub_domain::deadline::Clock as Deadline;
 use xinhub_domain::identity::{Kind, synthetic};
-use xinhub_domain::listing::{Content, Draft, Exemption, RawIdentity, State};
+use xinhub_domain::listing::{Content, Draft, Exemption, RawIdentity, Stage, State, Visibility};
 use xinhub_domain::measure::{Relation, RelationSet};
 use xinhub_domain::time::{Day, Timestamp};
 
@@ -282,4 +283,20 @@ async fn no_row_lists_without_a_notice_and_a_noticed_case_is_listed_by_its_row()
     // The row's own day, where the notice's service was not recorded.
     let outcomes = import(&ledger, vec![ImportRow::Listing(content(&draft(organisation(3), 3)))]).await;
     assert_eq!((outcomes, lists(3)), (vec![RowOutcome::Added { listing: 2 }], true));
+}
+
+/// The own unit was bound by nothing: only a request started its clock.
+#[tokio::test]
+async fn a_file_that_brings_an_own_unit_only_entry_into_force_starts_its_units_clock() {
+    let bench = Bench::new(1);
+    let ledger = bench.open();
+    let row = draft(person(1), 1);
+    let (visibility, own_unit) = (Visibility::OwnUnitOnly, "bank".to_owned());
+    let noticed = Draft { decision: None, visibility, own_unit, ..row.clone() };
+    let content_of = Box::new(Content::check(&noticed, Stage::Notice, start()).unwrap().0);
+    let listing = send(&ledger, "court-one", None, Command::Notice { content: content_of }).await.unwrap().listing;
+    assert_eq!(import(&ledger, vec![ImportRow::Listing(content(&row))]).await, [RowOutcome::Added { listing }]);
+    let duties = ledger.inspect(|resident| resident.table.extra(listing as u32 - 1).unwrap().duties.clone());
+    let clocks: Vec<Deadline> = duties.iter().map(|duty| duty.clock).collect();
+    assert_eq!(clocks, [Deadline::HandleNotice]);
 }
