@@ -60,7 +60,7 @@ demo: ## The hub at work, each step checked; leaves nothing running
 	./demo/run.sh
 
 .PHONY: simulate
-simulate: ## Lives of log and ledger on a disk that loses writes, and the ledger's model: LIVES=5000, or SEED=n alone
+simulate: ## Lives of log and ledger on a disk that loses writes, and of the ledger beside its model: LIVES=5000, or SEED=n alone
 	$(if $(SEED),XINHUB_CRASH_SEED=$(SEED) XINHUB_MODEL_SEED=$(SEED)) $(if $(LIVES),XINHUB_CRASH_LIVES=$(LIVES)) \
 	    $(CARGO) test -p xinhub-ledger --locked --test crash --test ledger_crash --test ledger_model -- --nocapture
 

@@ -1,332 +1,460 @@
-//! The plain model: every listing in a list, every question answered by looking through all of it.
+//! The plain model: every listing and petition in a list, every question answered by looking through all of it.
 //!
-//! It shares no code with the ledger beyond the domain's types: states, terms and reach are worked out here once more.
+//! It shares no code with the ledger beyond the domain's types, its days and its calendar of working days: states, terms, reach,
+//! deadlines, duties and refusals are worked out here once more, from ARCHITECTURE.md.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
-use xinhub_domain::identity::{Identity, KeyInput};
-use xinhub_domain::listing::{Draft, Exemption, RelationContent, State, Visibility};
+use xinhub_domain::deadline::{Calendar, Clock};
+use xinhub_domain::listing::{ObjectionGround, PetitionKind, PetitionState, State};
 use xinhub_domain::measure::Relation;
 use xinhub_domain::time::{Day, Timestamp};
-use xinhub_ledger::Outcome;
-use xinhub_ledger::testing::identity;
 
-/// What was done, as its caller knows it.
-#[derive(Clone)]
-pub(crate) enum Done {
-    Notice(Draft),
-    Propose(Draft),
-    Publish(Draft),
-    Approve,
-    Reject,
-    Withdraw,
-    Serve { served_on: Day, grace_days: u32 },
-    Amend(Draft),
-    Rectify(Draft),
-    Hide,
-    Restore(Draft),
-    Revoke,
-    Remove,
-    Extend { months: u32 },
-    Exempt(Exemption),
-    EndExemption(u64),
-    SetRelation(RelationContent),
-    EndRelation(u64),
+use crate::steps::{Etag, Tag, Try, What};
+use crate::world::{BUREAU, CLIENTS, Facts, HIGH, PARTIES, Who, meet};
+
+mod answers;
+mod clock;
+mod files;
+mod registry;
+mod remedy;
+mod unit;
+
+pub(crate) use answers::Answer;
+pub(crate) use files::{FileRow, RowSeen};
+pub(crate) use registry::{DEFERRAL_GROUNDS, EXEMPTION_GROUNDS, REMOVAL_GROUNDS, needs};
+
+/// A deliberate fault of the model, by which the test shows that it finds such a fault in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wrong {
+    LiftOpensNoDuty,
+    ReviewIsADayLonger,
+    OwnUnitOnlyAnswers,
+    LapseIsForgotten,
+    DaysWhileDownAreMissed,
+    SecondLiftProlongs,
+    RestoredStaysOwed,
+    RetentionNeverEnds,
+    ProposerReleases,
+    ReasonIsNeverOwed,
+    LateIsNotMarked,
+    WorkingDaysAreWeekdays,
 }
 
-impl Done {
-    fn name(&self) -> &'static str {
-        match self {
-            Done::Notice(_) => "notice",
-            Done::Propose(_) => "propose",
-            Done::Publish(_) => "publish",
-            Done::Approve => "approve",
-            Done::Reject => "reject",
-            Done::Withdraw => "withdraw",
-            Done::Serve { .. } => "serve",
-            Done::Amend(_) => "amend",
-            Done::Rectify(_) => "rectify",
-            Done::Hide => "hide",
-            Done::Restore(_) => "restore",
-            Done::Revoke => "revoke",
-            Done::Remove => "remove",
-            Done::Extend { .. } => "extend",
-            Done::Exempt(_) => "exempt",
-            Done::EndExemption(_) => "end exemption",
-            Done::SetRelation(_) => "set relation",
-            Done::EndRelation(_) => "end relation",
-        }
-    }
+impl Wrong {
+    pub(crate) const ALL: [Wrong; 12] = [
+        Wrong::LiftOpensNoDuty,
+        Wrong::ReviewIsADayLonger,
+        Wrong::OwnUnitOnlyAnswers,
+        Wrong::LapseIsForgotten,
+        Wrong::DaysWhileDownAreMissed,
+        Wrong::SecondLiftProlongs,
+        Wrong::RestoredStaysOwed,
+        Wrong::RetentionNeverEnds,
+        Wrong::ProposerReleases,
+        Wrong::ReasonIsNeverOwed,
+        Wrong::LateIsNotMarked,
+        Wrong::WorkingDaysAreWeekdays,
+    ];
 }
 
-/// A proposal that nobody releases lapses after so many days (profile `spc-2017`).
-const RELEASE_DAYS: u32 = 10;
+/// Why a mutation is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Why {
+    State,
+    Petition,
+    NotFound,
+    OtherCourt,
+    StaleEtag,
+    Exists,
+    SecondPerson,
+    NotASigner,
+    Faults,
+}
 
-#[derive(Clone)]
+pub(crate) type Whys = BTreeSet<Why>;
+
+/// What whoever asked for a mutation is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Done {
+    pub(crate) listing: u64,
+    pub(crate) record: u64,
+    pub(crate) state: State,
+    pub(crate) petition: Option<PetitionState>,
+    pub(crate) stale: bool,
+    pub(crate) reason_owed: bool,
+    pub(crate) late: bool,
+}
+
+/// What was done, or every reason that there is to refuse it.
+pub(crate) type Verdict = Result<Done, Whys>;
+
+/// A deadline that is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Open {
+    pub(crate) since: Day,
+    pub(crate) due: Day,
+    pub(crate) overdue: bool,
+}
+
+/// What a client owes, or owed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Duty {
+    pub(crate) client: &'static str,
+    pub(crate) clock: Clock,
+    pub(crate) open: Open,
+    /// How it was closed, and when.
+    pub(crate) closed: Option<(&'static str, Timestamp)>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Related {
+    pub(crate) number: u64,
+    pub(crate) who: Who,
+    pub(crate) relation: Relation,
+    pub(crate) until: Option<Day>,
+    pub(crate) ended: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Exempted {
+    pub(crate) number: u64,
+    who: Who,
+    measures: Vec<String>,
+    items: Vec<String>,
+    from: Timestamp,
+    until: Timestamp,
+    pub(crate) ended: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(crate) client: usize,
+    pub(crate) until: Day,
+    pub(crate) ended: bool,
+}
+
+#[derive(Clone, Debug)]
 pub(crate) struct Listing {
     pub(crate) court: usize,
     pub(crate) state: State,
-    pub(crate) draft: Draft,
-    identities: Vec<Identity>,
+    pub(crate) facts: Facts,
     /// Also those that a rectification has replaced: an exemption given for one stays the debtor's.
-    ever: Vec<Identity>,
-    extended: u32,
-    /// When it was proposed, while nobody has released it.
-    proposed_on: Option<Day>,
-    pub(crate) relations: Vec<(u64, RelationContent, bool)>,
-    pub(crate) exemptions: Vec<(u64, Exemption, bool)>,
-    /// What was done, for whoever looks into a difference.
-    history: Vec<&'static str>,
+    ever: Vec<Who>,
+    /// Who last gave it its content: who releases it must be another.
+    author: String,
+    pub(crate) relations: Vec<Related>,
+    pub(crate) exemptions: Vec<Exempted>,
+    pub(crate) told: BTreeSet<usize>,
+    /// Who imposed a measure, and whether it was lifted since.
+    pub(crate) imposed: Vec<(usize, bool)>,
+    pub(crate) kept: Vec<Kept>,
+    pub(crate) duties: Vec<Duty>,
+    pub(crate) clocks: BTreeMap<Clock, Open>,
+    pub(crate) deferred_by: Vec<String>,
+    creditor_asked_on: Option<Day>,
+    /// It was in force once.
+    pub(crate) was_listed: bool,
+    /// As last read from the ledger.
+    pub(crate) etag: u64,
+    /// Something has moved the etag since.
+    pub(crate) touched: bool,
 }
 
-#[derive(Default)]
+#[derive(Clone, Debug)]
+pub(crate) struct Petition {
+    pub(crate) kind: PetitionKind,
+    pub(crate) state: PetitionState,
+    /// 0 for an application.
+    pub(crate) listing: u64,
+    pub(crate) court: usize,
+    pub(crate) intake: usize,
+    pub(crate) against: Option<usize>,
+    pub(crate) ground: Option<ObjectionGround>,
+    /// Of an application.
+    pub(crate) case: u32,
+    pub(crate) debtor: Option<Who>,
+    served: Option<Day>,
+    pub(crate) clock: Option<(Clock, Open)>,
+    pub(crate) etag: u64,
+}
+
+#[derive(Clone)]
 pub(crate) struct Reference {
+    pub(crate) now: Timestamp,
     pub(crate) listings: Vec<Listing>,
+    pub(crate) petitions: Vec<Petition>,
     relations: u64,
     exemptions: u64,
+    tags: BTreeMap<Tag, u64>,
+    /// By number, from 1: the tag of each listing, petition, relation and exemption.
+    pub(crate) of_listings: Vec<Tag>,
+    pub(crate) of_petitions: Vec<Tag>,
+    pub(crate) of_relations: Vec<Tag>,
+    pub(crate) of_exemptions: Vec<Tag>,
+    wrong: Option<Wrong>,
+    /// When the hub was last down: only a wrong model looks at it.
+    down: Option<(Timestamp, Timestamp)>,
 }
 
-/// What a look-up finds.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Answer {
-    pub(crate) relations: BTreeSet<u8>,
-    pub(crate) exempt: bool,
-    pub(crate) listings: BTreeSet<(u64, u8)>,
-}
-
-/// What everybody has, by key.
-#[derive(Default)]
-pub(crate) struct Answers {
-    firm: HashMap<KeyInput, BTreeSet<(u64, u8)>>,
-    exempt: HashMap<KeyInput, BTreeSet<(u64, u8)>>,
-}
-
-impl Answers {
-    fn add(&mut self, persons: &[Identity], held: (u64, u8), exempt: bool) {
-        let into = if exempt { &mut self.exempt } else { &mut self.firm };
-        for key in persons.iter().flat_map(Identity::keys) {
-            into.entry(key).or_default().insert(held);
+impl Reference {
+    pub(crate) fn new(now: Timestamp, wrong: Option<Wrong>) -> Reference {
+        Reference {
+            now,
+            listings: Vec::new(),
+            petitions: Vec::new(),
+            relations: 0,
+            exemptions: 0,
+            tags: BTreeMap::new(),
+            of_listings: Vec::new(),
+            of_petitions: Vec::new(),
+            of_relations: Vec::new(),
+            of_exemptions: Vec::new(),
+            wrong,
+            down: None,
         }
     }
 
-    /// What somebody has.
-    pub(crate) fn of(&self, who: &Identity) -> Answer {
-        let held = |by_key: &HashMap<KeyInput, BTreeSet<(u64, u8)>>| -> BTreeSet<(u64, u8)> {
-            who.keys().filter_map(|key| by_key.get(&key)).flatten().copied().collect()
+    pub(crate) fn today(&self) -> Day {
+        self.now.day()
+    }
+
+    /// The number of what a step has made; 0 if it has made nothing.
+    pub(crate) fn find(&self, tag: Option<Tag>) -> u64 {
+        tag.and_then(|tag| self.tags.get(&tag)).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn listing(&self, number: u64) -> Option<&Listing> {
+        self.listings.get(usize::try_from(number.checked_sub(1)?).ok()?)
+    }
+
+    pub(crate) fn petition(&self, number: u64) -> Option<&Petition> {
+        self.petitions.get(usize::try_from(number.checked_sub(1)?).ok()?)
+    }
+
+    /// Decides a mutation, and does it unless it is refused.
+    pub(crate) fn act(&mut self, one: &Try, etag: Option<u64>) -> Verdict {
+        match &one.what {
+            What::Notice(says) | What::Propose(says, _) | What::Publish(says, _) if one.on.is_none() => {
+                self.begin(one, says)
+            }
+            What::Apply { court, case, debtor, ago } => self.apply_to_court(one, *court, *case, *debtor, *ago),
+            What::Object { .. } | What::Complain { .. } => self.file(one),
+            What::RefuseIntake { .. }
+            | What::Decide(_)
+            | What::ServeFinding { .. }
+            | What::AskReconsideration { .. }
+            | What::Reconsider(_)
+            | What::TakeBack => self.on_petition(one, etag),
+            What::Imposed | What::Lifted | What::Acknowledged | What::Retained { .. } | What::Handled => {
+                self.report(one)
+            }
+            _ => self.on_listing(one, etag),
+        }
+    }
+
+    /// Notes which etags an acknowledged mutation has moved to where.
+    pub(crate) fn moved(&mut self, one: &Try, done: &Done, etag: u64) {
+        let at = usize::try_from(done.listing).unwrap_or(0).wrapping_sub(1);
+        match &one.what {
+            What::Imposed | What::Lifted | What::Acknowledged | What::Retained { .. } | What::Handled => {}
+            // Beside the listing: its etag stays.
+            What::Defer { .. } => {}
+            _ if done.petition.is_some() => {
+                self.petitions[usize::try_from(done.record).unwrap_or(0) - 1].etag = etag;
+                let redress = match &one.what {
+                    What::Decide(finds) | What::Reconsider(finds) => finds.redress.is_some(),
+                    _ => false,
+                };
+                if redress {
+                    // The lift stands in the same entry, right after the finding.
+                    (self.listings[at].etag, self.listings[at].touched) = (etag + 1, false);
+                }
+            }
+            _ => (self.listings[at].etag, self.listings[at].touched) = (etag, false),
+        }
+    }
+
+    /// A listing of this court, case and subject that is not over, other than one.
+    pub(crate) fn running(&self, court: usize, case: u32, who: &[Who], but: u64) -> Option<u64> {
+        let same = |(number, listing): (u64, &Listing)| {
+            let found = number != but
+                && listing.court == court
+                && listing.facts.case == case
+                && !is_over(listing.state)
+                && meet(&listing.facts.who, who);
+            found.then_some(number)
         };
-        let (firm, exempt) = (held(&self.firm), held(&self.exempt));
-        let relations = |held: &BTreeSet<(u64, u8)>| held.iter().map(|one| one.1).collect();
-        if firm.is_empty() {
-            Answer { relations: relations(&exempt), exempt: !exempt.is_empty(), listings: BTreeSet::new() }
-        } else {
-            Answer { relations: relations(&firm), exempt: false, listings: firm }
+        (1..).zip(&self.listings).find_map(same)
+    }
+
+    /// The last day of a clock of a court that starts on a day (profiles `spc-2017` and `leizhou`).
+    fn due(&self, court: usize, clock: Clock, from: Day) -> Option<Day> {
+        let leizhou = court == 1;
+        let (days, working) = match clock {
+            Clock::Object if leizhou => (10, false),
+            Clock::Object => return None,
+            Clock::Review if leizhou => (3, false),
+            Clock::Review if self.wrong == Some(Wrong::ReviewIsADayLonger) => (16, false),
+            Clock::DecideApplication | Clock::Review | Clock::DecideReconsideration | Clock::HandleNotice => {
+                (15, false)
+            }
+            Clock::AskReconsideration | Clock::Release => (10, false),
+            Clock::GiveReason | Clock::AnswerComplaint => (3, true),
+            Clock::LiftMeasures | Clock::Remove => (3, !leizhou),
+        };
+        let worked = |day: Day| match self.wrong {
+            Some(Wrong::WorkingDaysAreWeekdays) => (day.0 + 3) % 7 < 5,
+            _ => Calendar::shipped().is_working(day),
+        };
+        let (mut day, mut left) = (from, days);
+        while left > 0 {
+            day = Day(day.0 + 1);
+            left -= u32::from(!working || worked(day));
+        }
+        // A party's period ends on a working day; nobody else's is lengthened so.
+        let of_party = matches!(clock, Clock::Object | Clock::AskReconsideration);
+        while of_party && !worked(day) {
+            day = Day(day.0 + 1);
+        }
+        Some(day)
+    }
+
+    fn opening(&self, court: usize, clock: Clock, from: Day) -> Option<Open> {
+        self.due(court, clock, from).map(|due| Open { since: self.today(), due, overdue: false })
+    }
+
+    /// Starts a clock of a listing's court, unless it runs.
+    fn begin_clock(&mut self, at: usize, clock: Clock) {
+        let open = self.opening(self.listings[at].court, clock, self.today());
+        if let Some(open) = open {
+            self.listings[at].clocks.entry(clock).or_insert(open);
+        }
+    }
+
+    fn end_clocks(&mut self, at: usize, clocks: &[Clock]) {
+        self.listings[at].clocks.retain(|clock, _| !clocks.contains(clock));
+    }
+
+    /// A client owes something from today on, unless it does already.
+    fn open_duty(&mut self, at: usize, client: usize, clock: Clock) {
+        let Some(open) = self.opening(self.listings[at].court, clock, self.today()) else { return };
+        let (now, wrong) = (self.now, self.wrong);
+        let same = |duty: &&mut Duty| duty.client == PARTIES[client] && duty.clock == clock && duty.closed.is_none();
+        let duties = &mut self.listings[at].duties;
+        match duties.iter_mut().find(same) {
+            Some(duty) if wrong == Some(Wrong::SecondLiftProlongs) && duty.open.due.end() > now => {
+                duty.open.due = open.due;
+            }
+            Some(_) => {}
+            None => duties.push(Duty { client: PARTIES[client], clock, open, closed: None }),
+        }
+    }
+
+    fn close_duty(&mut self, at: usize, client: usize, clock: Clock, how: &'static str) {
+        let now = self.now;
+        for duty in &mut self.listings[at].duties {
+            if duty.client == PARTIES[client] && duty.clock == clock && duty.closed.is_none() {
+                duty.closed = Some((how, now));
+            }
+        }
+    }
+
+    /// A listing's state after something has happened to it, and what units owe from then on.
+    fn enter(&mut self, at: usize, before: Option<State>, state: State, lift: bool) {
+        let listing = &mut self.listings[at];
+        listing.state = state;
+        listing.was_listed |= state == State::Listed;
+        let own_unit = listing.facts.own_unit;
+        if state == State::Listed && before != Some(State::Listed) && self.wrong != Some(Wrong::RestoredStaysOwed) {
+            // In force again: what units do is lawful again.
+            for client in CLIENTS {
+                self.close_duty(at, client, Clock::LiftMeasures, "restored");
+            }
+        }
+        if lift && before == Some(State::Listed) && self.wrong != Some(Wrong::LiftOpensNoDuty) {
+            for client in self.listings[at].acted() {
+                self.open_duty(at, client, Clock::LiftMeasures);
+            }
+        }
+        let takes_effect = |state| matches!(state, State::Grace | State::Listed);
+        if own_unit && takes_effect(state) && !before.is_some_and(takes_effect) {
+            self.open_duty(at, BUREAU, Clock::HandleNotice);
         }
     }
 }
 
 impl Listing {
-    fn served_on(&self) -> Option<Day> {
-        let decision = self.draft.decision.as_ref()?;
-        Day::parse(&decision.served_on).ok()
+    fn new(court: usize, facts: Facts, author: &str) -> Listing {
+        Listing {
+            court,
+            state: State::Noticed,
+            ever: facts.who.clone(),
+            facts,
+            author: author.to_owned(),
+            relations: Vec::new(),
+            exemptions: Vec::new(),
+            told: BTreeSet::new(),
+            imposed: Vec::new(),
+            kept: Vec::new(),
+            duties: Vec::new(),
+            clocks: BTreeMap::new(),
+            deferred_by: Vec::new(),
+            creditor_asked_on: None,
+            was_listed: false,
+            etag: 0,
+            touched: true,
+        }
     }
 
-    fn grace_end(&self) -> Option<Day> {
-        let days = self.draft.decision.as_ref()?.grace_days;
-        self.served_on().filter(|_| days > 0).map(|day| day.plus_days(days))
-    }
-
-    pub(crate) fn until(&self) -> Option<Day> {
-        let decision = self.draft.decision.as_ref().filter(|decision| decision.term_months > 0)?;
-        Some(Day::parse(&decision.date).unwrap().plus_months(decision.term_months + self.extended))
-    }
-
-    /// Where a decision stands that was just made, served or restored.
+    /// Where a decision stands that was just made, served, released or restored.
     fn standing(&self, now: Timestamp) -> State {
-        match (self.served_on(), self.grace_end()) {
+        let Some(decision) = self.facts.decision else { return self.state };
+        match (decision.served, decision.grace_end()) {
             (None, _) => State::Decided,
-            (_, Some(last)) if now.0 < last.end().0 => State::Grace,
+            (_, Some(last)) if now < last.end() => State::Grace,
             _ => State::Listed,
         }
     }
 
-    fn is_over(&self) -> bool {
-        matches!(self.state, State::Withdrawn | State::Rejected | State::Revoked | State::Removed | State::Expired)
+    /// Every client that acted on it, or was told of it.
+    fn acted(&self) -> BTreeSet<usize> {
+        let imposed = self.imposed.iter().filter(|one| !one.1).map(|one| one.0);
+        self.told.iter().copied().chain(imposed).collect()
+    }
+
+    pub(crate) fn etag_as(&self, given: Etag) -> Option<u64> {
+        etag_as(self.etag, given)
+    }
+
+    pub(crate) fn grace_end(&self) -> Option<Day> {
+        let decision = self.facts.decision.filter(|_| self.state == State::Grace)?;
+        decision.grace_end()
     }
 }
 
-fn new(court: usize, draft: Draft) -> Listing {
-    Listing {
-        court,
-        state: State::Noticed,
-        identities: parsed(&draft),
-        ever: Vec::new(),
-        draft,
-        extended: 0,
-        proposed_on: None,
-        relations: Vec::new(),
-        exemptions: Vec::new(),
-        history: Vec::new(),
+pub(crate) fn is_over(state: State) -> bool {
+    matches!(state, State::Withdrawn | State::Rejected | State::Revoked | State::Removed | State::Expired)
+}
+
+/// An etag as a caller gives it.
+pub(crate) fn etag_as(current: u64, given: Etag) -> Option<u64> {
+    match given {
+        Etag::Current => Some(current),
+        Etag::Stale => Some(current.saturating_sub(1)),
+        Etag::Absent => None,
     }
 }
 
-fn meet(one: &Identity, other: &Identity) -> bool {
-    one.keys().any(|key| other.keys().any(|other| key == other))
+/// Whether a party is this court, or the court above it.
+fn judges(party: usize, court: usize) -> bool {
+    party == court || is_above(party, court)
 }
 
-impl Reference {
-    /// What has been acknowledged, in the order of revisions.
-    pub(crate) fn apply(&mut self, court: usize, done: Done, outcome: &Outcome, now: Timestamp) {
-        self.pass(now);
-        if outcome.listing > self.listings.len() as u64 {
-            assert_eq!(outcome.listing, self.listings.len() as u64 + 1, "numbers are dense");
-            self.listings.push(new(court, Draft::default()));
-        }
-        let (relations, exemptions) = (&mut self.relations, &mut self.exemptions);
-        let listing = &mut self.listings[outcome.listing as usize - 1];
-        assert_eq!(listing.court, court, "a court touches its own listings only");
-        let over = listing.is_over();
-        listing.history.push(done.name());
-        let lasting = matches!(done, Done::Rectify(_) | Done::EndRelation(_) | Done::EndExemption(_));
-        assert!(!over || lasting, "listing {} is over", outcome.listing);
-        let mut record = 0;
-        match done {
-            Done::Notice(draft) => (listing.draft, listing.state) = (draft, State::Noticed),
-            Done::Propose(draft) => {
-                (listing.draft, listing.state) = (draft, State::Proposed);
-                listing.proposed_on = Some(now.day());
-            }
-            Done::Publish(draft) => {
-                listing.draft = draft;
-                listing.state = listing.standing(now);
-            }
-            Done::Approve => listing.state = listing.standing(now),
-            Done::Reject => listing.state = State::Rejected,
-            Done::Withdraw => listing.state = State::Withdrawn,
-            Done::Serve { served_on, grace_days } => {
-                let decision = listing.draft.decision.as_mut().unwrap();
-                (decision.served_on, decision.grace_days) = (served_on.to_string(), grace_days);
-                listing.state = listing.standing(now);
-            }
-            Done::Amend(draft) => listing.draft = Draft { decision: listing.draft.decision.clone(), ..draft },
-            Done::Rectify(mut draft) => {
-                if let (Some(new), Some(old)) = (&mut draft.decision, &listing.draft.decision) {
-                    (new.served_on, new.grace_days) = (old.served_on.clone(), old.grace_days);
-                }
-                listing.draft = draft;
-            }
-            Done::Hide => listing.state = State::Hidden,
-            Done::Restore(draft) => {
-                (listing.draft.decision, listing.extended) = (draft.decision, 0);
-                listing.state = listing.standing(now);
-            }
-            Done::Revoke => listing.state = State::Revoked,
-            Done::Remove => listing.state = State::Removed,
-            Done::Extend { months } => listing.extended += months,
-            Done::Exempt(exemption) => {
-                *exemptions += 1;
-                record = *exemptions;
-                listing.exemptions.push((record, exemption, false));
-            }
-            Done::SetRelation(content) => {
-                *relations += 1;
-                record = *relations;
-                listing.relations.push((record, content, false));
-            }
-            Done::EndExemption(number) => {
-                record = number;
-                listing.exemptions.iter_mut().filter(|one| one.0 == number).for_each(|one| one.2 = true);
-            }
-            Done::EndRelation(number) => {
-                record = number;
-                listing.relations.iter_mut().filter(|one| one.0 == number).for_each(|one| one.2 = true);
-            }
-        }
-        listing.identities = parsed(&listing.draft);
-        listing.ever.extend(listing.identities.iter().cloned());
-        assert_eq!((outcome.state, outcome.record), (listing.state, record), "listing {}", outcome.listing);
-    }
-
-    /// The record that this makes; 0 for none.
-    pub(crate) fn next_record(&self, done: &Done) -> u64 {
-        match done {
-            Done::SetRelation(_) => self.relations + 1,
-            Done::Exempt(_) => self.exemptions + 1,
-            _ => 0,
-        }
-    }
-
-    /// A listing's state after a row of an import.
-    pub(crate) fn state_after(&self, listing: u64, done: &Done, now: Timestamp) -> State {
-        match (self.listings.get(listing as usize - 1), done) {
-            (Some(known), _) => known.state,
-            (None, Done::Publish(draft)) => new(0, draft.clone()).standing(now),
-            (None, _) => State::Noticed,
-        }
-    }
-
-    /// Time passes.
-    pub(crate) fn pass(&mut self, now: Timestamp) {
-        for listing in &mut self.listings {
-            if listing.state == State::Grace && listing.grace_end().is_some_and(|last| last.end() <= now) {
-                listing.state = State::Listed;
-            }
-            let lapses = listing.proposed_on.is_some_and(|day| day.plus_days(RELEASE_DAYS).end() <= now);
-            if listing.state == State::Proposed && lapses {
-                listing.state = State::Withdrawn;
-            }
-            let ends = matches!(listing.state, State::Decided | State::Grace | State::Listed | State::Hidden);
-            if ends && listing.until().is_some_and(|last| last.end() <= now) {
-                listing.state = State::Expired;
-            }
-        }
-    }
-
-    /// What everybody has for a measure.
-    pub(crate) fn answers(&self, measure: &str, item: Option<&str>, now: Timestamp) -> Answers {
-        let mut answers = Answers::default();
-        for (number, listing) in (1..).zip(&self.listings) {
-            if listing.state != State::Listed || listing.draft.visibility == Visibility::OwnUnitOnly {
-                continue;
-            }
-            let frees = |persons: &[Identity]| {
-                listing.exemptions.iter().any(|(_, one, ended)| {
-                    !ended
-                        && persons.iter().any(|person| meet(person, &one.identity))
-                        && (one.from <= now && now < one.until)
-                        && (one.measures.is_empty() || one.measures.iter().any(|code| code == measure))
-                        && (one.items.is_empty() || item.is_some_and(|item| one.items.iter().any(|code| code == item)))
-                })
-            };
-            answers.add(&listing.identities, (number, Relation::Debtor.bit()), frees(&listing.ever));
-            for (_, content, ended) in &listing.relations {
-                if !ended && content.until.is_none_or(|last| now < last.end()) {
-                    let person = std::slice::from_ref(&content.identity);
-                    answers.add(person, (number, content.relation.bit()), frees(person));
-                }
-            }
-        }
-        answers
-    }
-
-    /// What was done to a listing, and how it stands.
-    pub(crate) fn story(&self, listing: u64) -> String {
-        let known = &self.listings[listing as usize - 1];
-        format!("listing {listing}: {:?}, {:?}, {:?}", known.state, known.draft.visibility, known.history)
-    }
-
-    /// A listing of this court, case and subject that is not over.
-    pub(crate) fn running(&self, court: usize, draft: &Draft) -> Option<u64> {
-        let subject = parsed(draft);
-        let same = |listing: &Listing| {
-            listing.court == court
-                && listing.draft.case_number == draft.case_number
-                && !listing.is_over()
-                && listing.identities.iter().any(|one| subject.iter().any(|other| meet(one, other)))
-        };
-        self.listings.iter().position(same).map(|at| at as u64 + 1)
-    }
+fn is_above(party: usize, court: usize) -> bool {
+    party == HIGH && court != HIGH
 }
 
-fn parsed(draft: &Draft) -> Vec<Identity> {
-    draft.identities.iter().map(identity).collect()
+fn is_court(party: usize) -> bool {
+    party <= HIGH
 }
