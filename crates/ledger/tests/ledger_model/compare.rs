@@ -57,6 +57,7 @@ pub(crate) fn some(ledger: &Ledger, model: &mut Reference, listings: &BTreeSet<u
     let of = |petition: &Petition| listings.contains(&petition.listing);
     let numbers: Vec<u64> = (1..).zip(&model.petitions).filter(|(_, one)| of(one)).map(|(number, _)| number).collect();
     petitions(ledger, model, &numbers)?;
+    read_petitions(ledger, model, &numbers)?;
     answers(ledger, model, persons.into_iter())
 }
 
@@ -150,6 +151,18 @@ fn sorted(mut duties: Vec<Duty>) -> Vec<Duty> {
 }
 
 type PetitionSeen = (PetitionState, u64, u64, Option<(Clock, Open)>);
+
+/// As the courts read a petition: whether it was late, and what was done with it.
+fn read_petitions(ledger: &Ledger, model: &Reference, numbers: &[u64]) -> Result<(), Difference> {
+    for number in numbers {
+        let petition = &model.petitions[*number as usize - 1];
+        let view = ledger.petition(&remedy(petition.court), *number).map_err(|error| error.to_string())?;
+        let view = view.ok_or(format!("petition {number} is not to be read"))?;
+        let found = (view.content.late, view.steps.len(), view.deadline.map(|one| (one.clock, open(&one.running))));
+        same(|| format!("petition {number} as it is read"), &found, &(petition.late, petition.steps, petition.clock))?;
+    }
+    Ok(())
+}
 
 fn petitions(ledger: &Ledger, model: &Reference, numbers: &[u64]) -> Result<(), Difference> {
     ledger.inspect(|resident| {

@@ -1,6 +1,6 @@
 //! What this test has found wrong in the ledger, each as the steps that it took: they stay.
 
-use crate::steps::{Decides, Etag, Row, Says, Step, Tag, Try, What};
+use crate::steps::{Decides, Etag, Row, Says, Sent, Step, Tag, Try, What};
 use crate::world::Who;
 
 fn says(own_unit: bool, decision: Option<Decides>) -> Says {
@@ -9,7 +9,7 @@ fn says(own_unit: bool, decision: Option<Decides>) -> Says {
 
 fn of_court(court: usize, number: u32, on: Option<u32>, what: What) -> Step {
     let (tag, on) = (Tag(number, 0), on.map(|number| Tag(number, 0)));
-    Step::Do(Try { tag, by: court, staff: "clerk", etag: Etag::Current, on, what, twice: false })
+    Step::Do(Try { tag, by: court, staff: "clerk", etag: Etag::Current, on, what, sent: Sent::Once })
 }
 
 /// Every reproduction, by what was wrong.

@@ -9,7 +9,7 @@ use xinhub_domain::measure::Relation;
 
 use crate::reference::{DEFERRAL_GROUNDS, EXEMPTION_GROUNDS, Listing, Petition, REMOVAL_GROUNDS, Reference, needs};
 use crate::steps::{
-    Basis, Correction, Decides, Etag, Exempts, Finds, Redress, Relates, Row, Says, Step, Tag, Try, What,
+    Basis, Correction, Decides, Etag, Exempts, Finds, Redress, Relates, Row, Says, Sent, Step, Tag, Try, What,
 };
 use crate::world::{BUREAU, CLIENTS, FIRMS, HIGH, PERSONS, Who, everybody};
 
@@ -34,15 +34,30 @@ impl Generator<'_> {
             5 => self.import(),
             6..12 => Step::Look { client: self.client(), who: self.anybody() },
             12..15 => match self.listing(|listing| listing.was_listed && !listing.facts.own_unit) {
+                Some(on) if self.rng.random() => self.race(on),
                 Some(on) => Step::Tell { client: self.client(), on },
                 None => Step::Look { client: self.client(), who: self.anybody() },
             },
+            15 if self.rng.random_bool(0.2) => Step::Rules { exchanged: self.rng.random() },
             15..20 => {
                 let count = self.rng.random_range(2..6);
                 Step::Together((0..count).map(|place| self.mutation(place)).collect())
             }
             _ => Step::Do(self.mutation(0)),
         }
+    }
+
+    fn race(&mut self, on: Tag) -> Step {
+        let ground = self.ground();
+        let what = match self.rng.random_range(0..3) {
+            0 => What::Hide(ground),
+            1 => What::Revoke(ground),
+            _ => What::Remove(ground),
+        };
+        let by = self.known(on).map_or(0, |listing| listing.court);
+        let (tag, staff, on_it) = (Tag(self.step, 0), "j-1", Some(on));
+        let lift = Try { tag, by, staff, etag: Etag::Absent, on: on_it, what, sent: Sent::Once };
+        Step::Race { client: self.client(), on, lift }
     }
 
     /// Hours, often within a day, sometimes over several.
@@ -71,7 +86,11 @@ impl Generator<'_> {
             },
             on,
             what,
-            twice: self.rng.random_bool(0.04),
+            sent: match self.rng.random_range(0..40) {
+                0 => Sent::Again,
+                1 => Sent::Doubled,
+                _ => Sent::Once,
+            },
         }
     }
 

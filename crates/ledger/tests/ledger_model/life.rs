@@ -17,7 +17,7 @@ use xinhub_ledger::{
 use crate::compare;
 use crate::reference::{Done, FileRow, Reference, RowSeen, Verdict, Why, Wrong};
 use crate::send;
-use crate::steps::{Row, Step, Tag, Try};
+use crate::steps::{Row, Sent, Step, Tag, Try};
 use crate::world::{PARTIES, Who, registry, rules};
 
 /// What differs, for whoever looks into it.
@@ -44,7 +44,7 @@ pub(crate) struct Life {
 impl Life {
     pub(crate) fn new(wrong: Option<Wrong>) -> Life {
         let mut bench = Bench::blank(SimStorage::new(1), Arc::new(Keyring::ephemeral()));
-        bench.settings.rules = rules();
+        bench.settings.rules = rules(false);
         // Small, so that a disk is copied fast and a life still fills several.
         (bench.settings.segment_bytes, bench.settings.max_payload_bytes) = (128 << 10, 64 << 10);
         bench.create().unwrap();
@@ -68,6 +68,15 @@ impl Life {
                 if self.model.listing(number).is_some_and(|listing| !listing.facts.own_unit) {
                     self.tell(*client, &BTreeSet::from([number])).await?;
                 }
+            }
+            Step::Race { client, on, lift } => self.race(*client, *on, lift).await?,
+            Step::Rules { exchanged } => {
+                self.ledger.set_rules(rules(*exchanged)).await;
+                self.bench.settings.rules = rules(*exchanged);
+                // Behind it in the queue: what comes after counts by the new ones.
+                self.tick().await?;
+                self.model.exchange(*exchanged);
+                compare::everything(&self.ledger, &mut self.model)?;
             }
             Step::Pass { hours } => {
                 self.bench.clock.advance_ms(u64::from(*hours) * 3_600_000);
@@ -106,13 +115,21 @@ impl Life {
 
     async fn one(&mut self, one: &Try) -> Result<(), Difference> {
         let Some((request, etag)) = send::request(&self.model, one) else { return Ok(()) };
-        let again = one.twice.then(|| send::request(&self.model, one)).flatten();
         let (request_id, body, at) = (request.request_id, request.body.clone(), self.model.now);
-        let found = self.ledger.submit(request).await;
-        if let Some((again, _)) = again {
-            let repeated = self.ledger.submit(Request { request_id, ..again }).await;
-            same_again(&found, &repeated)?;
-        }
+        let again = send::request(&self.model, one).map(|(again, _)| Request { request_id, ..again });
+        let found = match again.filter(|_| one.sent != Sent::Once) {
+            Some(again) if one.sent == Sent::Doubled => {
+                let both = tokio::join!(self.ledger.submit(request), self.ledger.submit(again));
+                same_again(&both.0, &both.1)?;
+                both.0
+            }
+            Some(again) => {
+                let found = self.ledger.submit(request).await;
+                same_again(&found, &self.ledger.submit(again).await)?;
+                found
+            }
+            None => self.ledger.submit(request).await,
+        };
         let verdict = self.model.act(one, etag);
         self.judge(one, verdict, &found)?;
         if let Ok(outcome) = found {
@@ -248,6 +265,20 @@ impl Life {
         told.map_err(|error| format!("a disclosure is refused: {error:?}"))?;
         numbers.iter().for_each(|number| self.model.tell(client, *number));
         self.compare(listings).await
+    }
+
+    /// An answer is recorded while its listing is lifted. Whichever comes first, the client owes the lift.
+    async fn race(&mut self, client: usize, on: Tag, lift: &Try) -> Result<(), Difference> {
+        let number = self.model.find(Some(on));
+        let told = self.model.listing(number).is_some_and(|listing| !listing.facts.own_unit);
+        let (Some((request, etag)), true) = (send::request(&self.model, lift), told) else { return Ok(()) };
+        let (ledger, numbers, client_id) = (self.ledger.clone(), [number], Arc::from(PARTIES[client]));
+        let (told, found) = tokio::join!(ledger.disclose(&client_id, &numbers), ledger.submit(request));
+        told.map_err(|error| format!("a disclosure is refused: {error:?}"))?;
+        self.model.tell(client, number);
+        let verdict = self.model.act(lift, etag);
+        self.judge(lift, verdict, &found)?;
+        self.compare(&BTreeSet::from([number])).await
     }
 
     /// Killed, or stopped with a snapshot; then the state must also be what the journal alone gives.

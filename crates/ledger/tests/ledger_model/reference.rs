@@ -39,10 +39,11 @@ pub(crate) enum Wrong {
     ReasonIsNeverOwed,
     LateIsNotMarked,
     WorkingDaysAreWeekdays,
+    NewRulesMoveWhatRuns,
 }
 
 impl Wrong {
-    pub(crate) const ALL: [Wrong; 12] = [
+    pub(crate) const ALL: [Wrong; 13] = [
         Wrong::LiftOpensNoDuty,
         Wrong::ReviewIsADayLonger,
         Wrong::OwnUnitOnlyAnswers,
@@ -55,6 +56,7 @@ impl Wrong {
         Wrong::ReasonIsNeverOwed,
         Wrong::LateIsNotMarked,
         Wrong::WorkingDaysAreWeekdays,
+        Wrong::NewRulesMoveWhatRuns,
     ];
 }
 
@@ -174,6 +176,9 @@ pub(crate) struct Petition {
     /// Of an application.
     pub(crate) case: u32,
     pub(crate) debtor: Option<Who>,
+    /// It was late, and so many things were done with it since.
+    pub(crate) late: bool,
+    pub(crate) steps: usize,
     served: Option<Day>,
     pub(crate) clock: Option<(Clock, Open)>,
     pub(crate) etag: u64,
@@ -193,6 +198,8 @@ pub(crate) struct Reference {
     pub(crate) of_relations: Vec<Tag>,
     pub(crate) of_exemptions: Vec<Tag>,
     wrong: Option<Wrong>,
+    /// The first two courts have exchanged their profiles.
+    exchanged: bool,
     /// When the hub was last down: only a wrong model looks at it.
     down: Option<(Timestamp, Timestamp)>,
 }
@@ -211,6 +218,7 @@ impl Reference {
             of_relations: Vec::new(),
             of_exemptions: Vec::new(),
             wrong,
+            exchanged: false,
             down: None,
         }
     }
@@ -290,7 +298,7 @@ impl Reference {
 
     /// The last day of a clock of a court that starts on a day (profiles `spc-2017` and `leizhou`).
     fn due(&self, court: usize, clock: Clock, from: Day) -> Option<Day> {
-        let leizhou = court == 1;
+        let leizhou = court == usize::from(!self.exchanged);
         let (days, working) = match clock {
             Clock::Object if leizhou => (10, false),
             Clock::Object => return None,
@@ -318,6 +326,21 @@ impl Reference {
             day = Day(day.0 + 1);
         }
         Some(day)
+    }
+
+    /// The first two courts exchange their profiles, or have their own again. What runs keeps its day.
+    pub(crate) fn exchange(&mut self, exchanged: bool) {
+        self.exchanged = exchanged;
+        if self.wrong == Some(Wrong::NewRulesMoveWhatRuns) {
+            for at in 0..self.petitions.len() {
+                let petition = &self.petitions[at];
+                let moved = petition.clock.filter(|(_, open)| !open.overdue).map(|(clock, open)| {
+                    let due = self.due(petition.court, clock, open.since).unwrap_or(open.due);
+                    (clock, Open { due, ..open })
+                });
+                self.petitions[at].clock = moved.or(petition.clock);
+            }
+        }
     }
 
     fn opening(&self, court: usize, clock: Clock, from: Day) -> Option<Open> {

@@ -31,6 +31,10 @@ pub(crate) enum Step {
     Look { client: usize, who: Who },
     /// A client was answered a moment ago, and that is recorded only now.
     Tell { client: usize, on: Tag },
+    /// The same while a lift of that listing comes in.
+    Race { client: usize, on: Tag, lift: Try },
+    /// The first two courts exchange their profiles, or have their own again.
+    Rules { exchanged: bool },
     /// Time passes.
     Pass { hours: u32 },
     /// The hub stops, with a snapshot or killed, and starts again after so many hours.
@@ -49,8 +53,17 @@ pub(crate) struct Try {
     /// The listing or petition that it is about.
     pub(crate) on: Option<Tag>,
     pub(crate) what: What,
-    /// Sent once more with the same request id.
-    pub(crate) twice: bool,
+    pub(crate) sent: Sent,
+}
+
+/// How often a mutation is sent under its request id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    Once,
+    /// And again once it is answered.
+    Again,
+    /// Twice at once.
+    Doubled,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,15 +1,15 @@
 //! Who acts, and who can be named: three courts of which one stands above the others, three clients, persons and organisations.
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use xinhub_domain::identity::{Identity, Kind, synthetic};
 use xinhub_domain::listing::{Content, Draft, DraftDecision, RawIdentity, Stage, Visibility};
 use xinhub_domain::measure::Catalogue;
 use xinhub_domain::policy::permissions::Method;
 use xinhub_domain::policy::{
-    LookupAsk, LookupPermit, Moment, Policy, RegistryAsk, RegistryPermit, RemedyAsk, RemedyPermit, UnitAsk, UnitPermit,
-    decide,
+    LookupAsk, LookupPermit, Moment, Policy, RegistryAsk, RegistryPermit, RemedyAsk, RemedyPermit, Rules, UnitAsk,
+    UnitPermit, decide,
 };
 use xinhub_domain::time::{Day, Timestamp};
 use xinhub_ledger::testing::{draft, identity, organisation, person, start};
@@ -44,40 +44,43 @@ reach = ["online"]
 
 /// `court-one` goes by the statute, `court-two` by the plan; both have `court-high` above them.
 fn policy() -> &'static Policy {
-    static PARSED: LazyLock<Policy> = LazyLock::new(|| {
-        let mut text = "format = 1\nrelease = \"two\"\ngo_live = 2099-01-01\n".to_owned();
-        let courts = [
-            "id = \"c-one\"\nname_zh = \"合成第一法院\"\nabove = \"c-high\"",
-            "id = \"c-two\"\nname_zh = \"合成第二法院\"\nabove = \"c-high\"\nprofile = \"leizhou\"",
-            "id = \"c-high\"\nname_zh = \"合成中级法院\"",
-        ];
-        for court in courts {
-            text += &format!("\n[[court]]\n{court}\nsigners = [\"j-1\", \"j-2\"]\n");
-        }
-        for (client, court) in PARTIES.iter().zip(COURTS) {
-            text += &format!("\n[[client]]\nid = \"{client}\"\nclass = \"court\"\ncourt = \"{court}\"{CLIENT}");
-        }
-        for client in [
-            "id = \"bank\"\nclass = \"bank\"\nunit = \"central-bank\"\nmeasures = [{ code = \"credit.lending\" }]",
-            "id = \"hotel\"\nclass = \"hotel\"\nunit = \"culture-tourism\"\n\
-             measures = [{ code = \"consumption.hotel\", items = [\"star_rated\"] }]",
-            "id = \"bureau\"\nclass = \"unit\"\nunit = \"housing-construction\"\n\
-             measures = [{ code = \"licence.construction-qualification\" }]",
-        ] {
-            text += &format!("\n[[client]]\n{client}{CLIENT}{ASKER}");
-        }
-        Policy::parse(&text, Catalogue::shipped()).unwrap_or_else(|faults| panic!("{faults}"))
-    });
+    static PARSED: LazyLock<Policy> = LazyLock::new(|| parsed(["spc-2017", "leizhou"]));
     &PARSED
+}
+
+fn parsed([one, two]: [&str; 2]) -> Policy {
+    let mut text = "format = 1\nrelease = \"two\"\ngo_live = 2099-01-01\n".to_owned();
+    let courts = [
+        format!("id = \"c-one\"\nname_zh = \"合成第一法院\"\nabove = \"c-high\"\nprofile = \"{one}\""),
+        format!("id = \"c-two\"\nname_zh = \"合成第二法院\"\nabove = \"c-high\"\nprofile = \"{two}\""),
+        "id = \"c-high\"\nname_zh = \"合成中级法院\"".to_owned(),
+    ];
+    for court in courts {
+        text += &format!("\n[[court]]\n{court}\nsigners = [\"j-1\", \"j-2\"]\n");
+    }
+    for (client, court) in PARTIES.iter().zip(COURTS) {
+        text += &format!("\n[[client]]\nid = \"{client}\"\nclass = \"court\"\ncourt = \"{court}\"{CLIENT}");
+    }
+    for client in [
+        "id = \"bank\"\nclass = \"bank\"\nunit = \"central-bank\"\nmeasures = [{ code = \"credit.lending\" }]",
+        "id = \"hotel\"\nclass = \"hotel\"\nunit = \"culture-tourism\"\n\
+             measures = [{ code = \"consumption.hotel\", items = [\"star_rated\"] }]",
+        "id = \"bureau\"\nclass = \"unit\"\nunit = \"housing-construction\"\n\
+             measures = [{ code = \"licence.construction-qualification\" }]",
+    ] {
+        text += &format!("\n[[client]]\n{client}{CLIENT}{ASKER}");
+    }
+    Policy::parse(&text, Catalogue::shipped()).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
 fn moment() -> Moment {
     Moment { now: start(), crl_expired: false }
 }
 
-/// What the ledger counts by.
-pub(crate) fn rules() -> std::sync::Arc<xinhub_domain::policy::Rules> {
-    std::sync::Arc::clone(policy().rules())
+/// What the ledger counts by; the first two courts' profiles may be exchanged.
+pub(crate) fn rules(exchanged: bool) -> Arc<Rules> {
+    static EXCHANGED: LazyLock<Policy> = LazyLock::new(|| parsed(["leizhou", "spc-2017"]));
+    Arc::clone(if exchanged { &EXCHANGED } else { policy() }.rules())
 }
 
 pub(crate) fn registry(party: usize) -> RegistryPermit {

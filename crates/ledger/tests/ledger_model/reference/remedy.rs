@@ -60,6 +60,7 @@ impl Reference {
     }
 
     fn filed(&mut self, one: &Try, mut petition: Petition, clock: Clock, ago: u32, late: bool) -> Done {
+        petition.late = late;
         petition.clock = self.clock(petition.court, clock, before(self.today(), ago));
         let listing = petition.listing;
         self.petitions.push(petition);
@@ -110,6 +111,7 @@ impl Reference {
         }
         let petition = &mut self.petitions[number as usize - 1];
         (petition.state, petition.served) = (state, served.or(petition.served));
+        petition.steps += 1;
         if !state.is_open() || clock.is_some() {
             petition.clock = clock;
         }
@@ -160,6 +162,8 @@ fn blank(kind: PetitionKind, court: usize, intake: usize) -> Petition {
         ground: None,
         case: 0,
         debtor: None,
+        late: false,
+        steps: 0,
         served: None,
         clock: None,
         etag: 0,
