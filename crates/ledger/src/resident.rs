@@ -277,7 +277,10 @@ impl Resident {
 
     /// A removal that the creditor asked for bars that creditor's next application for a while.
     fn note_creditor_request(&mut self, row: u32, clear: &Clear, ground: Option<&str>) {
-        if clear.kind == EventKind::Remove && ground == Some(LiftGround::CreditorRequest.code()) {
+        // Also where the reason for it is given later: who gives it late shortens nothing.
+        let removed = clear.kind == EventKind::GiveReason && self.table.row(row).state() == Some(State::Removed);
+        let removes = clear.kind == EventKind::Remove || removed;
+        if removes && ground == Some(LiftGround::CreditorRequest.code()) {
             self.table.change_extra(row, |extra| extra.creditor_request_on = Some(clear.at.day()));
         }
     }

@@ -1,6 +1,6 @@
 //! What this test has found wrong in the ledger, each as the steps that it took: they stay.
 
-use crate::steps::{Decides, Etag, Row, Says, Sent, Step, Tag, Try, What};
+use crate::steps::{Decides, Etag, Finds, Row, Says, Sent, Step, Tag, Try, What};
 use crate::world::Who;
 
 fn says(own_unit: bool, decision: Option<Decides>) -> Says {
@@ -14,7 +14,10 @@ fn of_court(court: usize, number: u32, on: Option<u32>, what: What) -> Step {
 
 /// Every reproduction, by what was wrong.
 pub(crate) fn all() -> Vec<(&'static str, Vec<Step>)> {
-    vec![("a file that brought an own-unit-only entry into force did not start its unit's clock", own_unit_by_file())]
+    vec![
+        ("a file that brought an own-unit-only entry into force did not start its unit's clock", own_unit_by_file()),
+        ("a removal whose reason was given later did not bar the creditor's next application", reason_given_later()),
+    ]
 }
 
 fn own_unit_by_file() -> Vec<Step> {
@@ -23,5 +26,18 @@ fn own_unit_by_file() -> Vec<Step> {
     vec![
         of_court(2, 0, None, What::Notice(says(true, None))),
         Step::Import { court: 2, dry_run: false, amend: true, rows: vec![(Tag(1, 0), row)] },
+    ]
+}
+
+fn reason_given_later() -> Vec<Step> {
+    let decided = || says(false, Some(Decides { ago: 4, served: Some(3), grace: 0, attested: false }));
+    let granted = Finds { upheld: true, served: None, redress: None };
+    vec![
+        of_court(0, 0, None, What::Publish(decided(), None)),
+        of_court(0, 1, Some(0), What::Remove("")),
+        of_court(0, 2, Some(0), What::GiveReason("creditor_request")),
+        of_court(0, 3, None, What::Apply { court: None, case: 217, debtor: Who::Firm(10), ago: 0 }),
+        of_court(0, 4, Some(3), What::Decide(granted)),
+        of_court(0, 5, None, What::Publish(decided(), Some(Tag(3, 0)))),
     ]
 }

@@ -255,7 +255,9 @@ impl Reference {
             What::Approve | What::Publish(..) | What::Serve { .. } | What::Restore(_) => listing.standing(now),
             _ => ends,
         };
-        if matches!(what, What::Remove("creditor_request")) {
+        // Whenever the reason is told: nobody is listed again at once by a creditor that had the listing taken off.
+        let removed = before == State::Removed && matches!(what, What::GiveReason("creditor_request"));
+        if removed || matches!(what, What::Remove("creditor_request")) {
             listing.creditor_asked_on = Some(today);
         }
         let lift = matches!(
