@@ -21,6 +21,8 @@ pub(crate) struct Generator<'a> {
     pub(crate) model: &'a Reference,
     /// The number of the step in the making.
     pub(crate) step: u32,
+    /// The listing that everything is about, where much happens to one at once.
+    pub(crate) focus: Option<Tag>,
 }
 
 impl Generator<'_> {
@@ -33,6 +35,10 @@ impl Generator<'_> {
             }
             5 => self.import(),
             6..12 => Step::Look { client: self.client(), who: self.anybody() },
+            13 if self.rng.random_bool(0.3) => {
+                let hours = self.pick(&[-300, -5, 5, 300]);
+                Step::Stray { hours, one: self.mutation(0) }
+            }
             12..15 => match self.listing(|listing| listing.was_listed && !listing.facts.own_unit) {
                 Some(on) if self.rng.random() => self.race(on),
                 Some(on) => Step::Tell { client: self.client(), on },
@@ -41,6 +47,7 @@ impl Generator<'_> {
             15 if self.rng.random_bool(0.2) => Step::Rules { exchanged: self.rng.random() },
             15..20 => {
                 let count = self.rng.random_range(2..6);
+                self.focus = self.listing(|_| true).filter(|_| self.rng.random_bool(0.6));
                 Step::Together((0..count).map(|place| self.mutation(place)).collect())
             }
             _ => Step::Do(self.mutation(0)),
@@ -156,6 +163,9 @@ impl Generator<'_> {
 
     /// The tag of one of the newer listings that fit.
     fn listing(&mut self, fits: impl Fn(&Listing) -> bool) -> Option<Tag> {
+        if let Some(focus) = self.focus.filter(|tag| self.known(*tag).is_some_and(&fits)) {
+            return Some(focus);
+        }
         let count = self.model.listings.len();
         for _ in 0..6 {
             let back = self.rng.random_range(0..count.clamp(1, 60));
@@ -284,7 +294,10 @@ impl Generator<'_> {
     fn end_record(&mut self, listing: &Listing) -> What {
         let running = listing.exemptions.iter().filter(|one| !one.ended);
         if listing.relations.iter().all(|one| one.ended) || (running.clone().next().is_some() && self.rng.random()) {
-            let numbers = running.map(|one| one.number).collect();
+            let numbers: Vec<u64> = running.map(|one| one.number).collect();
+            if numbers.is_empty() && self.rng.random_bool(0.9) {
+                return What::Exempt(self.exempts(listing));
+            }
             return What::EndExemption(self.record_of(numbers, true));
         }
         self.end_relation(listing)

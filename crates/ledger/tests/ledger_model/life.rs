@@ -70,6 +70,7 @@ impl Life {
                 }
             }
             Step::Race { client, on, lift } => self.race(*client, *on, lift).await?,
+            Step::Stray { hours, one } => self.stray(*hours, one).await?,
             Step::Rules { exchanged } => {
                 self.ledger.set_rules(rules(*exchanged)).await;
                 self.bench.settings.rules = rules(*exchanged);
@@ -88,12 +89,20 @@ impl Life {
         Ok(1)
     }
 
-    /// A configuration that changes nothing makes the writer look at the clock.
+    /// A configuration that changes nothing makes the writer look at the clock, unless it came while the writer was at work:
+    /// then the next one does.
     async fn tick(&mut self) -> Result<(), Difference> {
-        let configured = self.ledger.configure("synthetic", "the same").await;
-        configured.map_err(|error| format!("the ledger can't look at the clock: {error}"))?;
-        self.model.pass(self.bench.clock.wall());
-        Ok(())
+        let now = self.bench.clock.wall();
+        for _ in 0..1_000 {
+            let configured = self.ledger.configure("synthetic", "the same").await;
+            configured.map_err(|error| format!("the ledger can't look at the clock: {error}"))?;
+            let due = self.ledger.inspect(|resident| resident.due.is_due(now));
+            if !due && !self.ledger.status().clock_frozen {
+                self.model.pass(now);
+                return Ok(());
+            }
+        }
+        Err("what is due does not happen".to_owned())
     }
 
     /// What fell due with the step itself: the writer sees it when it next looks at the clock.
@@ -233,8 +242,9 @@ impl Life {
             Row::Listing(says) => says.facts(now.day()),
             Row::Known { on, conduct } => {
                 let mut facts = self.model.listing(self.model.find(Some(*on)))?.facts.clone();
-                // A file doesn't say who may be shown its rows.
+                // A file doesn't say who may be shown its rows, nor by how much a term was extended.
                 facts.own_unit = false;
+                facts.decision.iter_mut().for_each(|decision| decision.extended = 0);
                 facts.conduct = conduct.unwrap_or(facts.conduct);
                 facts
             }
@@ -265,6 +275,21 @@ impl Life {
         told.map_err(|error| format!("a disclosure is refused: {error:?}"))?;
         numbers.iter().for_each(|number| self.model.tell(client, *number));
         self.compare(listings).await
+    }
+
+    /// The wall clock strays: lifts alone are taken, and dated by what it would show otherwise. Then it is set right.
+    async fn stray(&mut self, hours: i64, one: &Try) -> Result<(), Difference> {
+        let Some((request, etag)) = send::request(&self.model, one) else { return Ok(()) };
+        self.bench.clock.step_ms(hours * 3_600_000);
+        let found = self.ledger.submit(request).await;
+        self.bench.clock.step_ms(-hours * 3_600_000);
+        self.tick().await?;
+        // A writer that is at work looks at the clock again before its next turn; until then it goes by what it would show.
+        if one.what.is_lift() || found != Err(CommandError::ClockUnsure) {
+            let verdict = self.model.act(one, etag);
+            self.judge(one, verdict, &found)?;
+        }
+        self.compare(&self.concerned(one)).await
     }
 
     /// An answer is recorded while its listing is lifted. Whichever comes first, the client owes the lift.

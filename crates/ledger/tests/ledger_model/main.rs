@@ -43,7 +43,7 @@ async fn live(seed: u64, count: usize, wrong: Option<Wrong>) -> Result<Tally, (S
     let (mut steps, mut done) = (Steps::new(), 0);
     while done < count {
         let step = steps.len() as u32;
-        let step = Generator { rng: &mut rng, model: &life.model, step }.step();
+        let step = Generator { rng: &mut rng, model: &life.model, step, focus: None }.step();
         steps.push(step.clone());
         match life.step(&step).await {
             Ok(mutations) => done += mutations,
@@ -55,7 +55,7 @@ async fn live(seed: u64, count: usize, wrong: Option<Wrong>) -> Result<Tally, (S
 
 /// Tells what failed, as short as it can be told.
 async fn fail(seed: u64, (steps, first): (Steps, Difference)) -> ! {
-    println!("seed {seed}, step {}: {first}\nshrinking…", steps.len());
+    println!("seed {seed}, step {}: {first}\n{:?}\nshrinking…", steps.len(), steps.last());
     let (steps, difference) = shrink(steps, None).await;
     println!("{difference}\nafter these {} steps:", steps.len());
     for step in &steps {

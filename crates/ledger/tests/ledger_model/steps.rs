@@ -33,6 +33,8 @@ pub(crate) enum Step {
     Tell { client: usize, on: Tag },
     /// The same while a lift of that listing comes in.
     Race { client: usize, on: Tag, lift: Try },
+    /// The wall clock strays for the time of one mutation.
+    Stray { hours: i64, one: Try },
     /// The first two courts exchange their profiles, or have their own again.
     Rules { exchanged: bool },
     /// Time passes.
