@@ -123,7 +123,9 @@ impl Generator<'_> {
         match self.rng.random_range(0..10) {
             0 => vec![Who::Person(person), Who::Permit(person)],
             1 => vec![Who::Permit(self.rng.random_range(0..PERSONS)), Who::Person(person)],
-            2..4 => vec![Who::Person(person)],
+            2 => vec![Who::Person(person)],
+            3 if self.rng.random_bool(0.3) => vec![Who::Odd(firm)],
+            3 if self.rng.random_bool(0.4) => vec![Who::Odd(firm), Who::Firm(self.rng.random_range(0..FIRMS))],
             4 => vec![Who::Code(firm)],
             5 => vec![Who::Firm(firm), Who::Code((firm + 1) % FIRMS)],
             _ => vec![Who::Firm(firm)],
@@ -217,6 +219,7 @@ impl Generator<'_> {
             court = listing.court;
             let facts = listing.facts.clone();
             let decision = Some(self.decision(facts.fixed));
+            // The same subject and case: what a decision on another one by this notice would be, nothing says.
             let noticed = self.rng.random();
             let (who, case, fixed, own_unit) = (facts.who, facts.case, facts.fixed, facts.own_unit);
             says = Says { who, case, fixed, decision, noticed, own_unit, conduct: 0 };

@@ -40,10 +40,13 @@ pub(crate) enum Wrong {
     LateIsNotMarked,
     WorkingDaysAreWeekdays,
     NewRulesMoveWhatRuns,
+    FlaggedIsConfirmed,
+    ExemptionFreesNobody,
+    CorrectedStaysReached,
 }
 
 impl Wrong {
-    pub(crate) const ALL: [Wrong; 13] = [
+    pub(crate) const ALL: [Wrong; 16] = [
         Wrong::LiftOpensNoDuty,
         Wrong::ReviewIsADayLonger,
         Wrong::OwnUnitOnlyAnswers,
@@ -57,6 +60,9 @@ impl Wrong {
         Wrong::LateIsNotMarked,
         Wrong::WorkingDaysAreWeekdays,
         Wrong::NewRulesMoveWhatRuns,
+        Wrong::FlaggedIsConfirmed,
+        Wrong::ExemptionFreesNobody,
+        Wrong::CorrectedStaysReached,
     ];
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use xinhub_domain::identity::{Identity, Kind, synthetic};
+use xinhub_domain::identity::{Identity, Kind, Source, synthetic};
 use xinhub_domain::listing::{Content, Draft, DraftDecision, RawIdentity, Stage, Visibility};
 use xinhub_domain::measure::Catalogue;
 use xinhub_domain::policy::permissions::Method;
@@ -12,7 +12,7 @@ use xinhub_domain::policy::{
     UnitPermit, decide,
 };
 use xinhub_domain::time::{Day, Timestamp};
-use xinhub_ledger::testing::{draft, identity, organisation, person, start};
+use xinhub_ledger::testing::{draft, organisation, person, start};
 
 /// Everybody who acts, by number: courts first, then clients.
 pub(crate) const PARTIES: [&str; 6] = ["court-one", "court-two", "court-high", "bank", "hotel", "bureau"];
@@ -120,6 +120,8 @@ pub(crate) enum Who {
     Firm(u64),
     /// An organisation, by the organisation code within the credit code.
     Code(u64),
+    /// An organisation, by a credit code that breaks the standard: kept, flagged, and equal to nothing but itself.
+    Odd(u64),
 }
 
 impl Who {
@@ -136,18 +138,24 @@ impl Who {
                 let credit = synthetic::uscc("91", "440882", number);
                 RawIdentity { kind: Kind::OrganisationCode, number: credit[8..17].to_owned(), issuing_state: None }
             }
+            Who::Odd(number) => {
+                let mut credit = synthetic::uscc("91", "440882", number);
+                let check = if credit.pop() == Some('0') { '1' } else { '0' };
+                credit.push(check);
+                RawIdentity { kind: Kind::Uscc, number: credit, issuing_state: None }
+            }
         }
     }
 
-    /// As somebody who asks gives it.
+    /// As the ledger knows it.
     pub(crate) fn identity(self) -> &'static Identity {
         static ALL: LazyLock<HashMap<Who, Identity>> =
-            LazyLock::new(|| everybody().map(|who| (who, identity(&who.raw()))).collect());
+            LazyLock::new(|| everybody().map(|who| (who, parsed_identity(&who.raw()))).collect());
         &ALL[&self]
     }
 
     pub(crate) fn is_organisation(self) -> bool {
-        matches!(self, Who::Firm(_) | Who::Code(_))
+        matches!(self, Who::Firm(_) | Who::Code(_) | Who::Odd(_))
     }
 
     /// Whether both name the same subject: the organisation code is in the credit code.
@@ -159,6 +167,11 @@ impl Who {
     }
 }
 
+/// As a court gives it: of what is flagged it may ask too.
+fn parsed_identity(raw: &RawIdentity) -> Identity {
+    Identity::parse(raw.kind, &raw.number, None, Source::Court, start().date()).unwrap()
+}
+
 /// Whether two subjects have an identity in common.
 pub(crate) fn meet(one: &[Who], other: &[Who]) -> bool {
     one.iter().any(|one| other.iter().any(|other| one.meets(*other)))
@@ -167,7 +180,7 @@ pub(crate) fn meet(one: &[Who], other: &[Who]) -> bool {
 /// Everybody who can be named.
 pub(crate) fn everybody() -> impl Iterator<Item = Who> {
     let persons = (0..PERSONS).flat_map(|number| [Who::Person(number), Who::Permit(number)]);
-    persons.chain((0..FIRMS).flat_map(|number| [Who::Firm(number), Who::Code(number)]))
+    persons.chain((0..FIRMS).flat_map(|number| [Who::Firm(number), Who::Code(number), Who::Odd(number)]))
 }
 
 /// A decision, as far as it matters here.

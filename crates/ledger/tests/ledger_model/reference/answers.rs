@@ -14,25 +14,41 @@ use crate::world::Who;
 pub(crate) struct Answer {
     pub(crate) relations: BTreeSet<u8>,
     pub(crate) exempt: bool,
-    pub(crate) listings: BTreeSet<(u64, u8)>,
+    /// Those relations that rest on flagged identities alone.
+    pub(crate) flagged: BTreeSet<u8>,
+    /// By which relation to which listing, and whether that rests on a flagged identity.
+    pub(crate) listings: BTreeSet<(u64, u8, bool)>,
 }
 
-/// What everybody has, by identity: by which relation to which listing, and whether an exemption covers it.
-type Held = BTreeMap<Who, BTreeSet<(u64, u8, bool)>>;
+/// One relation to one listing, for one identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Holds {
+    listing: u64,
+    relation: u8,
+    exempt: bool,
+}
+
+/// What everybody has, by identity.
+type Held = BTreeMap<Who, BTreeSet<Holds>>;
 
 impl Reference {
     /// What one person or organisation is answered.
     pub(crate) fn answer(&self, held: &Held, who: Who) -> Answer {
-        let mut found = BTreeSet::new();
-        for (_, of) in held.iter().filter(|(one, _)| one.meets(who)) {
-            found.extend(of.iter().copied());
+        let mut found: BTreeMap<Holds, bool> = BTreeMap::new();
+        for (one, of) in held.iter().filter(|(one, _)| one.meets(who)) {
+            for holds in of {
+                // Confirmed by one identity, it is confirmed.
+                *found.entry(*holds).or_insert(true) &=
+                    matches!(one, Who::Odd(_)) && self.wrong != Some(Wrong::FlaggedIsConfirmed);
+            }
         }
-        let firm: BTreeSet<(u64, u8)> = found.iter().filter(|one| !one.2).map(|one| (one.0, one.1)).collect();
-        if firm.is_empty() {
-            let relations: BTreeSet<u8> = found.iter().map(|one| one.1).collect();
-            return Answer { exempt: !relations.is_empty(), relations, listings: BTreeSet::new() };
-        }
-        Answer { relations: firm.iter().map(|one| one.1).collect(), exempt: false, listings: firm }
+        let firm = found.keys().any(|holds| !holds.exempt);
+        let basis = || found.iter().filter(|(holds, _)| holds.exempt != firm);
+        let confirmed: BTreeSet<u8> = basis().filter(|one| !one.1).map(|(holds, _)| holds.relation).collect();
+        let relations: BTreeSet<u8> = basis().map(|(holds, _)| holds.relation).collect();
+        let flagged = relations.difference(&confirmed).copied().collect();
+        let listings = basis().filter(|_| firm).map(|(holds, flagged)| (holds.listing, holds.relation, *flagged));
+        Answer { exempt: !firm && !relations.is_empty(), flagged, listings: listings.collect(), relations }
     }
 
     /// What everybody has for a measure.
@@ -44,15 +60,19 @@ impl Reference {
                 continue;
             }
             let frees = |persons: &[Who]| {
-                let mut exemptions = listing.exemptions.iter();
+                let known = self.wrong != Some(Wrong::ExemptionFreesNobody);
+                let mut exemptions = listing.exemptions.iter().filter(|_| known);
                 exemptions.any(|one| persons.iter().any(|who| who.meets(one.who)) && one.covers(measure, item, now))
             };
-            for who in &listing.facts.who {
-                held.entry(*who).or_default().insert((number, Relation::Debtor.bit(), frees(&listing.ever)));
+            let stays = self.wrong == Some(Wrong::CorrectedStaysReached);
+            for who in if stays { &listing.ever } else { &listing.facts.who } {
+                let (relation, exempt) = (Relation::Debtor.bit(), frees(&listing.ever));
+                held.entry(*who).or_default().insert(Holds { listing: number, relation, exempt });
             }
             for one in &listing.relations {
                 if !one.ended && one.until.is_none_or(|last| now < last.end()) {
-                    held.entry(one.who).or_default().insert((number, one.relation.bit(), frees(&[one.who])));
+                    let (relation, exempt) = (one.relation.bit(), frees(&[one.who]));
+                    held.entry(one.who).or_default().insert(Holds { listing: number, relation, exempt });
                 }
             }
         }
