@@ -23,6 +23,9 @@ pub(crate) struct Generator<'a> {
     pub(crate) step: u32,
     /// The listing that everything is about, where much happens to one at once.
     pub(crate) focus: Option<Tag>,
+    /// Several mutations are made that will race. None of them ends a term at once: whether the clock or another of them came
+    /// first, nobody is told.
+    pub(crate) racing: bool,
 }
 
 impl Generator<'_> {
@@ -47,6 +50,7 @@ impl Generator<'_> {
             15 if self.rng.random_bool(0.2) => Step::Rules { exchanged: self.rng.random() },
             15..20 => {
                 let count = self.rng.random_range(2..6);
+                self.racing = true;
                 self.focus = self.listing(|_| true).filter(|_| self.rng.random_bool(0.6));
                 Step::Together((0..count).map(|place| self.mutation(place)).collect())
             }
@@ -235,7 +239,11 @@ impl Generator<'_> {
         for _ in 0..8 {
             tag = self.listing(|_| true);
             let Some(listing) = tag.and_then(|tag| self.known(tag)).cloned() else { continue };
-            let what = self.act(&listing);
+            let over = listing.facts.until().is_some_and(|last| last < self.model.today());
+            let what = match self.act(&listing) {
+                What::Approve if over && self.racing => What::Reject,
+                what => what,
+            };
             let fits = needs(&what).is_none_or(|states| states.contains(&listing.state));
             if fits || self.rng.random_bool(0.1) {
                 let court = if self.rng.random_bool(0.97) { listing.court } else { self.court() };
@@ -308,7 +316,8 @@ impl Generator<'_> {
 
     fn correction(&mut self, listing: &Listing) -> Correction {
         let who = if self.rng.random_bool(0.6) { self.subject() } else { listing.facts.who.clone() };
-        Correction { who, earlier: if self.rng.random_bool(0.3) { self.rng.random_range(1..30) } else { 0 } }
+        let earlier = !self.racing && self.rng.random_bool(0.3);
+        Correction { who, earlier: if earlier { self.rng.random_range(1..30) } else { 0 } }
     }
 
     fn exempts(&mut self, listing: &Listing) -> Exempts {

@@ -43,7 +43,7 @@ async fn live(seed: u64, count: usize, wrong: Option<Wrong>) -> Result<Tally, (S
     let (mut steps, mut done) = (Steps::new(), 0);
     while done < count {
         let step = steps.len() as u32;
-        let step = Generator { rng: &mut rng, model: &life.model, step, focus: None }.step();
+        let step = Generator { rng: &mut rng, model: &life.model, step, focus: None, racing: false }.step();
         steps.push(step.clone());
         match life.step(&step).await {
             Ok(mutations) => done += mutations,
