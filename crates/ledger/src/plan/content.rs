@@ -2,7 +2,7 @@
 
 use xinhub_domain::listing::{
     Action, Actor, Bar, Body, Content, ContentFault, Decision, EventKind, Ground, MAX_EXTENSION_MONTHS, MAX_GRACE_DAYS,
-    RecordId, RecordKind, Standing, Visibility, barred, next,
+    RecordId, RecordKind, Standing, State, Visibility, barred, next,
 };
 use xinhub_domain::time::Day;
 use xinhub_index::Key;
@@ -48,10 +48,13 @@ impl Planner<'_> {
         mut content: Box<Content>,
         application: Option<u64>,
     ) -> Result<Box<Content>, CommandError> {
-        if let Some(noticed) = subject {
-            let noticed = self.content(noticed)?;
-            content.notice_served_on = content.notice_served_on.or(noticed.notice_served_on);
-            keep_bars(&mut content, &noticed)?;
+        if let Some(subject) = subject {
+            let earlier = self.content(subject)?;
+            if subject.state == State::Noticed {
+                check_follows(&earlier, &content)?;
+                content.notice_served_on = content.notice_served_on.or(earlier.notice_served_on);
+            }
+            keep_bars(&mut content, &earlier)?;
         }
         let decision = content.decision.as_ref().ok_or_else(no_decision)?;
         if content.notice_served_on.is_none_or(|served| served > decision.date) {
@@ -354,6 +357,16 @@ fn kept(new: &Content, old: &Content) -> Content {
 fn other_case(old: &Content, new: &Content) -> Option<ContentFault> {
     let problem = "differs: another case is another listing; revoke this one and publish anew";
     (old.case_number != new.case_number).then(|| ContentFault::new("content.case_number", problem))
+}
+
+/// A decision is about whom and what its notice was about: another's notice is no notice.
+fn check_follows(notice: &Content, content: &Content) -> Result<(), CommandError> {
+    let mut faults: Vec<ContentFault> = other_case(notice, content).into_iter().collect();
+    if !notice.same_subject(content) {
+        let problem = "have none in common with the notice's: rectify the notice, or publish a listing of its own";
+        faults.push(ContentFault::new("content.identities", problem));
+    }
+    if faults.is_empty() { Ok(()) } else { Err(CommandError::Faults(faults)) }
 }
 
 /// An amendment corrects what identifies nobody and restricts nobody longer.

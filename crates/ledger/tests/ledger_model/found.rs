@@ -16,6 +16,7 @@ fn of_court(court: usize, number: u32, on: Option<u32>, what: What) -> Step {
 pub(crate) fn all() -> Vec<(&'static str, Vec<Step>)> {
     vec![
         ("a file that brought an own-unit-only entry into force did not start its unit's clock", own_unit_by_file()),
+        ("a notice of one person served to list another", anothers_notice()),
         ("a removal whose reason was given later did not bar the creditor's next application", reason_given_later()),
     ]
 }
@@ -39,5 +40,16 @@ fn reason_given_later() -> Vec<Step> {
         of_court(0, 3, None, What::Apply { court: None, case: 217, debtor: Who::Firm(10), ago: 0 }),
         of_court(0, 4, Some(3), What::Decide(granted)),
         of_court(0, 5, None, What::Publish(decided(), Some(Tag(3, 0)))),
+    ]
+}
+
+fn anothers_notice() -> Vec<Step> {
+    let decided = says(false, Some(Decides { ago: 4, served: Some(3), grace: 0, attested: false }));
+    let of_another = Says { who: vec![Who::Person(1)], noticed: false, ..decided.clone() };
+    let of_another_case = Says { case: 218, ..decided };
+    vec![
+        of_court(0, 0, None, What::Notice(says(false, None))),
+        of_court(0, 1, Some(0), What::Publish(of_another, None)),
+        of_court(0, 2, Some(0), What::Propose(of_another_case, None)),
     ]
 }

@@ -223,9 +223,12 @@ impl Generator<'_> {
             court = listing.court;
             let facts = listing.facts.clone();
             let decision = Some(self.decision(facts.fixed));
-            // The same subject and case: what a decision on another one by this notice would be, nothing says.
             let noticed = self.rng.random();
-            let (who, case, fixed, own_unit) = (facts.who, facts.case, facts.fixed, facts.own_unit);
+            let (mut who, mut case, fixed, own_unit) = (facts.who, facts.case, facts.fixed, facts.own_unit);
+            if self.rng.random_bool(0.1) {
+                // Not whom, or not what, the notice was about.
+                (who, case) = (self.subject(), case + self.rng.random_range(0..2));
+            }
             says = Says { who, case, fixed, decision, noticed, own_unit, conduct: 0 };
             follows = None;
         }

@@ -141,7 +141,9 @@ impl Reference {
         match &one.what {
             What::Propose(says, follows) | What::Publish(says, follows) => {
                 let facts = says.facts(self.today());
-                if !facts.noticed && !listing.facts.noticed {
+                // Another's notice is no notice.
+                let follows_it = facts.case == listing.facts.case && meet(&facts.who, &listing.facts.who);
+                if !follows_it || (!facts.noticed && !listing.facts.noticed) {
                     why.insert(Why::Faults);
                 }
                 if self.running(listing.court, facts.case, &facts.who, number).is_some() {
