@@ -216,7 +216,7 @@ impl Life {
                 sent.push(row);
             }
         }
-        let batch = ImportBatch { actor: actor("clerk"), dry_run, amend, as_of: now, rows: sent };
+        let batch = ImportBatch { actor: actor("clerk"), dry_run, amend, as_of: now, released: None, rows: sent };
         let found = self.ledger.import(registry(court), batch).await.map_err(|error| format!("import: {error:?}"))?;
         let mut trial = self.model.clone();
         let model = if dry_run { &mut trial } else { &mut self.model };
@@ -377,6 +377,7 @@ fn why_of(error: &CommandError) -> Option<Why> {
         CommandError::NotASigner => Why::NotASigner,
         CommandError::Faults(_) => Why::Faults,
         CommandError::RequestIdReused
+        | CommandError::Import(_)
         | CommandError::RequestIdExpired
         | CommandError::Overloaded
         | CommandError::Full

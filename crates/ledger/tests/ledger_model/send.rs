@@ -19,13 +19,14 @@ pub(crate) fn request(model: &Reference, one: &Try) -> Option<(Request, Option<u
     let number = model.find(one.on);
     let current = match &act {
         Act::Remedy(..) => model.petition(number).map(|petition| petition.etag),
-        Act::Registry(..) | Act::Unit(..) => model.listing(number).map(|listing| listing.etag),
+        Act::Registry(..) | Act::Unit(..) | Act::Staged(..) => model.listing(number).map(|listing| listing.etag),
     };
     let etag = current.and_then(|current| etag_as(current, one.etag));
     let body = match &act {
         Act::Registry(_, command) => format!("{command:?}"),
         Act::Remedy(_, command) => format!("{command:?}"),
         Act::Unit(_, command) => format!("{command:?}"),
+        Act::Staged(_, command) => format!("{command:?}"),
     };
     // A machine's acknowledgement has nobody behind it.
     let actor = (!one.staff.is_empty()).then(|| actor(one.staff));

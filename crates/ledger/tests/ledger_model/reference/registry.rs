@@ -223,7 +223,13 @@ impl Reference {
                 listing.facts.is_organisation() && !longer && !twice
             }
             What::GiveReason(_) if !listing.clocks.contains_key(&Clock::GiveReason) => return Some(Why::NotFound),
-            What::GiveReason(ground) => is_ground(ground),
+            What::GiveReason("wrongly_listed") => true,
+            What::GiveReason(ground) => match listing.state {
+                State::Revoked => false,
+                State::Removed if listing.facts.fixed => *ground == "early_deletion",
+                State::Removed => REMOVAL_GROUNDS.contains(ground),
+                _ => is_ground(ground),
+            },
             What::RecordPerformance { ahead } => !ahead,
             _ => true,
         };
