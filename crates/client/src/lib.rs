@@ -45,7 +45,7 @@ use tonic::transport::Channel;
 
 pub use config::{Config, Timeouts};
 pub use error::{Error, FieldFault, Refusal};
-pub use services::{Admin, Lookup, Measures, Registry, Remedy, Responses};
+pub use services::{Admin, Audit, Lookup, Measures, Registry, Remedy, Responses};
 pub use tonic::Code;
 pub use xinhub_api::v1;
 
@@ -101,6 +101,11 @@ impl Hub {
     /// What units do with a listing, and that they stop.
     pub fn measures(&self) -> Measures {
         Measures::new(self.channel.clone(), Arc::clone(&self.config))
+    }
+
+    /// What the hub accounts for, to subjects and in numbers.
+    pub fn audit(&self) -> Audit {
+        Audit::new(self.channel.clone(), Arc::clone(&self.config))
     }
 
     /// For the hub's operators.

@@ -8,6 +8,7 @@ use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming};
 use xinhub_api::v1;
 use xinhub_api::v1::admin_service_client::AdminServiceClient;
+use xinhub_api::v1::audit_service_client::AuditServiceClient;
 use xinhub_api::v1::lookup_service_client::LookupServiceClient;
 use xinhub_api::v1::measure_service_client::MeasureServiceClient;
 use xinhub_api::v1::registry_service_client::RegistryServiceClient;
@@ -111,6 +112,8 @@ service! {
     get_listing(GetListingRequest) -> GetListingResponse within lookup;
     /// Listings of the caller's own court, by number.
     list_listings(ListListingsRequest) -> ListListingsResponse within batch;
+    /// Lifts of the last weeks by case, newest first: for whoever has published a listing and takes it down.
+    list_announcements(ListAnnouncementsRequest) -> ListAnnouncementsResponse within batch;
 }
 
 impl Lookup {
@@ -255,6 +258,19 @@ service! {
     report(ReportRequest) -> ReportResponse within mutation;
     /// The caller's own duties, and what it keeps. Nobody sees another's.
     list_duties(ListDutiesRequest) -> ListDutiesResponse within batch;
+}
+
+service! {
+    /// What the hub accounts for: to the person or organisation concerned, and in numbers that name nobody.
+    Audit over AuditServiceClient;
+    /// All that concerns one subject, for a court or unit that acts for them after an identity check.
+    view_subject(ViewSubjectRequest) -> ViewSubjectResponse within batch;
+    /// Keeps who asked about a listing's subject out of the subject's view for a time; it is told afterwards.
+    defer_view(DeferViewRequest) -> DeferViewResponse within mutation;
+    /// A signed statement that no listing in force reaches this subject; anyone can check it without the hub.
+    issue_certificate(IssueCertificateRequest) -> IssueCertificateResponse within lookup;
+    /// Numbers by court and month, by bearer and clock, or by unit.
+    get_statistics(GetStatisticsRequest) -> GetStatisticsResponse within batch;
 }
 
 service! {
