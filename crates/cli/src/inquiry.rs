@@ -13,6 +13,9 @@ use crate::codes;
 use crate::content::read_text;
 use crate::exit::Failure;
 
+/// As a file: standard input.
+const STDIN: &str = "-";
+
 /// The purpose of a question.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct PurposeArgs {
@@ -43,9 +46,9 @@ impl PurposeArgs {
     }
 }
 
-/// Whom the question is about, and what narrows the answer.
+/// One identity of a person or organisation.
 #[derive(Debug, Args)]
-pub(crate) struct InquiryArgs {
+pub(crate) struct IdentityArgs {
     /// The kind of the identity number
     #[arg(long, value_name = "KIND", value_parser = codes::parser::<v1::IdentityKind>())]
     kind: v1::IdentityKind,
@@ -54,6 +57,13 @@ pub(crate) struct InquiryArgs {
     /// Passports: the state that issued it, three letters
     #[arg(long, value_name = "STATE", required_if_eq("kind", "passport"))]
     issuing_state: Option<String>,
+}
+
+/// Whom the question is about, and what narrows the answer.
+#[derive(Debug, Args)]
+pub(crate) struct InquiryArgs {
+    #[command(flatten)]
+    identity: IdentityArgs,
     /// The name, to confirm a hit; it never makes one. Or the second line of the identity file
     #[arg(long)]
     name: Option<String>,
@@ -88,18 +98,31 @@ struct NumberSource {
     stdin: bool,
 }
 
-impl InquiryArgs {
-    /// Reads the files, and makes the question whole.
-    pub(crate) fn read(&self) -> Result<v1::Inquiry, Failure> {
-        let stdin = Path::new("-");
-        let file = self.source.identity_file.as_deref().or(self.source.stdin.then_some(stdin));
-        if file == Some(stdin) && self.officers_file.as_deref() == Some(stdin) {
-            return Err(Failure::Usage("standard input holds either the identity or the officers".to_owned()));
-        }
-        let (number, name) = match (file, &self.source.number) {
+impl IdentityArgs {
+    /// The file to read; `-` is standard input.
+    fn file(&self) -> Option<&Path> {
+        self.source.identity_file.as_deref().or(self.source.stdin.then_some(Path::new(STDIN)))
+    }
+
+    /// Reads the file, if there is one: the identity, and the name that stands beside it.
+    pub(crate) fn read(&self) -> Result<(v1::Identity, Option<String>), Failure> {
+        let (number, name) = match (self.file(), &self.source.number) {
             (Some(file), _) => identity_of(&read_start(file)?, file)?,
             (None, number) => (number.clone().unwrap_or_default(), None),
         };
+        let issuing_state = self.issuing_state.clone().unwrap_or_default();
+        Ok((v1::Identity { kind: self.kind.into(), number, issuing_state }, name))
+    }
+}
+
+impl InquiryArgs {
+    /// Reads the files, and makes the question whole.
+    pub(crate) fn read(&self) -> Result<v1::Inquiry, Failure> {
+        let stdin = Path::new(STDIN);
+        if self.identity.file() == Some(stdin) && self.officers_file.as_deref() == Some(stdin) {
+            return Err(Failure::Usage("standard input holds either the identity or the officers".to_owned()));
+        }
+        let (identity, name) = self.identity.read()?;
         // Parsed here, since clap repeats what it refuses, and this holds numbers.
         let given = self.officer.iter().map(|text| officer(text));
         let mut officers: Vec<v1::Officer> =
@@ -107,11 +130,6 @@ impl InquiryArgs {
         if let Some(file) = &self.officers_file {
             officers.extend(officers_of(&read_text(file)?, file)?);
         }
-        let identity = v1::Identity {
-            kind: self.kind.into(),
-            number,
-            issuing_state: self.issuing_state.clone().unwrap_or_default(),
-        };
         Ok(v1::Inquiry {
             identity: Some(identity),
             name: self.name.clone().or(name).unwrap_or_default(),
@@ -125,7 +143,7 @@ impl InquiryArgs {
 /// A terminal is asked for the number alone, in one line; a file is read whole.
 fn read_start(file: &Path) -> Result<String, Failure> {
     use std::io::IsTerminal;
-    if file != Path::new("-") || !std::io::stdin().is_terminal() {
+    if file != Path::new(STDIN) || !std::io::stdin().is_terminal() {
         return read_text(file);
     }
     let mut line = String::new();
