@@ -7,8 +7,10 @@ use clap::{CommandFactory, Parser, Subcommand};
 use serde::Serialize;
 use xinhub_client::Error;
 
+use crate::announcements::{self, AnnouncementsArgs};
 use crate::args::GlobalArgs;
 use crate::batch::{self, BatchArgs};
+use crate::certificate::{self, CertificateArgs};
 use crate::certs::{self, CertsArgs};
 use crate::check::{self, CheckArgs};
 use crate::codes::Code as _;
@@ -23,7 +25,9 @@ use crate::listing::{self, ApproveArgs, GetArgs, ListingArgs, NoticeArgs, Propos
 use crate::measure::{self, MeasureArgs};
 use crate::output::{Format, Out};
 use crate::petition::{self, ApplicationArgs, ComplaintArgs, ObjectionArgs};
+use crate::report::{self, ReportArgs};
 use crate::status::{self, StatusArgs};
+use crate::subject::{self, SubjectArgs};
 use crate::synthesize::{self, SynthesizeArgs};
 
 /// The command line of XinHub: ask whether a person or organisation is restricted for one named purpose, and, for courts,
@@ -60,6 +64,10 @@ enum Command {
     Measure(Box<MeasureArgs>),
     Duties(DutiesArgs),
     Deadlines(Box<DeadlinesArgs>),
+    Subject(Box<SubjectArgs>),
+    Certificate(Box<CertificateArgs>),
+    Report(ReportArgs),
+    Announcements(AnnouncementsArgs),
     Relation(RelationArgs),
     Get(GetArgs),
     Status(StatusArgs),
@@ -118,6 +126,10 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Measure(args) => in_runtime(measure::run(*args, global, &mut out)),
         Command::Duties(args) => in_runtime(duties::run(args, global, &mut out)),
         Command::Deadlines(args) => in_runtime(deadlines::run(*args, global, &mut out)),
+        Command::Subject(args) => in_runtime(subject::run(*args, global, &mut out)),
+        Command::Certificate(args) => in_runtime(certificate::run(*args, global, &mut out)),
+        Command::Report(args) => in_runtime(report::run(args, global, &mut out)),
+        Command::Announcements(args) => in_runtime(announcements::run(args, global, &mut out)),
         Command::Relation(args) => in_runtime(listing::run_relation(args, global, &mut out)),
         Command::Get(args) => in_runtime(listing::get(args, global, &mut out)),
         Command::Status(args) => in_runtime(status::run(args, global, &mut out)),

@@ -20,6 +20,8 @@ Exit codes:
   10  check: RESTRICTED
   11  check: CONSIDER, a person decides
   12  check: UNKNOWN, never a restriction
+  13  certificate verify: not genuine
+  14  certificate verify: genuine, and no longer valid
   20  and more: the hub refused or failed, 20 + the gRPC code, such as
       23 INVALID_ARGUMENT, 24 DEADLINE_EXCEEDED, 25 NOT_FOUND, 26 ALREADY_EXISTS,
       27 PERMISSION_DENIED, 28 RESOURCE_EXHAUSTED, 29 FAILED_PRECONDITION,
@@ -45,6 +47,10 @@ pub enum Exit {
     RowFaults,
     /// A check's verdict other than CLEAR.
     Verdict(v1::Verdict),
+    /// What is shown as a hub's certificate isn't one.
+    NotGenuine,
+    /// A certificate's time is over.
+    Expired,
     /// The hub refused or failed.
     Hub(Code),
 }
@@ -64,6 +70,8 @@ impl Exit {
             Exit::Verdict(v1::Verdict::Consider) => 11,
             // A verdict that this version doesn't know must not pass for CLEAR, nor for a restriction.
             Exit::Verdict(v1::Verdict::Unknown | v1::Verdict::Unspecified) => 12,
+            Exit::NotGenuine => 13,
+            Exit::Expired => 14,
             // gRPC codes end at 16.
             Exit::Hub(code) => 20 + u8::try_from(i32::from(code)).unwrap_or(2),
         }
@@ -142,6 +150,8 @@ mod tests {
         check(Exit::Verdict(v1::Verdict::Consider), 11);
         check(Exit::Verdict(v1::Verdict::Unknown), 12);
         check(Exit::Verdict(v1::Verdict::Unspecified), 12);
+        check(Exit::NotGenuine, 13);
+        check(Exit::Expired, 14);
         for grpc in 1..=16 {
             check(Exit::Hub(Code::from_i32(grpc)), 20 + u8::try_from(grpc).unwrap());
         }
@@ -165,7 +175,7 @@ mod tests {
     #[test]
     fn help_and_output_md_tell_the_same_codes() {
         let documented = include_str!("../OUTPUT.md");
-        for code in [0, 1, 2, 3, 4, 5, 10, 11, 12] {
+        for code in [0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14] {
             assert!(documented.contains(&format!("\n| {code} |")), "OUTPUT.md lacks {code}");
             assert!(HELP.contains(&format!("\n  {code:2}  ")), "--help lacks {code}");
         }

@@ -7,8 +7,10 @@
 // A command line talks: messages go to standard error. Data is written through `output::Out` alone.
 #![allow(clippy::print_stderr)]
 
+mod announcements;
 mod args;
 mod batch;
+mod certificate;
 pub mod certs;
 mod check;
 mod cli;
@@ -26,9 +28,11 @@ mod listing;
 mod measure;
 mod output;
 mod petition;
+mod report;
 mod session;
 mod shapes;
 mod status;
+mod subject;
 pub mod synthesize;
 mod template;
 mod text;

@@ -15,7 +15,7 @@ pub(crate) enum Format {
     Table,
     /// One JSON object a line; stable, see OUTPUT.md.
     Json,
-    /// Comma-separated, with a header (`batch` and `deadlines` only); stable, see OUTPUT.md.
+    /// Comma-separated, with a header (`batch`, `deadlines` and `report` only); stable, see OUTPUT.md.
     Csv,
 }
 
@@ -37,7 +37,9 @@ impl Out {
     /// Refuses CSV where a command has no columns.
     pub(crate) fn refuse_csv(&self) -> Result<(), Failure> {
         match self.format {
-            Format::Csv => Err(Failure::Usage("--output csv is for `batch` and `deadlines`; use json here".to_owned())),
+            Format::Csv => {
+                Err(Failure::Usage("--output csv is for `batch`, `deadlines` and `report`; use json here".to_owned()))
+            }
             Format::Table | Format::Json => Ok(()),
         }
     }

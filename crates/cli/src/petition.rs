@@ -15,6 +15,7 @@ use crate::session::Session;
 
 use act::{Act, ApplicationFile, DecideArgs, FileArgs, FindArgs, ReconsiderArgs, RefuseArgs, ServeArgs, WithdrawArgs};
 pub(crate) use file::PetitionFile;
+pub(crate) use show::table;
 
 /// Take in and decide objections: should not be listed, data wrong, should be deleted
 ///

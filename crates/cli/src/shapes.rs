@@ -1,5 +1,6 @@
 //! What JSON output looks like: stable, and documented in OUTPUT.md. Every field is always there; what is not set is null.
 
+mod account;
 mod remedy;
 
 use serde::Serialize;
@@ -8,6 +9,7 @@ use xinhub_client::v1;
 use crate::codes::{code, label};
 use crate::content::{ContentFile, ExemptionFile, RelationFile};
 
+pub(crate) use account::{Announcement, Certificate, DeadlineCounts, Deferral, DutyCounts, ListingCounts, SubjectView};
 pub(crate) use remedy::{Deadline, Duty, Measure, Petition, PetitionOutcome, Report};
 
 /// A point in the hub's history.
@@ -196,6 +198,7 @@ pub(crate) struct Status {
     pub(crate) certificate_days: i32,
     pub(crate) crl_hours: i32,
     pub(crate) draining: bool,
+    pub(crate) verifier_key: String,
     pub(crate) alarms: Vec<Alarm>,
 }
 
@@ -219,6 +222,11 @@ pub(crate) fn some(text: String) -> Option<String> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Proto's zero is "none".
+fn number(value: u64) -> Option<u64> {
+    (value != 0).then_some(value)
 }
 
 impl From<v1::Position> for Position {
@@ -281,11 +289,6 @@ impl From<v1::Listing> for Listing {
             ended: one.ended,
             content: one.content.unwrap_or_default().into(),
         };
-        let exemption = |one: v1::ListedExemption| Exemption {
-            exemption_id: one.exemption,
-            ended: one.ended,
-            content: one.content.unwrap_or_default().into(),
-        };
         Self {
             listing: listing.listing,
             state: label::<v1::ListingState>(listing.state),
@@ -297,9 +300,15 @@ impl From<v1::Listing> for Listing {
             attested: listing.attested,
             content: listing.content.map(ContentFile::from),
             relations: listing.relations.into_iter().map(relation).collect(),
-            exemptions: listing.exemptions.into_iter().map(exemption).collect(),
+            exemptions: listing.exemptions.into_iter().map(Exemption::from).collect(),
             warnings: listing.warnings,
         }
+    }
+}
+
+impl From<v1::ListedExemption> for Exemption {
+    fn from(one: v1::ListedExemption) -> Self {
+        Self { exemption_id: one.exemption, ended: one.ended, content: one.content.unwrap_or_default().into() }
     }
 }
 
@@ -363,6 +372,7 @@ impl From<v1::GetStatusResponse> for Status {
             certificate_days: status.certificate_days,
             crl_hours: status.crl_hours,
             draining: status.draining,
+            verifier_key: status.verifier_key,
             alarms: status.alarms.into_iter().map(alarm).collect(),
         }
     }

@@ -115,6 +115,41 @@ fn output_md_documents_every_field_of_due_process() {
     check("measure", &Measure::from(v1::MeasureRow::default()));
 }
 
+#[test]
+fn output_md_documents_every_field_of_what_is_accounted_for() {
+    let position = || Some(v1::Position::default());
+    let one = listing();
+    let about = v1::SubjectListing {
+        relations: vec![v1::SubjectRelation::default()],
+        content: one.content,
+        exemptions: one.exemptions,
+        deadlines: vec![v1::Deadline::default()],
+        duties: vec![v1::UnitDuty::default()],
+        measures: vec![v1::UnitMeasure::default()],
+        deferrals: vec![v1::Deferral::default()],
+        ..Default::default()
+    };
+    let content = v1::PetitionContent { party: Some(identity()), ..Default::default() };
+    let petition =
+        v1::Petition { content: Some(content), steps: vec![v1::PetitionStep::default()], ..Default::default() };
+    let view = v1::ViewSubjectResponse {
+        listings: vec![about],
+        petitions: vec![petition],
+        inquiries: vec![v1::AdverseInquiry::default()],
+        more_inquiries: false,
+        position: position(),
+    };
+    check("subject", &SubjectView::from(view));
+    check("deferral", &Deferral::from(v1::DeferViewResponse { position: position(), ..Default::default() }));
+    let issued = v1::IssueCertificateResponse { position: position(), ..Default::default() };
+    check("certificate", &Certificate::from(issued));
+    check("certificate-check", &crate::certificate::sample());
+    check("listing-counts", &ListingCounts::of(v1::ListingStatistics::default(), 0));
+    check("deadline-counts", &DeadlineCounts::of(v1::DeadlineStatistics::default(), 0));
+    check("duty-counts", &DutyCounts::of(v1::DutyStatistics::default(), 0));
+    check("announcement", &Announcement::from(v1::Announcement::default()));
+}
+
 /// The columns of CSV are the fields of JSON, in the same order.
 #[test]
 fn csv_has_the_columns_that_output_md_names() {
@@ -127,7 +162,10 @@ fn csv_has_the_columns_that_output_md_names() {
     let documented = OUTPUT_MD.split_whitespace().collect::<Vec<_>>().join(" ");
     let deadline = header(&|csv| csv.serialize(Deadline::from(v1::Deadline::default())).unwrap());
     let board = header(&|csv| csv.serialize(crate::deadlines::board::Row::default()).unwrap());
-    for columns in [deadline, board] {
+    let listings = header(&|csv| csv.serialize(ListingCounts::of(v1::ListingStatistics::default(), 0)).unwrap());
+    let deadlines = header(&|csv| csv.serialize(DeadlineCounts::of(v1::DeadlineStatistics::default(), 0)).unwrap());
+    let duties = header(&|csv| csv.serialize(DutyCounts::of(v1::DutyStatistics::default(), 0)).unwrap());
+    for columns in [deadline, board, listings, deadlines, duties] {
         assert!(documented.contains(&format!("`{columns}`")), "OUTPUT.md lacks {columns}");
     }
 }

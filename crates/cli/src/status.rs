@@ -36,6 +36,7 @@ pub(crate) async fn run(args: StatusArgs, global: &GlobalArgs, out: &mut Out) ->
         (name("CRL ends in", "吊销列表剩余"), format!("{} {}", status.crl_hours, name("hours", "小时"))),
         (name("clock", "时钟"), if status.clock_frozen { name("frozen", "冻结") } else { "" }.to_owned()),
         (name("draining", "正在停机"), if status.draining { name("yes", "是") } else { "" }.to_owned()),
+        (name("verifier key", "验签公钥"), status.verifier_key.clone()),
     ];
     for alarm in &status.alarms {
         let since = alarm.since.as_deref().unwrap_or_default();

@@ -33,6 +33,17 @@ pub(crate) fn closed_by(code: &str, lang: Lang) -> &str {
         "acknowledged" => ("nothing imposed", "确认无措施"),
         "retained" => ("retained", "继续保留"),
         "handled" => ("handled", "已处理"),
+        "restored" => ("listed again", "名单已恢复"),
+        _ => return code,
+    };
+    lang.pick(en, zh)
+}
+
+/// Why who asked is kept out of a subject's view.
+pub(crate) fn deferral_ground(code: &str, lang: Lang) -> &str {
+    let (en, zh) = match code {
+        "confidential_by_law" => ("the law demands secrecy", "法律、行政法规规定应当保密"),
+        "impedes_duty" => ("telling would impede an official duty", "告知将妨碍履行法定职责"),
         _ => return code,
     };
     lang.pick(en, zh)
@@ -195,8 +206,11 @@ mod tests {
             }
         }
         assert_eq!(clock("of_a_newer_hub", Lang::Zh), "of_a_newer_hub");
-        for code in ["lifted", "acknowledged", "retained", "handled"] {
+        for code in ["lifted", "acknowledged", "retained", "handled", "restored"] {
             assert_ne!(closed_by(code, Lang::Zh), code);
+        }
+        for code in xinhub_domain::listing::DEFERRAL_GROUNDS {
+            assert_ne!(deferral_ground(code, Lang::En), code);
         }
     }
 }

@@ -57,7 +57,7 @@ fn arguments() {
     check(&["listing", "hide", "first"], 2, "invalid");
     check(&["completions", "cobol"], 2, "possible values");
     check(&["status", "--output", "xml"], 2, "possible values");
-    check(&["status", "--output", "csv"], 2, "csv is for `batch` and `deadlines`");
+    check(&["status", "--output", "csv"], 2, "csv is for `batch`, `deadlines` and `report`");
     check(&["synthesize", "--rows", "100000000", "--court", "c", "--court-name", "n", "--out", "f"], 2, "99,999,999");
     check(&["synthesize", "--rows", "1", "--court", "a;b", "--court-name", "n", "--out", "f"], 2, "court:");
 }
@@ -100,6 +100,61 @@ fn arguments_of_due_process() {
     check(&[&["measure", "lifted", "7", "--on", "2026-01-01"], &hub[..]].concat(), 2, "--actor");
     // A machine may acknowledge: it gets as far as its certificate.
     check(&[&["measure", "acknowledge", "7"], &hub[..]].concat(), 3, "");
+}
+
+#[test]
+fn arguments_of_what_is_accounted_for() {
+    for command in ["subject", "certificate", "report", "announcements"] {
+        check(&[command, "--help"], 0, "");
+    }
+    // Whose document was checked, and which; and one source of the number.
+    let subject = ["--kind", "resident_id", "--identity-file", "f"];
+    for command in [["subject", "view"], ["certificate", "issue"]] {
+        check(&[&command[..], &subject].concat(), 2, "--document");
+        let whole = [&command[..], &subject, &["--document", "seen"]].concat();
+        check(&whole, 3, "give --endpoint");
+        check(&[&whole[..], &["--stdin"]].concat(), 2, "cannot be used with");
+        check(&[&whole[..], &["--output", "csv"]].concat(), 2, "csv is for");
+        // Nobody's number is read before it is known who asks for it.
+        let hub = ["--endpoint", "https://127.0.0.1:1", "--ca", "a", "--cert", "b", "--key", "c"];
+        check(&[&whole[..], &hub].concat(), 2, "--actor");
+    }
+    let view = ["subject", "view", "--kind", "uscc", "--stdin", "--document", "seen"];
+    check(&[&view[..], &["--limit", "0"]].concat(), 2, "1..=1000");
+    check(&[&view[..], &["--before", "yesterday"]].concat(), 2, "--before");
+    check(&["subject", "defer", "7", "--ground", "curiosity", "--until", "2026-01-01"], 2, "confidential_by_law");
+    check(&["subject", "defer", "7", "--ground", "impedes_duty"], 2, "--until");
+    check(&["report"], 2, "Usage");
+    check(&["report", "duties", "--from", "2026-01"], 2, "unexpected argument");
+    check(&["report", "listings", "--from", "2026-01", "--output", "csv"], 3, "give --endpoint");
+    check(&["announcements", "--limit", "few"], 2, "invalid");
+}
+
+/// A hub's key, and a certificate that it signed, whose time is long over.
+fn certificate() -> (String, String) {
+    let signer = xinhub_translog::note::Signer::from_seed("hub.example", &[7; 32]).unwrap();
+    let text = "xinhub release certificate 1\nidentity: resident_id 110101199001010007\nname: -\nat: 2020-01-01T00:00:00Z\n\
+        expires: 2020-01-04T00:00:00Z\nhistory: 00 7\nissued-through: legal-aid\n\n";
+    (signer.sign(text).unwrap(), signer.verifier_key())
+}
+
+#[test]
+fn certificates_are_verified_without_a_hub() {
+    let (note, key) = certificate();
+    let dir = TempDir::new().unwrap();
+    std::fs::write(dir.path().join("note"), &note).unwrap();
+    std::fs::write(dir.path().join("forged"), note.replace("2020-01-04", "2099-01-04")).unwrap();
+    let verify = |file: &str, key: &str| {
+        let output = xinhub(dir.path(), &["certificate", "verify", file, "--key", key, "--output", "json"]);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!told.contains("110101199001010007"), "{told}");
+        let result = serde_json::from_slice(&output.stdout).map(|told: serde_json::Value| told["result"].clone());
+        (output.status.code().unwrap(), result.unwrap_or_default())
+    };
+    assert_eq!(verify("note", &key), (14, "EXPIRED".into()));
+    assert_eq!(verify("forged", &key), (13, "NOT_GENUINE".into()));
+    assert_eq!(verify("absent", &key), (1, serde_json::Value::Null));
+    assert_eq!(verify("note", "hub.example+00000000+key"), (2, serde_json::Value::Null));
 }
 
 #[test]

@@ -108,35 +108,40 @@ pub(super) async fn list(session: &Session, filter: Filter, out: &mut Out) -> Re
 }
 
 fn show_page(petitions: Vec<v1::Petition>, out: &mut Out) -> Result<(), Failure> {
-    let lang = out.lang;
     if out.format == Format::Json {
         petitions.into_iter().try_for_each(|one| out.json(&shapes::Petition::from(one)))?;
     } else if !petitions.is_empty() {
-        let rows = petitions.iter().map(|petition| {
-            let content = petition.content.clone().unwrap_or_default();
-            let ground = match content.kind() {
-                v1::PetitionKind::Complaint => content.against.clone(),
-                _ => words::objection_ground(content.ground(), lang).to_owned(),
-            };
-            vec![
-                petition.petition.to_string(),
-                words::petition_state(petition.state(), lang).to_owned(),
-                number(petition.listing),
-                words::party_role(content.role(), lang).to_owned(),
-                content.name.clone(),
-                ground,
-                content.received_on.clone(),
-                petition.deadline.as_ref().map(|deadline| deadlines::told(deadline, lang)).unwrap_or_default(),
-                petition.etag.clone(),
-            ]
-        });
-        let header = match lang {
-            Lang::En => ["petition", "state", "listing", "role", "name", "ground", "received", "deadline", "etag"],
-            Lang::Zh => ["申请编号", "状态", "名单编号", "身份", "姓名或名称", "理由", "收到日期", "期限", "etag"],
-        };
-        out.table(&header, rows)?;
+        table(&petitions, out)?;
     }
     out.flush()
+}
+
+/// One a row.
+pub(crate) fn table(petitions: &[v1::Petition], out: &mut Out) -> Result<(), Failure> {
+    let lang = out.lang;
+    let rows = petitions.iter().map(|petition| {
+        let content = petition.content.clone().unwrap_or_default();
+        let ground = match content.kind() {
+            v1::PetitionKind::Complaint => content.against.clone(),
+            _ => words::objection_ground(content.ground(), lang).to_owned(),
+        };
+        vec![
+            petition.petition.to_string(),
+            words::petition_state(petition.state(), lang).to_owned(),
+            number(petition.listing),
+            words::party_role(content.role(), lang).to_owned(),
+            content.name.clone(),
+            ground,
+            content.received_on.clone(),
+            petition.deadline.as_ref().map(|deadline| deadlines::told(deadline, lang)).unwrap_or_default(),
+            petition.etag.clone(),
+        ]
+    });
+    let header = match lang {
+        Lang::En => ["petition", "state", "listing", "role", "name", "ground", "received", "deadline", "etag"],
+        Lang::Zh => ["申请编号", "状态", "名单编号", "身份", "姓名或名称", "理由", "收到日期", "期限", "etag"],
+    };
+    out.table(&header, rows)
 }
 
 /// What an act did. What a clerk must know besides goes to standard error, so that it is seen in scripts too.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use xinhub_client::v1;
 
-use super::{Position, some, time};
+use super::{Position, number, some, time};
 use crate::codes::{code, label};
 use crate::petition::PetitionFile;
 
@@ -118,10 +118,6 @@ pub(crate) struct Measure {
     pub(crate) enabled: bool,
     pub(crate) askable: bool,
     pub(crate) granted: bool,
-}
-
-fn number(value: u64) -> Option<u64> {
-    (value != 0).then_some(value)
 }
 
 impl From<v1::Petition> for Petition {
