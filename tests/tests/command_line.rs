@@ -3,112 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use xinhub_tests::court::case_number;
 use xinhub_tests::file::{Form, Row, relation_row, row};
-use xinhub_tests::leak::Secrets;
 use xinhub_tests::subject::days_ago;
-use xinhub_tests::{Hub, Setup, Subject, binaries, parties};
-
-/// The command line with a context for each client, in a directory of its own.
-struct Shell {
-    dir: tempfile::TempDir,
-    /// Numbers and names that no command may say on stderr, which ends up in logs.
-    secrets: Secrets,
-}
-
-impl Shell {
-    fn new(hub: &Hub, subjects: &[&Subject]) -> Shell {
-        let mut secrets = Secrets::default();
-        for subject in subjects {
-            secrets.add(subject.number());
-            secrets.add(&subject.name);
-        }
-        let shell = Shell { dir: tempfile::tempdir().unwrap(), secrets };
-        for client in [parties::COURT, parties::BANK, parties::HOTEL, parties::OPERATOR] {
-            let (certificate, key) = hub.certificate(client);
-            let endpoint = format!("https://{}", hub.grpc());
-            let path = |path: PathBuf| path.to_str().unwrap().to_owned();
-            let (ca, certificate, key) = (path(hub.ca_path()), path(certificate), path(key));
-            let mut words = vec!["context", "set", client, "--endpoint", &endpoint, "--ca", &ca];
-            words.extend(["--cert", &certificate, "--key", &key]);
-            if client == parties::COURT {
-                words.extend(["--actor", "clerk-0001", "--post", "clerk"]);
-            }
-            shell.run(&words, "").code(0);
-        }
-        shell
-    }
-
-    fn run(&self, words: &[&str], input: &str) -> Ran {
-        let mut command = Command::new(binaries::xinhub());
-        command.args(words).current_dir(self.dir.path()).env("XINHUB_CONFIG", self.dir.path().join("contexts.toml"));
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // A command that reads nothing may have ended by now.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        let ran = Ran { words: words.join(" "), output: child.wait_with_output().unwrap() };
-        let leaks = self.secrets.search(Path::new("stderr"), &ran.output.stderr);
-        assert!(leaks.is_empty(), "{}: {leaks:?} in {}", ran.words, ran.said());
-        ran
-    }
-
-    fn check(&self, client: &str, subject: &Subject, measure: &[&str]) -> Ran {
-        let kind =
-            if subject.number().len() == 18 && subject.number().starts_with('9') { "uscc" } else { "resident_id" };
-        let words = ["check", "--context", client, "--output", "json", "--kind", kind, "--stdin"];
-        self.run(&[&words, measure].concat(), &format!("{}\n", subject.number()))
-    }
-
-    fn file(&self, name: &str, bytes: &[u8]) -> String {
-        fs::write(self.dir.path().join(name), bytes).unwrap();
-        name.to_owned()
-    }
-}
-
-struct Ran {
-    words: String,
-    output: Output,
-}
-
-impl Ran {
-    #[track_caller]
-    fn code(self, code: i32) -> Ran {
-        assert_eq!(self.output.status.code(), Some(code), "{}\n{}{}", self.words, self.said(), self.text());
-        self
-    }
-
-    /// It ended with this code, and told why on stderr.
-    #[track_caller]
-    fn fails(self, code: i32) -> Ran {
-        assert!(!self.output.stderr.is_empty(), "{}: nothing on stderr", self.words);
-        self.code(code)
-    }
-
-    fn said(&self) -> String {
-        String::from_utf8_lossy(&self.output.stderr).into_owned()
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.output.stdout).into_owned()
-    }
-
-    #[track_caller]
-    fn lines(&self) -> Vec<Value> {
-        let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("{}: {line}", self.words));
-        self.text().lines().map(parse).collect()
-    }
-
-    #[track_caller]
-    fn json(&self) -> Value {
-        let mut lines = self.lines();
-        assert_eq!(lines.len(), 1, "{}: {}", self.words, self.text());
-        lines.remove(0)
-    }
-}
+use xinhub_tests::{Hub, Setup, Shell, Subject, parties};
 
 #[tokio::test]
 async fn a_script_can_tell_every_outcome_apart() {
@@ -138,7 +38,7 @@ async fn a_script_can_tell_every_outcome_apart() {
     wrong.insert("iname", String::new());
     let faulty = shell.file("faulty.csv", &Form::default().listings(&[wrong]));
     shell.run(&[&import[..], &[&faulty]].concat(), "").code(5);
-    let cut = shell.file("cut.csv", &fs::read(shell.dir.path().join(&listings)).unwrap()[..300]);
+    let cut = shell.file("cut.csv", &fs::read(shell.dir().join(&listings)).unwrap()[..300]);
     shell.run(&[&import[..], &[&cut]].concat(), "").fails(23);
     shell.run(&[&import[..], &["missing.csv"]].concat(), "").fails(1);
 
