@@ -30,7 +30,7 @@ impl Shell {
             secrets.add(&subject.name);
         }
         let shell = Shell { dir: tempfile::tempdir().unwrap(), secrets };
-        for client in [parties::COURT, parties::BANK, parties::HOTEL, parties::OPERATOR] {
+        for client in [parties::COURT, parties::BANK, parties::HOTEL, parties::UNIT, parties::OPERATOR] {
             let (certificate, key) = hub.certificate(client);
             let endpoint = format!("https://{}", hub.grpc());
             let path = |path: PathBuf| path.to_str().unwrap().to_owned();
@@ -72,6 +72,12 @@ impl Shell {
             if subject.number().len() == 18 && subject.number().starts_with('9') { "uscc" } else { "resident_id" };
         let words = ["check", "--context", client, "--output", "json", "--kind", kind, "--stdin"];
         self.run(&[&words, measure].concat(), &format!("{}\n", subject.number()))
+    }
+
+    /// Acts for a person whose document was checked; number and name go by standard input.
+    pub fn act_for(&self, client: &str, person: &Subject, words: &[&str]) -> Ran {
+        let about = ["--context", client, "--kind", "resident_id", "--stdin", "--document", "居民身份证，原件"];
+        self.run(&[words, &about].concat(), &format!("{}\n{}\n", person.number(), person.name))
     }
 
     /// Writes a file into its directory.
