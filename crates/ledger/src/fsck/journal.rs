@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use xinhub_domain::listing::{Body, Clear, EventKind, RecordId, RecordKind, State};
+use xinhub_domain::listing::{About, Body, Clear, EventKind, RecordId, RecordKind, State};
 use xinhub_domain::time::{Day, Timestamp};
 
 use super::{Area, Report};
@@ -183,8 +183,8 @@ impl Pass<'_> {
     }
 
     fn keep_times(&mut self, clear: &Clear, opened: &Opened) {
-        let changes =
-            !matches!(clear.kind, EventKind::Configure | EventKind::Import | EventKind::Erase | EventKind::Disclose);
+        // As the detail store has it: what happens beside a listing, or to a petition about it, is no event of its own.
+        let changes = clear.kind.about() == About::Listing;
         let Some(row) = clear.listing.checked_sub(1).and_then(|row| usize::try_from(row).ok()).filter(|_| changes)
         else {
             return;

@@ -129,6 +129,20 @@ async fn a_good_directory_is_clean_and_left_as_it_is() {
     expect_clean("a new ledger", &Disk::new(), "there is no snapshot");
 }
 
+/// Found by the demo: a unit's report after the last event of a listing was told as a difference in time.
+#[tokio::test]
+async fn what_happens_beside_a_listing_later_is_no_difference() {
+    let disk = disk_with_history().await;
+    disk.clock.advance_ms(60_000);
+    disk.run(|ledger| async {
+        let until = start().day().plus_days(3);
+        submit(&ledger, Command::Defer { listing: 1, ground: "impedes_duty".to_owned(), until }).await;
+        ledger
+    })
+    .await;
+    expect_clean("a deferral", &disk, "clean");
+}
+
 #[tokio::test]
 async fn what_can_not_be_checked_is_refused() {
     let disk = disk_with_history().await;
