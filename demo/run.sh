@@ -183,9 +183,12 @@ pick resident_id debtor 2 "$dir/answers.csv" | head -n 1 >"$dir/guest"
 pick resident_id legal_representative 1 "$dir/answers.csv" | head -n 1 >"$dir/representative"
 pick resident_id none 1 "$dir/answers.csv" | head -n 1 >"$dir/unlisted"
 pick uscc debtor 1 "$dir/answers.csv" >"$dir/supplier"
+pick resident_id none 2 "$dir/answers.csv" >"$dir/other"
 echo 91110101000000019Y >"$dir/company" # synthetic, and on no list
 { printf 'director:resident_id:' && cat "$dir/guest"; } >"$dir/officers"
-for file in borrower guest representative unlisted supplier; do [[ -s $dir/$file ]] || fail "no identity for: $file"; done
+for file in borrower guest representative unlisted supplier other; do [[ -s $dir/$file ]] || fail "no identity for: $file"; done
+
+today=$(TZ=Asia/Shanghai date +%F)
 
 # --- questions --------------------------------------------------------------------------------------------------------
 
@@ -199,6 +202,10 @@ begin "A bank asks before a loan. CONSIDER: a person decides, the list is one fa
 ask 11 borrower "$listed \"relation\":\"debtor\"" "${lending[@]}" --kind resident_id --reference loan-0001
 listing=$(number listings "$dir/json")
 [[ -n $listing ]] || fail "the bank has the field detail, and got no listing's number"
+
+begin "The bank reports what it did with the answer" "银行报告所采取的措施"
+run 0 xinhub measure --context bank --output json imposed "$listing" --measure credit.lending --on "$today"
+expect "$dir/out" '"duty_state":"NONE"'
 
 begin "A bank asks about somebody who is on no list" "银行查询不在名单上的人"
 ask 0 unlisted '"verdict":"CLEAR" "reason":"NOT_LISTED"' "${lending[@]}" --kind resident_id
@@ -230,19 +237,82 @@ ask 10 supplier '"verdict":"RESTRICTED" "reason":"LISTED_DEBTOR" "effect":"PROHI
     --context procurement --measure procurement.supplier --kind uscc
 ask 0 company '"verdict":"CLEAR" "reason":"NOT_LISTED"' --context procurement --measure procurement.supplier --kind uscc
 
-# --- the court lifts, and a kill ----------------------------------------------------------------------------------------
+# --- due process, and a kill ----------------------------------------------------------------------------------------
 
 begin "Another court can't touch the listing" "其他法院不能改动"
 run 27 xinhub listing --context xuwen --output json revoke "$listing" --ground 演示
 expect "$dir/err" '"reason":"OTHER_COURT"'
 
-begin "The court revokes the bank's borrower's listing" "法院撤销该条名单"
-run 0 xinhub listing --context leizhou --output json revoke "$listing" --ground 演示：异议成立
-expect "$dir/out" "\"listing\":$listing, \"state\":\"REVOKED\""
+begin "The borrower objects; the court takes it in, and its clock runs. Nothing is stayed meanwhile" \
+    "被执行人申请纠正，法院收件，审查期限起算；其间名单不停止执行"
+{
+    printf 'role = "debtor"\nname = "%s"\nground = "should_not_be_listed"\n' "$(tail -n 1 "$dir/borrower")"
+    printf 'statement = "已提供充分有效担保"\ndocuments = ["担保函"]\n'
+    printf '[party]\nkind = "resident_id"\nnumber = "%s"\n' "$(head -n 1 "$dir/borrower")"
+} >"$dir/objection.toml"
+run 0 xinhub objection --context leizhou --output json file "$listing" --content objection.toml
+expect "$dir/out" "\"state\":\"FILED\" \"listing\":$listing, \"late\":false"
+petition=$(number petition "$dir/out")
+run 0 xinhub deadlines --context leizhou --clock review --output json
+expect "$dir/out" "\"clock\":\"review\" \"petition\":$petition, \"status\":\"RUNNING\""
+ask 11 borrower "$listed" "${lending[@]}" --kind resident_id
+
+begin "The court upholds it: the finding and the revocation are one commit" "法院认定成立：决定与撤销名单在同一提交中生效"
+run 0 xinhub objection --context leizhou --output json decide "$petition" --upheld --revoke --reasons 担保足以覆盖债务
+expect "$dir/out" "\"state\":\"UPHELD\" \"listing\":$listing, \"listing_state\":\"REVOKED\""
 token=$(sed 's/.*"token":"\([0-9a-f]*\)".*/\1/' "$dir/out")
 
 begin "The bank's next answer is clear: at least as new as the revocation" "银行随即得到CLEAR：不早于该撤销"
 ask 0 borrower '"verdict":"CLEAR" "reason":"NOT_LISTED"' "${lending[@]}" --kind resident_id --at-least "$token"
+
+begin "By the lift the bank owes: it reports that its own measure is lifted, and owes nothing more" \
+    "撤销后银行负有解除义务：报告已解除本行措施，义务办结"
+run 0 xinhub duties --context bank --output json
+expect "$dir/out" "\"listing\":$listing, \"clock\":\"lift_measures\" \"state\":\"OPEN\" \"measure\":\"credit.lending\""
+run 0 xinhub duties --context bank --lang zh
+run 0 xinhub measure --context bank --output json lifted "$listing" --on "$today" --note 已恢复授信
+expect "$dir/out" '"duty_state":"CLOSED"'
+run 0 xinhub duties --context bank --output json
+[[ ! -s $dir/out ]] || fail "the bank still owes something"
+
+begin "A creditor's application that was received months ago, and never decided: overdue, and the board says with whom" \
+    "数月前收到而一直未审查的纳入申请：逾期，并列入督办"
+{
+    printf 'role = "creditor"\nname = "演示债权人"\nstatement = "有履行能力而拒不履行"\n'
+    printf 'received_on = "2026-01-05"\ncase_number = "(2025)粤0825执99999号"\n'
+    printf 'debtor_name = "%s"\n[debtor]\nkind = "resident_id"\nnumber = "%s"\n' \
+        "$(tail -n 1 "$dir/other")" "$(head -n 1 "$dir/other")"
+} >"$dir/application.toml"
+run 0 xinhub application --context xuwen --output json file --court xuwen --content application.toml
+expect "$dir/out" '"state":"FILED" "listing":null'
+run 0 xinhub deadlines --context ops --board --output json
+expect "$dir/out" '"body":"court","id":"xuwen","total":1, "days_over_30":1, "oldest_due":"2026-01-20"'
+run 0 xinhub deadlines --context ops --board --lang zh
+
+begin "The borrower sees, at the court's counter, what was kept of them, and who was told what" \
+    "被执行人到法院窗口查看：平台记录了什么，谁得到过什么答复"
+wait_for_details
+document=(--kind resident_id --identity-file borrower --document 居民身份证，原件)
+xinhub subject --context leizhou --output json view "${document[@]}" >"$dir/json"
+expect "$dir/json" "\"listing\":$listing, \"state\":\"REVOKED\" \"client\":\"bank-demo\",\"class\":\"bank\" \"verdict\":\"CONSIDER\""
+run 0 xinhub subject --context leizhou --lang zh view "${document[@]}"
+
+begin "And gets a certificate that nothing reaches them any more, which anyone can verify without the hub; a changed one fails" \
+    "并领取证明：不再受任何名单信息影响；任何人无需联网即可核验，改动一字即不通过"
+run 0 xinhub certificate issue --context leizhou "${document[@]}" --out certificate.txt --lang zh
+xinhub status --context ops --output json >"$dir/json"
+key=$(sed 's/.*"verifier_key":"\([^"]*\)".*/\1/' "$dir/json")
+run 0 xinhub certificate verify certificate.txt --key "$key" --lang zh
+sed 's/^expires: 20/expires: 21/' "$dir/certificate.txt" >"$dir/changed.txt"
+run 13 xinhub certificate verify changed.txt --key "$key" --lang zh
+
+begin "The lift is announced by its case, and counted; where a count could single somebody out it is left out" \
+    "解除按案号公告并计入统计；可能指向个人的数不予列出"
+run 0 xinhub announcements --context hotel --output json
+expect "$dir/out" '"court":"leizhou" "case_number":"(20'
+run 0 xinhub report listings --context leizhou --output json
+expect "$dir/out" '"revoked":1, "floor":0}'
+run 0 xinhub report listings --context ops --court leizhou --lang zh
 
 begin "kill -9, and start again" "强制终止（kill -9）后重新启动"
 run 0 xinhub status --context ops --output json
@@ -255,14 +325,16 @@ after=$(sed 's/.*"epoch":"\([^"]*\)","revision":\([0-9]*\),"chain_hash":"\([^"]*
 [[ $before == "$after" ]] || fail "epoch, revision and chain hash were $before, and are $after"
 wait_for_details
 
-begin "After the kill all is still there: the revocation, the hotel's guest, the officer, the related person, the supplier" \
-    "重启后一切如故：撤销、住客、任职人员、关联人员、供应商"
+begin "After the kill all is still there: revocation, guest, officer, related person, supplier, what is overdue" \
+    "重启后一切如故：撤销、住客、任职人员、关联人员、供应商、逾期事项"
 ask 0 borrower '"verdict":"CLEAR" "reason":"NOT_LISTED"' "${lending[@]}" --kind resident_id --at-least "$token"
 ask 10 guest "$one_bit" "${hotel[@]}" --item star_rated --kind resident_id
 ask 11 company '"verdict":"CONSIDER" "reason":"OFFICER_LISTED"' "${lending[@]}" --kind uscc --officers-file officers
 ask 10 representative "$one_bit" "${hotel[@]}" --item star_rated --kind resident_id
 ask 10 supplier '"verdict":"RESTRICTED" "reason":"LISTED_DEBTOR"' --context procurement --measure procurement.supplier \
     --kind uscc
+run 0 xinhub deadlines --context ops --board --output json
+expect "$dir/out" '"body":"court","id":"xuwen","total":1,'
 
 begin "An orderly stop" "正常停止"
 kill -TERM "$hub_pid"
