@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use xinhub_domain::time::Timestamp;
-use xinhub_translog::note::Verifier;
+use xinhub_translog::note::{NoteError, Verifier};
 
 use crate::content::read_text;
 use crate::exit::{Exit, Failure};
@@ -32,10 +32,43 @@ pub(crate) struct Checked {
     result: &'static str,
     /// Why it is not genuine.
     problem: Option<String>,
+    #[serde(skip)]
+    fault: Option<Fault>,
     /// Whose key signed it.
     signer: String,
     /// Of a genuine one alone: what nobody signed, says nothing.
     certified: Option<Certified>,
+}
+
+/// Why a text proves nothing.
+#[derive(Clone, Copy)]
+enum Fault {
+    /// It is no note, or not by this key.
+    Note(NoteError),
+    /// It is signed, and is something else.
+    Form,
+}
+
+impl Fault {
+    fn told(self, lang: Lang) -> String {
+        let (en, zh) = match self {
+            Fault::Form => (
+                "is signed by this hub, and is no certificate of a form that this version knows".to_owned(),
+                "由该平台签名，但不是本版本可识别的证明",
+            ),
+            Fault::Note(error) => (
+                error.to_string(),
+                match error {
+                    NoteError::NotSigned => "没有该公钥的签名；是否由其他平台签发？",
+                    NoteError::Forged => "签名核验不通过：内容被改动，或者签名系伪造",
+                    NoteError::Form | NoteError::Text | NoteError::Name | NoteError::Seed | NoteError::VerifierKey => {
+                        "不是完整的签名文书：应含正文、空行和签名行"
+                    }
+                },
+            ),
+        };
+        lang.pick(&en, zh).to_owned()
+    }
 }
 
 /// What was signed.
@@ -71,17 +104,15 @@ pub(super) fn run(args: &VerifyArgs, out: &mut Out) -> Result<Exit, Failure> {
 
 /// What stands in a note, if this key has signed it, and whether its time is over at `now`.
 fn check(note: &str, key: &Verifier, now: Timestamp) -> (Exit, Checked) {
-    let read = key.verify(note).map_err(|problem| problem.to_string()).and_then(|text| {
-        let form = "is signed by this hub, and is no certificate of a form that this version knows";
-        certified(text).ok_or_else(|| form.to_owned())
-    });
+    let read = key.verify(note).map_err(Fault::Note).and_then(|text| certified(text).ok_or(Fault::Form));
     let signer = key.name().to_owned();
-    let (exit, result, problem, certified) = match read {
-        Err(problem) => (Exit::NotGenuine, "NOT_GENUINE", Some(problem), None),
+    let (exit, result, fault, certified) = match read {
+        Err(fault) => (Exit::NotGenuine, "NOT_GENUINE", Some(fault), None),
         Ok((one, expires)) if expires <= now => (Exit::Expired, "EXPIRED", None, Some(one)),
         Ok((one, _)) => (Exit::Success, "VALID", None, Some(one)),
     };
-    (exit, Checked { result, problem, signer, certified })
+    let problem = fault.map(|fault| fault.told(Lang::En));
+    (exit, Checked { result, problem, fault, signer, certified })
 }
 
 /// The lines of a certificate for programs, and when it ends.
@@ -100,21 +131,21 @@ fn certified(text: &str) -> Option<(Certified, Timestamp)> {
     };
     let history = field("history")?;
     let (epoch, revision) = history.split_once(' ')?;
-    let (at, expires) = (field("at")?, field("expires")?);
-    instant(&at)?;
-    let end = instant(&expires)?;
+    // In UTC, as all times of this program's output.
+    let time = |name: &str| field(name)?.parse::<jiff::Timestamp>().ok();
+    let (at, expires) = (time("at")?, time("expires")?);
     let one = Certified {
         kind: kind.to_owned(),
         number: number.to_owned(),
         issuing_state,
         name: field("name").filter(|name| name != "-"),
-        at,
-        expires,
+        at: at.to_string(),
+        expires: expires.to_string(),
         epoch: epoch.to_owned(),
         revision: revision.parse().ok()?,
         issued_through: field("issued-through")?,
     };
-    Some((one, end))
+    Some((one, Timestamp(expires.as_millisecond())))
 }
 
 fn instant(text: &str) -> Option<Timestamp> {
@@ -133,7 +164,7 @@ fn lines(checked: &Checked, exit: Exit, lang: Lang) -> Vec<Line> {
     };
     let mut lines = vec![
         (name("result", "结论"), format!("{}\n{told}", checked.result)),
-        (name("problem", "问题"), checked.problem.clone().unwrap_or_default()),
+        (name("problem", "问题"), checked.fault.map(|fault| fault.told(lang)).unwrap_or_default()),
         (name("key of", "公钥所属平台"), checked.signer.clone()),
     ];
     if let Some(one) = &checked.certified {
@@ -157,7 +188,7 @@ pub(crate) fn sample() -> Checked {
          history: 00 1\nissued-through: legal-aid\n\n"
     );
     let (certified, _) = certified(&text).unwrap();
-    Checked { result: "VALID", problem: None, signer: String::new(), certified: Some(certified) }
+    Checked { result: "VALID", problem: None, fault: None, signer: String::new(), certified: Some(certified) }
 }
 
 #[cfg(test)]
@@ -167,7 +198,7 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "xinhub release certificate 1\nidentity: resident_id 110101199001010007\nname: 合成某\n\
-        at: 2026-02-03T04:05:06Z\nexpires: 2026-02-06T04:05:06Z\nhistory: 0011 123\nissued-through: legal-aid\n\nAt the time above…\n";
+        at: 2026-02-03T12:05:06+08:00\nexpires: 2026-02-06T12:05:06+08:00\nhistory: 0011 123\nissued-through: legal-aid\n\nAt the time above…\n";
 
     fn checked(note: &str, key: &str, at: &str) -> (u8, Checked) {
         let (exit, checked) = check(note, &Verifier::parse(key).unwrap(), instant(at).unwrap());
@@ -209,7 +240,7 @@ mod tests {
             ("resident_id", "110101199001010007", None)
         );
         assert_eq!((one.name.as_deref(), one.epoch.as_str(), one.revision), (Some("合成某"), "0011", 123));
-        assert_eq!(one.issued_through, "legal-aid");
+        assert_eq!((one.issued_through.as_str(), one.at.as_str()), ("legal-aid", "2026-02-03T04:05:06Z"));
         let passport = sample().certified.unwrap();
         assert_eq!((passport.number.as_str(), passport.issuing_state.as_deref()), ("E12345678", Some("CHN")));
         assert_eq!(passport.name, None);
