@@ -41,11 +41,11 @@ enum CertificateCommand {
 
 #[derive(Debug, Args)]
 struct IssueArgs {
-    #[command(flatten)]
-    subject: CheckedArgs,
     /// Where the certificate goes, which holds the number and the name; standard output if not given. A file that is there stays
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    subject: CheckedArgs,
     #[command(flatten)]
     connect: ConnectArgs,
 }

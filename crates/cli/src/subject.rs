@@ -72,14 +72,14 @@ impl CheckedArgs {
 /// Whose view, and how far back.
 #[derive(Debug, Args)]
 struct ViewArgs {
-    #[command(flatten)]
-    subject: CheckedArgs,
     /// At most so many inquiries, newest first
     #[arg(long, value_name = "COUNT", default_value_t = 200, value_parser = clap::value_parser!(i32).range(1..=1000))]
     limit: i32,
     /// Only inquiries before this time (RFC 3339): for the next page, that of the last one shown
     #[arg(long, value_name = "TIME")]
     before: Option<jiff::Timestamp>,
+    #[command(flatten)]
+    subject: CheckedArgs,
 }
 
 pub(crate) async fn run(args: SubjectArgs, global: &GlobalArgs, out: &mut Out) -> Result<Exit, Failure> {
