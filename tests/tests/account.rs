@@ -48,8 +48,11 @@ async fn a_subject_is_told_who_asked_and_gets_a_certificate_once_nothing_reaches
     assert!(shown.said().contains("还有更早的查询：--before"), "{}", shown.said());
     let nobody = shell.act_for(parties::COURT, &stranger, &["subject", "view", "--lang", "en"]).code(0);
     assert!(nobody.text().starts_with("No listing, petition or inquiry"), "{}", nobody.text());
-    // The unit is not granted to act for subjects, and the document's name is another's.
-    shell.act_for(parties::UNIT, &debtor, &[VIEW, &["--actor", "s-1", "--post", "clerk"]].concat()).fails(27);
+    // One unit is granted to act for subjects and the other isn't; and a document with another's name is none of theirs.
+    let as_clerk = [VIEW, &["--actor", "s-1", "--post", "clerk"]].concat();
+    let at_unit = shell.act_for(parties::UNIT, &debtor, &as_clerk).code(0).json();
+    assert_eq!(at_unit["inquiries"], seen["inquiries"]);
+    shell.act_for(parties::OTHER_UNIT, &debtor, &as_clerk).fails(27);
     shell.act_for(parties::COURT, &debtor, &[VIEW, &["--name", &stranger.name]].concat()).fails(23);
 
     let until = in_days(3);
