@@ -136,7 +136,7 @@ fn output_md_documents_every_field_of_what_is_accounted_for() {
         listings: vec![about],
         petitions: vec![petition],
         inquiries: vec![v1::AdverseInquiry::default()],
-        more_inquiries: false,
+        next_page_token: String::new(),
         position: position(),
     };
     check("subject", &SubjectView::from(view));

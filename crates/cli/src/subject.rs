@@ -75,9 +75,9 @@ struct ViewArgs {
     /// At most so many inquiries, newest first
     #[arg(long, value_name = "COUNT", default_value_t = 200, value_parser = clap::value_parser!(i32).range(1..=1000))]
     limit: i32,
-    /// Only inquiries before this time (RFC 3339): for the next page, that of the last one shown
-    #[arg(long, value_name = "TIME")]
-    before: Option<jiff::Timestamp>,
+    /// From the page before, for older inquiries
+    #[arg(long, value_name = "TOKEN", default_value = "", hide_default_value = true)]
+    page_token: String,
     #[command(flatten)]
     subject: CheckedArgs,
 }
@@ -96,10 +96,9 @@ pub(crate) async fn run(args: SubjectArgs, global: &GlobalArgs, out: &mut Out) -
 }
 
 async fn view(args: &ViewArgs, session: &Session, out: &mut Out) -> Result<Exit, Failure> {
-    let before =
-        args.before.map(|at| prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() });
     let subject = Some(args.subject.read(session)?);
-    let request = v1::ViewSubjectRequest { subject, max_inquiries: args.limit, inquiries_before: before };
+    let (page_size, page_token) = (args.limit, args.page_token.clone());
+    let request = v1::ViewSubjectRequest { subject, page_size, page_token };
     let view = session.connect().await?.audit().view_subject(request).await?;
     show::view(view, out)?;
     Ok(Exit::Success)

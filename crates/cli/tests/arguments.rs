@@ -121,7 +121,6 @@ fn arguments_of_what_is_accounted_for() {
     }
     let view = ["subject", "view", "--kind", "uscc", "--stdin", "--document", "seen"];
     check(&[&view[..], &["--limit", "0"]].concat(), 2, "1..=1000");
-    check(&[&view[..], &["--before", "yesterday"]].concat(), 2, "--before");
     check(&["subject", "defer", "7", "--ground", "curiosity", "--until", "2026-01-01"], 2, "confidential_by_law");
     check(&["subject", "defer", "7", "--ground", "impedes_duty"], 2, "--until");
     check(&["report"], 2, "Usage");

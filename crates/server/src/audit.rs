@@ -52,7 +52,7 @@ use xinhub_ledger::storage::{FileStorage, Storage};
 
 pub use entry::{Adverse, Call, Coarse, Detail, Entry, Gap};
 pub use id::{AuditId, NotAnAuditId};
-pub use inquiries::{Inquiries, Inquiry};
+pub use inquiries::{Inquiries, Inquiry, Mark};
 pub use reader::{AuditReadError, AuditReader, Entries, Verified};
 pub use record::{AuditItem, Record, SubjectView};
 

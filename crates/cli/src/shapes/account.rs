@@ -13,7 +13,7 @@ pub(crate) struct SubjectView {
     pub(crate) listings: Vec<SubjectListing>,
     pub(crate) petitions: Vec<Petition>,
     pub(crate) inquiries: Vec<Inquiry>,
-    pub(crate) more_inquiries: bool,
+    pub(crate) next_page_token: Option<String>,
     pub(crate) position: Option<Position>,
 }
 
@@ -168,7 +168,7 @@ impl From<v1::ViewSubjectResponse> for SubjectView {
             listings: view.listings.into_iter().map(SubjectListing::from).collect(),
             petitions: view.petitions.into_iter().map(Petition::from).collect(),
             inquiries: view.inquiries.into_iter().map(Inquiry::from).collect(),
-            more_inquiries: view.more_inquiries,
+            next_page_token: some(view.next_page_token),
             position: view.position.map(Position::from),
         }
     }

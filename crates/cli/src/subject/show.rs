@@ -30,9 +30,9 @@ pub(super) fn view(view: v1::ViewSubjectResponse, out: &mut Out) -> Result<(), F
         out.text(lang.pick("Who was told something adverse:", "获得不利答复的查询方："))?;
         inquiries(&view.inquiries, out)?;
     }
-    if let Some(last) = view.inquiries.last().filter(|_| view.more_inquiries) {
-        let told = lang.pick("there are older ones: --before", "还有更早的查询：--before");
-        eprintln!("{}: {told} {}", lang.pick("note", "注意"), shapes::time(last.time).unwrap_or_default());
+    if !view.next_page_token.is_empty() {
+        let told = lang.pick("there are older ones: --page-token", "还有更早的查询：--page-token");
+        eprintln!("{}: {told} {}", lang.pick("note", "注意"), view.next_page_token);
     }
     Ok(())
 }

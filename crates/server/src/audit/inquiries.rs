@@ -16,8 +16,8 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use minicbor::{Decode, Encode};
 use xinhub_domain::identity::KeyInput;
-use xinhub_domain::time::Timestamp;
 use xinhub_ledger::seglog::{LogReader, Position, SegmentInfo};
 
 use super::entry::{Call, Entry};
@@ -48,6 +48,19 @@ pub struct Inquiry {
     pub key_epoch: u32,
     /// What was said, if it opens.
     pub view: Option<SubjectView>,
+    /// Its place in the order of all.
+    pub mark: Mark,
+}
+
+/// A place in the order of inquiries: many share a time, and none shares this.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Mark {
+    /// The position of a frame.
+    #[n(0)]
+    place: u64,
+    /// So many of its inquiries, from the newest on.
+    #[n(1)]
+    taken: u32,
 }
 
 impl Inquiries {
@@ -60,15 +73,15 @@ impl Inquiries {
         Ok(Inquiries { dir: dir.to_owned(), reader })
     }
 
-    /// Adverse answers that rest on any of these listings and were given before a time, newest first, as far as `take` takes
-    /// them; `limit` at most. Reads files: not for a thread that serves.
+    /// Adverse answers that rest on any of these listings, newest first, those after a mark alone, as far as `take` takes them;
+    /// `limit` at most. Reads files: not for a thread that serves.
     ///
     /// # Errors
     /// The log can't be read.
     pub fn find(
         &self,
         listings: &[u64],
-        before: Timestamp,
+        after: Option<Mark>,
         limit: usize,
         take: impl Fn(&Inquiry) -> bool,
     ) -> Result<Vec<Inquiry>, AuditReadError> {
@@ -80,16 +93,17 @@ impl Inquiries {
             let mut places = self.places(log, segment, segments.get(at + 1), listings)?;
             places.sort_unstable();
             places.dedup();
+            places.retain(|place| after.is_none_or(|mark| *place <= mark.place));
             for place in places.into_iter().rev() {
                 let mut here = Vec::new();
                 for (key_epoch, entry) in self.reader.frame(Position::from_u64(place))? {
-                    if let Entry::Call(call) = entry
-                        && call.time < before
-                    {
+                    if let Entry::Call(call) = entry {
                         self.take_call(key_epoch, &call, listings, &take, &mut here);
                     }
                 }
-                found.extend(here.into_iter().rev());
+                let seen = after.filter(|mark| mark.place == place).map_or(0, |mark| mark.taken);
+                let marked = (1..).zip(here.into_iter().rev()).skip(seen as usize);
+                found.extend(marked.map(|(taken, inquiry)| Inquiry { mark: Mark { place, taken }, ..inquiry }));
                 if found.len() >= limit {
                     found.truncate(limit);
                     return Ok(found);
@@ -114,7 +128,8 @@ impl Inquiries {
             }
             for adverse in detail.listings.iter().filter(|one| listings.contains(&one.listing)) {
                 let view = self.reader.view_of(key_epoch, call, adverse);
-                let inquiry = Inquiry { call: call.clone(), index, listing: adverse.listing, key_epoch, view };
+                let (call, listing, mark) = (call.clone(), adverse.listing, Mark::default());
+                let inquiry = Inquiry { call, index, listing, key_epoch, view, mark };
                 if take(&inquiry) {
                     into.push(inquiry);
                 }

@@ -1,8 +1,11 @@
 //! Pages of long lists: how many, and from where on.
 
+use minicbor::{Decode, Encode};
 use xinhub_api::reason::{Failure, FieldFaults, Reason};
 use xinhub_domain::time::Day;
 use xinhub_ledger::resident::remedy::Bound;
+
+use crate::audit::Mark;
 
 /// Entries on one page where the caller names no number, and at most.
 const PAGE: usize = 100;
@@ -43,16 +46,25 @@ pub(super) fn bound(size: i32, token: &str, faults: &mut FieldFaults) -> (usize,
     if token.is_empty() {
         return (limit, None);
     }
-    let bytes = token.strip_prefix(TOKEN_MARK).and_then(from_hex);
-    let bound = bytes.and_then(|bytes| minicbor::decode(&bytes).ok());
-    if bound.is_none() {
-        foreign(faults);
-    }
-    (limit, bound)
+    (limit, decoded(token, faults))
 }
 
-/// The token of the page after a deadline.
-pub(super) fn bound_token(last: Bound) -> String {
+/// Reads the token of a page of inquiries.
+pub(super) fn mark(token: &str, faults: &mut FieldFaults) -> Option<Mark> {
+    if token.is_empty() { None } else { decoded(token, faults) }
+}
+
+fn decoded<T: for<'b> Decode<'b, ()>>(token: &str, faults: &mut FieldFaults) -> Option<T> {
+    let bytes = token.strip_prefix(TOKEN_MARK).and_then(from_hex);
+    let place = bytes.and_then(|bytes| minicbor::decode(&bytes).ok());
+    if place.is_none() {
+        foreign(faults);
+    }
+    place
+}
+
+/// The token of the page after a deadline or an inquiry.
+pub(super) fn encoded_token(last: impl Encode<()>) -> String {
     let bytes = minicbor::to_vec(last).unwrap_or_default();
     bytes.iter().fold(TOKEN_MARK.to_owned(), |token, byte| token + &format!("{byte:02x}"))
 }
@@ -112,7 +124,7 @@ mod tests {
         let page = number(7, &token(300), &mut faults);
         assert_eq!((page.limit, page.after), (7, 300));
         let last = Bound::Duty { row: 9, client: 3, clock: Clock::LiftMeasures };
-        assert_eq!(bound(0, &bound_token(last), &mut faults), (100, Some(last)));
+        assert_eq!(bound(0, &encoded_token(last), &mut faults), (100, Some(last)));
         assert!(faults.is_empty());
         for token in ["x", "1.zz", "1.0", "2.00"] {
             let mut faults = FieldFaults::default();

@@ -357,7 +357,7 @@ async fn list_deadlines(
         let mut views = hub.ledger.deadlines(&permit, after, limit + 1, take);
         let more = views.len() > limit;
         views.truncate(limit);
-        let next = views.last().filter(|_| more).map(|view| page::bound_token(view.bound));
+        let next = views.last().filter(|_| more).map(|view| page::encoded_token(view.bound));
         (views.iter().map(|view| deadline_to(view, &policy, today)).collect(), next)
     });
     let (deadlines, next) = read.await.map_err(page::unread)?;

@@ -78,16 +78,19 @@ pub(super) async fn view_subject(
     call: Arc<Call>,
     request: v1::ViewSubjectRequest,
 ) -> Result<v1::ViewSubjectResponse, Failure> {
-    let limit = match usize::try_from(request.max_inquiries) {
+    let mut faults = FieldFaults::default();
+    let limit = match usize::try_from(request.page_size) {
         Ok(0) => INQUIRIES,
         Ok(count) => count.min(MAX_INQUIRIES),
-        Err(_) => return Err(Failure::field(Reason::InvalidField, "max_inquiries", "is negative; 0 is 200")),
+        Err(_) => {
+            faults.add("page_size", "is negative; 0 is 200");
+            0
+        }
     };
-    let before = match &request.inquiries_before {
-        None => Timestamp(i64::MAX),
-        Some(at) => timestamp_from(at)
-            .ok_or_else(|| Failure::field(Reason::InvalidField, "inquiries_before", "is no time of 1970 to 9999"))?,
-    };
+    let after = page::mark(&request.page_token, &mut faults);
+    if !faults.is_empty() {
+        return Err(faults.into());
+    }
     let (permit, subject) = begin(&call, request.subject.as_ref())?;
     let hub = Arc::clone(call.hub());
     let position = hub.ledger.position();
@@ -108,20 +111,21 @@ pub(super) async fn view_subject(
             // An organisation was asked about, and its officer's own listing was told.
             (as_officer && debtor()) || hub.inquiries.is_about(inquiry, &keys)
         };
-        let found = hub.inquiries.find(&numbers, before, limit + 1, own).map_err(|error| {
+        let found = hub.inquiries.find(&numbers, after, limit + 1, own).map_err(|error| {
             tracing::error!(%error, "the audit log can't be read for its subject");
             Failure::new(Reason::Internal, "the audit log can't be read; the hub's log has the request id")
         })?;
         Ok((view, found))
     });
     let (view, mut found) = read.await.map_err(page::unread)??;
-    let more_inquiries = found.len() > limit;
+    let is_more = found.len() > limit;
     found.truncate(limit);
+    let last = found.last().filter(|_| is_more).map(|one| page::encoded_token(one.mark));
     Ok(v1::ViewSubjectResponse {
         listings: view.listings.iter().map(|one| listing_to(one, &policy, today)).collect(),
         petitions: view.petitions.iter().map(|one| petition_view_to(one, &policy, today)).collect(),
         inquiries: found.iter().map(inquiry_to).collect(),
-        more_inquiries,
+        next_page_token: last.unwrap_or_default(),
         position: Some(position_to(position)),
     })
 }

@@ -65,9 +65,15 @@ async fn a_subject_sees_who_was_told_what_and_nobody_else_does() {
     assert_eq!(told, expected, "newest first, and nothing of anybody else's");
     assert_eq!(seen.inquiries[0].reference, hotel.answer.unwrap().slip.unwrap().reference);
     assert_eq!(seen.inquiries[1].relation(), v1::Relation::Debtor);
-    let first = v1::ViewSubjectRequest { max_inquiries: 1, ..view(1) };
-    let first = bench.account("court").view_subject(first).await.unwrap().into_inner();
-    assert_eq!((first.inquiries.len(), first.more_inquiries), (1, true));
+    let page = async |page_token: &str| {
+        let request = v1::ViewSubjectRequest { page_size: 1, page_token: page_token.to_owned(), ..view(1) };
+        bench.account("court").view_subject(request).await
+    };
+    let first = page("").await.unwrap().into_inner();
+    let second = page(&first.next_page_token).await.unwrap().into_inner();
+    assert_eq!([first.inquiries, second.inquiries].concat(), seen.inquiries);
+    assert_eq!((seen.next_page_token.as_str(), second.next_page_token.as_str()), ("", ""));
+    refused(page("1.00").await, Code::InvalidArgument, Reason::InvalidField);
 
     let nobody = bench.account("legal-aid").view_subject(view(99)).await.unwrap().into_inner();
     assert!(nobody.listings.is_empty() && nobody.inquiries.is_empty());
