@@ -117,6 +117,9 @@ async fn a_migration_brings_what_was_decided_before_going_live_alone() {
     assert!(court.read(answer.listings[0]).await.unwrap().attested, "marked as what it is");
 }
 
+/// What is wrong with a content: in words, as done to it, and as refused.
+type Wrong = (&'static str, fn(&mut ListingContent), Reason);
+
 fn on_ground_1(subject: &Subject, bars: &[Bar]) -> ListingContent {
     let mut content = ListingContent { ground: 1, ..content(subject) };
     content.decision.as_mut().unwrap().term_months = 0;
@@ -127,7 +130,7 @@ fn on_ground_1(subject: &Subject, bars: &[Bar]) -> ListingContent {
 #[tokio::test]
 async fn what_the_law_refuses_is_refused_under_both_profiles() {
     let hub = Hub::start().await;
-    let changes: [(&str, fn(&mut ListingContent), Reason); 6] = [
+    let changes: [Wrong; 6] = [
         ("no notice", |c| c.notice_served_on.clear(), Reason::InvalidField),
         ("a notice after the decision", |c| c.notice_served_on = days_ago(29), Reason::InvalidField),
         ("no decision", |c| c.decision = None, Reason::InvalidField),

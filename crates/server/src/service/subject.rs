@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use xinhub_api::convert::{
     self, Role, content_to, content_to_published, effect_to, exemption_to, reason_to, relation_to, state_to,
-    timestamp_from, timestamp_to, verdict_to,
+    timestamp_to, verdict_to,
 };
 use xinhub_api::reason::{Failure, FieldFaults, Reason};
 use xinhub_api::v1;
