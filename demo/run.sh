@@ -164,12 +164,26 @@ run 0 xinhub synthesize --rows $rows_per_court --seed 1 --court leizhou --court-
 run 0 xinhub synthesize --rows $rows_per_court --seed 2 --court xuwen --court-name 广东省徐闻县人民法院 \
     --court-code 粤0825 --encoding utf-8 --bom --out xuwen.csv --relations xuwen-relations.csv --answers xuwen-answers.csv
 
-begin "Each court imports its own file" "各法院导入本院名单"
-for court in leizhou xuwen; do
-    run 0 xinhub import --context $court --output json $court.csv
-    expect "$dir/out" "\"rows\":$rows_per_court, \"added\":$rows_per_court, \"faults\":0,"
-    run 0 xinhub import --context $court --output json --relations $court-relations.csv
+begin "Each court sends its own file; nobody is listed before a second person, an authorised signer, has released it" \
+    "各法院报送本院名单；须经另一名签发人批准后方可列入"
+# approve COURT SIGNER: releases the file that the last import left waiting.
+approve() {
+    local waiting
+    waiting=$(number import "$dir/out")
+    run 0 xinhub imports approve --context "$1" --output json --actor "$2" --post president --yes "$waiting"
     expect "$dir/out" '"faults":0,'
+}
+for who in leizhou:president-01 xuwen:president-02; do
+    court=${who%%:*} signer=${who#*:}
+    run 0 xinhub import --context $court --output json $court.csv
+    expect "$dir/out" "\"rows\":$rows_per_court, \"added\":$rows_per_court, \"faults\":0, \"state\":\"STAGED\""
+    # Who has sent it is no second person.
+    run 27 xinhub imports approve --context $court --output json --yes "$(number import "$dir/out")"
+    run 0 xinhub imports list --context $court --output json
+    approve $court $signer
+    expect "$dir/out" "\"added\":$rows_per_court,"
+    run 0 xinhub import --context $court --output json --relations $court-relations.csv
+    approve $court $signer
     [[ $(number added "$dir/out") -gt 0 ]] || fail "no relation was taken"
 done
 run 0 xinhub status --context ops --output json

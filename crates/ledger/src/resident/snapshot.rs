@@ -221,7 +221,12 @@ impl Resident {
             return Err(SnapshotError::Foreign("history"));
         }
         let mut from = SealedReader::new(from, prf.derive(SEALING));
-        Resident::load_sealed(&mut from, epoch, key_epoch, prf)
+        Resident::load_sealed(&mut from, epoch, key_epoch, prf).map_err(|error| match error {
+            SnapshotError::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+                SnapshotError::Damaged("a sealed block does not open")
+            }
+            other => other,
+        })
     }
 
     fn load_sealed(from: &mut impl Read, epoch: [u8; 16], key_epoch: u32, prf: Prf) -> Result<Resident, SnapshotError> {

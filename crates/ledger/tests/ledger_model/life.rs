@@ -18,7 +18,7 @@ use crate::compare;
 use crate::reference::{Done, FileRow, Reference, RowSeen, Verdict, Why, Wrong};
 use crate::send;
 use crate::steps::{Row, Sent, Step, Tag, Try};
-use crate::world::{PARTIES, Who, registry, rules};
+use crate::world::{PARTIES, Who, importing, registry, rules};
 
 /// What differs, for whoever looks into it.
 pub(crate) type Difference = String;
@@ -217,7 +217,7 @@ impl Life {
             }
         }
         let batch = ImportBatch { actor: actor("clerk"), dry_run, amend, as_of: now, released: None, rows: sent };
-        let found = self.ledger.import(registry(court), batch).await.map_err(|error| format!("import: {error:?}"))?;
+        let found = self.ledger.import(importing(court), batch).await.map_err(|error| format!("import: {error:?}"))?;
         let mut trial = self.model.clone();
         let model = if dry_run { &mut trial } else { &mut self.model };
         let seen: Vec<RowSeen> = file.iter().map(|(tag, row)| model.row(court, amend, *tag, row)).collect();

@@ -44,12 +44,12 @@ reach = ["online"]
 
 /// `court-one` goes by the statute, `court-two` by the plan; both have `court-high` above them.
 fn policy() -> &'static Policy {
-    static PARSED: LazyLock<Policy> = LazyLock::new(|| parsed(["spc-2017", "leizhou"]));
+    static PARSED: LazyLock<Policy> = LazyLock::new(|| parsed("two", ["spc-2017", "leizhou"]));
     &PARSED
 }
 
-fn parsed([one, two]: [&str; 2]) -> Policy {
-    let mut text = "format = 1\nrelease = \"two\"\ngo_live = 2099-01-01\n".to_owned();
+fn parsed(release: &str, [one, two]: [&str; 2]) -> Policy {
+    let mut text = format!("format = 1\nrelease = \"{release}\"\ngo_live = 2099-01-01\n");
     let courts = [
         format!("id = \"c-one\"\nname_zh = \"合成第一法院\"\nabove = \"c-high\"\nprofile = \"{one}\""),
         format!("id = \"c-two\"\nname_zh = \"合成第二法院\"\nabove = \"c-high\"\nprofile = \"{two}\""),
@@ -79,12 +79,18 @@ fn moment() -> Moment {
 
 /// What the ledger counts by; the first two courts' profiles may be exchanged.
 pub(crate) fn rules(exchanged: bool) -> Arc<Rules> {
-    static EXCHANGED: LazyLock<Policy> = LazyLock::new(|| parsed(["leizhou", "spc-2017"]));
+    static EXCHANGED: LazyLock<Policy> = LazyLock::new(|| parsed("two", ["leizhou", "spc-2017"]));
     Arc::clone(if exchanged { &EXCHANGED } else { policy() }.rules())
 }
 
 pub(crate) fn registry(party: usize) -> RegistryPermit {
     decide(policy(), PARTIES[party], Method::Publish, &RegistryAsk { court: None }, moment()).unwrap()
+}
+
+/// For files, which are taken at once: who releases one that waits is not the model's to know.
+pub(crate) fn importing(party: usize) -> RegistryPermit {
+    static PARSED: LazyLock<Policy> = LazyLock::new(|| parsed("one", ["spc-2017", "leizhou"]));
+    decide(&PARSED, PARTIES[party], Method::ImportListings, &RegistryAsk { court: None }, moment()).unwrap()
 }
 
 pub(crate) fn remedy(party: usize) -> RemedyPermit {
