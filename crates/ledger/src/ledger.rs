@@ -571,7 +571,7 @@ impl Ledger {
             index_keys: self.0.index.len() as u64,
             index_bytes: self.0.index.memory_bytes() as u64,
             listings: resident.table.len_shown() as u64,
-            table_bytes: resident.table.memory_bytes().next_multiple_of(TABLE_BYTES_STEP) as u64,
+            table_bytes: resident.table.shown_bytes().next_multiple_of(TABLE_BYTES_STEP) as u64,
             detail_revision: self.0.detail.applied_revision(),
             clock_frozen: published.clock_fault.is_some(),
             alarms,

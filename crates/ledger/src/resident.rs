@@ -14,7 +14,7 @@ use xinhub_index::{Entry as IndexEntry, Index, IndexWriter, Key, Relations, Unti
 
 use crate::crypto::Prf;
 use crate::entry::OutcomeRecord;
-use crate::table::{ERASED, ExemptionRow, FLAGGED, Link, Place, RelationRow, Row, Table};
+use crate::table::{ERASED, ExemptionRow, FLAGGED, Link, OWN_UNIT_ONLY, Place, RelationRow, Row, Table};
 use crate::vault::Opened;
 
 pub mod chain;
@@ -109,6 +109,9 @@ pub struct Resident {
     pub due: Due,
     /// Petitions, and the deadlines that run.
     pub remedy: Remedy,
+    /// 1 + the row of the first listing under each key that leads to none but those for the subject's own unit alone. They never
+    /// enter the index: not even its size tells of them.
+    pub aside: BTreeMap<[u8; 16], u32>,
     /// Imports that wait for their release.
     pub imports: Imports,
     /// Counts that name nobody, and lifts to announce.
@@ -146,6 +149,7 @@ impl Resident {
             exemptions: 0,
             due: Due::default(),
             remedy: Remedy::default(),
+            aside: BTreeMap::new(),
             imports: Imports::default(),
             statistics: Statistics::default(),
             outcomes: BTreeMap::new(),
@@ -496,10 +500,12 @@ impl Resident {
     /// The index entry of a key, worked out anew from its chain.
     fn refold(&mut self, key: &Key) {
         let head = self.head(key);
-        if head == 0 {
-            self.writer.remove(key);
+        let hidden = |row: &u32| self.table.row(*row).has(OWN_UNIT_ONLY);
+        if head == 0 || self.rows_of(key).iter().all(hidden) {
+            self.put_aside(key, head);
             return;
         }
+        self.aside.remove(&key.0);
         let mut entry = IndexEntry { head, ..IndexEntry::default() };
         let mut firm = [None::<Until>; Relations::COUNT];
         let mut flagged = [None::<Until>; Relations::COUNT];
@@ -520,12 +526,19 @@ impl Resident {
     }
 
     fn set_head(&mut self, key: &Key, head: u32) {
-        let mut entry = self.index.probe(key).unwrap_or_default();
-        entry.head = head;
+        match self.index.probe(key) {
+            Some(entry) if head != 0 => self.writer.insert(*key, &IndexEntry { head, ..entry }),
+            // Whether it comes into the index, the fold of the key decides.
+            _ => self.put_aside(key, head),
+        }
+    }
+
+    fn put_aside(&mut self, key: &Key, head: u32) {
+        self.writer.remove(key);
         if head == 0 {
-            self.writer.remove(key);
+            self.aside.remove(&key.0);
         } else {
-            self.writer.insert(*key, &entry);
+            self.aside.insert(key.0, head);
         }
     }
 

@@ -3,7 +3,7 @@
 //! From it commands are decided, and what remains of a key is folded anew when one of its listings ends. It holds keyed
 //! digests and numbers, never an identity or a name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use minicbor::{Decode, Encode};
@@ -462,8 +462,8 @@ mod key_bytes {
 pub struct Table {
     chunks: Vec<Arc<Vec<Row>>>,
     len: usize,
-    /// Rows with [`OWN_UNIT_ONLY`], kept up to date with each change: counting would take a walk over all.
-    own_unit_only: usize,
+    /// Rows with [`OWN_UNIT_ONLY`], kept up to date with each change: finding them would take a walk over all.
+    own_unit_only: BTreeSet<u32>,
     /// The side table, by row.
     pub extras: Extras,
 }
@@ -476,7 +476,7 @@ impl Table {
 
     /// How many there are for whoever may not be shown those that are for the subject's own unit alone.
     pub fn len_shown(&self) -> usize {
-        self.len - self.own_unit_only
+        self.len - self.own_unit_only.len()
     }
 
     /// Whether there is none.
@@ -502,15 +502,20 @@ impl Table {
 
     /// Says whether a row is for the subject's own unit alone.
     pub fn set_own_unit_only(&mut self, row: u32, own_unit_only: bool) {
-        self.own_unit_only -= usize::from(self.row(row).has(OWN_UNIT_ONLY));
         let flags = &mut self.row_mut(row).flags;
         *flags = if own_unit_only { *flags | OWN_UNIT_ONLY } else { *flags & !OWN_UNIT_ONLY };
-        self.own_unit_only += usize::from(own_unit_only);
+        if own_unit_only {
+            self.own_unit_only.insert(row);
+        } else {
+            self.own_unit_only.remove(&row);
+        }
     }
 
     /// Adds a row.
     pub fn push(&mut self, row: Row) -> u32 {
-        self.own_unit_only += usize::from(row.has(OWN_UNIT_ONLY));
+        if row.has(OWN_UNIT_ONLY) {
+            self.own_unit_only.insert(self.len as u32);
+        }
         if self.len.is_multiple_of(CHUNK_ROWS) {
             self.chunks.push(Arc::default());
         }
@@ -547,9 +552,10 @@ impl Table {
         self.extras.change(row, change)
     }
 
-    /// Bytes held by rows and side table.
-    pub fn memory_bytes(&self) -> usize {
-        self.chunks.len() * CHUNK_ROWS * Row::BYTES + self.extras.bytes
+    /// Bytes that rows and side table would hold without those that are for the subject's own unit alone.
+    pub fn shown_bytes(&self) -> usize {
+        let hidden: usize = self.own_unit_only.iter().filter_map(|row| self.extras.get(row)).map(Extra::bytes).sum();
+        self.len_shown().div_ceil(CHUNK_ROWS) * CHUNK_ROWS * Row::BYTES + self.extras.bytes - hidden
     }
 }
 
@@ -637,7 +643,7 @@ mod tests {
             table.push(Row::new(1));
         }
         table.change_extra(7, |extra| extra.disclosed_to.push(3));
-        let (copy, bytes) = (table.clone(), table.memory_bytes());
+        let (copy, bytes) = (table.clone(), table.shown_bytes());
         table.row_mut(0).set_revision(9);
         table.push(Row::new(2));
         table.change_extra(7, |extra| extra.disclosed_to.push(4));
@@ -647,7 +653,7 @@ mod tests {
         assert_eq!(copy.extra(CHUNK_ROWS as u32), None);
         assert_eq!(table.extra(7).unwrap().disclosed_to, [3, 4]);
         assert_eq!(table.extras.keys().copied().collect::<Vec<_>>(), [7, CHUNK_ROWS as u32]);
-        assert!(table.memory_bytes() > bytes);
+        assert!(table.shown_bytes() > bytes);
         let sum: usize = table.extras.values().map(Extra::bytes).sum();
         assert_eq!(table.extras.bytes, sum);
         table.extras.remove(&7);

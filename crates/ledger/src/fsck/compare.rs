@@ -69,6 +69,7 @@ fn compare_totals(expected: &Resident, found: &Resident, told: &mut Told) {
     for (number, (one, other)) in (1..).zip(petitions.0.iter().zip(petitions.1)) {
         told.same(|| format!("petition {number}"), one == other);
     }
+    told.same(|| "what stays out of the index".to_owned(), expected.aside == found.aside);
     told.same(|| "the list of imports that wait".to_owned(), expected.imports == found.imports);
     told.same(|| "the list of open deadlines".to_owned(), expected.remedy.running == found.remedy.running);
     told.number("the count of listings", expected.table.len(), found.table.len());

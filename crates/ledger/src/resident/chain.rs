@@ -13,7 +13,8 @@ use crate::table::{FLAGGED, OWN_UNIT_ONLY};
 impl Resident {
     /// 1 + the row of the key's first listing; 0 for none.
     pub(super) fn head(&self, key: &Key) -> u32 {
-        self.index.probe(key).map_or(0, |entry| entry.head)
+        let head = self.index.probe(key).map(|entry| entry.head);
+        head.or(self.aside.get(&key.0).copied()).unwrap_or(0)
     }
 
     /// The rows of all listings under a key, ended ones included, newest first.

@@ -10,9 +10,11 @@
 
 mod sealed;
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
+use minicbor::bytes::ByteArray;
 use minicbor::{Decode, Encode};
 use xinhub_domain::time::{Day, Timestamp};
 use xinhub_index::{Heads, LoadError, read_entries, write_entries};
@@ -90,6 +92,8 @@ struct Header {
     imports: u64,
     #[n(22)]
     open_imports: u64,
+    #[n(23)]
+    aside: u64,
 }
 
 /// The state as it was at one moment, to be written without the writer.
@@ -99,6 +103,7 @@ pub struct Frozen {
     outcomes: Vec<OutcomeRecord>,
     remedy: Remedy,
     imports: Imports,
+    aside: BTreeMap<[u8; 16], u32>,
     statistics: Statistics,
     index: xinhub_index::Frozen,
     key: RecordKey,
@@ -162,6 +167,7 @@ impl Frozen {
         write_items(out, self.remedy.petitions.iter().map(Arc::as_ref))?;
         write_items(out, self.remedy.running.iter())?;
         write_items(out, self.imports.open.iter())?;
+        write_items(out, self.aside.iter().map(|(key, head)| (ByteArray::from(*key), *head)))?;
         write_items(out, self.statistics.flows.iter())?;
         write_items(out, self.statistics.deadlines.iter())?;
         write_items(out, self.statistics.lifted.iter())?;
@@ -198,11 +204,12 @@ impl Resident {
             lifted: self.statistics.lifted.len() as u64,
             imports: self.imports.count,
             open_imports: self.imports.open.len() as u64,
+            aside: self.aside.len() as u64,
         };
         let (table, remedy, statistics) = (self.table.clone(), self.remedy.clone(), self.statistics.clone());
-        let imports = self.imports.clone();
+        let (imports, aside) = (self.imports.clone(), self.aside.clone());
         let (index, key) = (self.writer.freeze(), self.prf.derive(SEALING));
-        Frozen { header, table, outcomes, remedy, imports, statistics, index, key }
+        Frozen { header, table, outcomes, remedy, imports, aside, statistics, index, key }
     }
 
     /// Loads a snapshot of the history `epoch`, made under the index key of generation `key_epoch`.
@@ -255,6 +262,9 @@ impl Resident {
         resident.imports.count = header.imports;
         load_items(from, header.open_imports, |(number, row): (u64, ImportRow)| {
             resident.imports.open.insert(number, row);
+        })?;
+        load_items(from, header.aside, |(key, head): (ByteArray<16>, u32)| {
+            resident.aside.insert(key.into(), head);
         })?;
         let counts = &mut resident.statistics;
         load_items(from, header.flows, |(key, flow): (FlowKey, Flow)| {
