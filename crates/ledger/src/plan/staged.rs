@@ -29,6 +29,8 @@ impl Planner<'_> {
                 let body = Body::Staged { content: import.clone(), actor: actor(request)?.clone() };
                 let mut plan = self.import_event(permit, record.number, ImportState::Staged, Some(body));
                 plan.event.new_record = true;
+                // Room is counted by what is committed: two of them don't go into one entry.
+                plan.touches.push(Touch::Import(0));
                 Ok(plan)
             }
             StagedCommand::Release { import } => self.release_import(permit, actor(request)?, *import),

@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use xinhub_domain::deadline::Clock as Deadline;
 use xinhub_domain::identity::{Kind, synthetic};
+use xinhub_domain::import::{FileKind, ImportCounts, StagedImport};
 use xinhub_domain::listing::{Content, Draft, Exemption, RawIdentity, Stage, State, Visibility};
 use xinhub_domain::measure::{Relation, RelationSet};
 use xinhub_domain::time::{Day, Timestamp};
 
 use crate::clock::Clock;
-use crate::command::{Command, CommandError, ImportBatch, ImportRow, ListingRef, Outcome, RowFault, RowOutcome};
+use crate::command::{
+    Act, Command, CommandError, ImportBatch, ImportRow, ListingRef, Outcome, Request, RowFault, RowOutcome,
+    StagedCommand,
+};
 use crate::keys::Keyring;
 use crate::ledger::{Ledger, OpenError};
 use crate::storage::sim::SimStorage;
@@ -299,4 +303,34 @@ async fn a_file_that_brings_an_own_unit_only_entry_into_force_starts_its_units_c
     let duties = ledger.inspect(|resident| resident.table.extra(listing as u32 - 1).unwrap().duties.clone());
     let clocks: Vec<Deadline> = duties.iter().map(|duty| duty.clock).collect();
     assert_eq!(clocks, [Deadline::HandleNotice]);
+}
+
+/// Each was counted against what was committed, and not against those that went into the same entry.
+#[tokio::test]
+async fn no_more_imports_wait_than_may_however_many_come_at_once() {
+    let bench = Bench::new(16);
+    let ledger = bench.open();
+    let import = StagedImport {
+        client: "court-one".to_owned(),
+        file: FileKind::Listings,
+        header: String::new(),
+        amend: false,
+        rows: 1,
+        sha256: [0; 32],
+        trailer_line: 3,
+        body_bytes: 1,
+        kept_bytes: 1,
+        gb18030: false,
+        copy: [0; 16],
+        key: [0; 32],
+        foreseen: ImportCounts::default(),
+    };
+    let staged = (0..40).map(|_| {
+        let command = StagedCommand::Stage { import: Box::new(import.clone()) };
+        let act = Act::Staged(court("court-one"), command);
+        let (request_id, body) = (request_id(start()), Vec::new());
+        ledger.submit(Request { act, request_id, body, etag: None, actor: Some(actor("clerk")) })
+    });
+    let staged = join_all(staged).await;
+    assert_eq!(staged.iter().filter(|one| one.is_ok()).count(), 16);
 }
