@@ -380,7 +380,9 @@ impl Resident {
     pub fn told(&self, row: u32) -> Vec<u32> {
         let Some(extra) = self.table.extra(row) else { return Vec::new() };
         let imposed = extra.imposed.iter().filter(|one| !one.lifted).map(|one| one.client);
-        let mut clients: Vec<u32> = extra.disclosed_to.iter().copied().chain(imposed).collect();
+        // The own unit was told by its notice.
+        let noticed = extra.duties.iter().filter(|duty| duty.clock == Clock::HandleNotice).map(|duty| duty.client);
+        let mut clients: Vec<u32> = extra.disclosed_to.iter().copied().chain(imposed).chain(noticed).collect();
         clients.sort_unstable();
         clients.dedup();
         clients

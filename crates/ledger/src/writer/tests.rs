@@ -305,6 +305,20 @@ async fn a_file_that_brings_an_own_unit_only_entry_into_force_starts_its_units_c
     assert_eq!(clocks, [Deadline::HandleNotice]);
 }
 
+/// The unit that an entry was pushed to heard of it, and of its end nothing.
+#[tokio::test]
+async fn the_unit_that_a_notice_went_to_owes_the_end_of_the_entry() {
+    let bench = Bench::new(15);
+    let ledger = bench.open();
+    let (visibility, own_unit) = (Visibility::OwnUnitOnly, "bank".to_owned());
+    let listing = publish(&ledger, "court-one", &Draft { visibility, own_unit, ..draft(person(1), 1) }).await.listing;
+    let revoke = Command::Revoke { listing, ground: "wrongly_listed".to_owned() };
+    send(&ledger, "court-one", None, revoke).await.unwrap();
+    let duties = ledger.inspect(|resident| resident.table.extra(listing as u32 - 1).unwrap().duties.clone());
+    let clocks: Vec<Deadline> = duties.iter().map(|duty| duty.clock).collect();
+    assert_eq!(clocks, [Deadline::HandleNotice, Deadline::LiftMeasures]);
+}
+
 /// Each was counted against what was committed, and not against those that went into the same entry.
 #[tokio::test]
 async fn no_more_imports_wait_than_may_however_many_come_at_once() {

@@ -449,7 +449,8 @@ impl Listing {
     /// Every client that acted on it, or was told of it.
     fn acted(&self) -> BTreeSet<usize> {
         let imposed = self.imposed.iter().filter(|one| !one.1).map(|one| one.0);
-        self.told.iter().copied().chain(imposed).collect()
+        let noticed = self.duties.iter().filter(|duty| duty.clock == Clock::HandleNotice).map(|_| BUREAU);
+        self.told.iter().copied().chain(imposed).chain(noticed).collect()
     }
 
     pub(crate) fn etag_as(&self, given: Etag) -> Option<u64> {
