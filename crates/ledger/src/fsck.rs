@@ -232,7 +232,7 @@ fn existing(data_dir: &Path, name: &str) -> io::Result<Option<Arc<dyn Storage>>>
 
 fn open_slots(data_dir: &Path, keyring: &Arc<Keyring>, report: &mut Report) -> Option<Slots> {
     let opened = match existing(data_dir, "slots") {
-        Ok(Some(storage)) => Slots::open(&*storage, keyring).map_err(|error| error.to_string()),
+        Ok(Some(storage)) => Slots::inspect(&*storage, keyring).map_err(|error| error.to_string()),
         Ok(None) => Err("the directory slots/ is missing".to_owned()),
         Err(error) => Err(format!("slots/ can't be opened: {error}")),
     };

@@ -94,6 +94,19 @@ impl Slots {
 
     /// Opens the slot files.
     pub fn open(storage: &dyn Storage, keyring: &Arc<Keyring>) -> Result<Slots, SlotError> {
+        Slots::open_or(storage, keyring, |name| SlotFile::create(storage, name, Arc::clone(keyring)).map(Some))
+    }
+
+    /// Opens the slot files that are there, to read: none is made.
+    pub fn inspect(storage: &dyn Storage, keyring: &Arc<Keyring>) -> Result<Slots, SlotError> {
+        Slots::open_or(storage, keyring, |_| Ok(None))
+    }
+
+    fn open_or(
+        storage: &dyn Storage,
+        keyring: &Arc<Keyring>,
+        missing: impl Fn(&str) -> Result<Option<SlotFile>, SlotError>,
+    ) -> Result<Slots, SlotError> {
         let mut files = Vec::with_capacity(FILES.len());
         for (kind, name) in FILES {
             let file = match SlotFile::open(storage, name, Arc::clone(keyring)) {
@@ -102,11 +115,11 @@ impl Slots {
                     if source.kind() == std::io::ErrorKind::NotFound
                         && matches!(kind, RecordKind::Petition | RecordKind::Import) =>
                 {
-                    SlotFile::create(storage, name, Arc::clone(keyring))?
+                    missing(name)?
                 }
-                opened => opened?,
+                opened => Some(opened?),
             };
-            files.push((kind, file));
+            files.extend(file.map(|file| (kind, file)));
         }
         Ok(Slots { files })
     }

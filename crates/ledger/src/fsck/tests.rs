@@ -143,6 +143,18 @@ async fn what_happens_beside_a_listing_later_is_no_difference() {
     expect_clean("a deferral", &disk, "clean");
 }
 
+/// The check made what an older directory lacks, and would have made an empty file in place of one that was lost.
+#[tokio::test]
+async fn a_directory_from_before_petitions_and_imports_is_clean_and_left_as_it_is() {
+    let disk = disk_with_history().await;
+    for name in ["petition.slots", "import.slots"] {
+        fs::remove_file(disk.path().join("slots").join(name)).unwrap();
+    }
+    let before = files(&disk);
+    expect_clean("an older directory", &disk, "clean");
+    assert!(files(&disk) == before, "a check makes nothing");
+}
+
 #[tokio::test]
 async fn what_can_not_be_checked_is_refused() {
     let disk = disk_with_history().await;
