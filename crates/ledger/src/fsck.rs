@@ -19,6 +19,7 @@ use crate::keys::{Keyring, Purpose};
 use crate::ledger::{OpenError, check_format, lock};
 use crate::recovery::{load_one, replay, snapshot_names};
 use crate::resident::Resident;
+use crate::resident::snapshot::SnapshotError;
 use crate::seglog::{LogPurpose, LogReader, SegmentedLog};
 use crate::storage::{FileStorage, Storage};
 use crate::vault::{Slots, Vault};
@@ -305,6 +306,8 @@ fn load_snapshot(
                 report.snapshot_revision = Some(resident.revision);
                 return Some((name, resident));
             }
+            // Left by another version: a start passes it over, and nothing is wrong with it.
+            Err(error @ SnapshotError::Format(_)) => report.note(format!("{name}: {error}: it is passed over")),
             Err(error) => report.find(Area::Snapshot, format!("{name}: {error}")),
         }
     }

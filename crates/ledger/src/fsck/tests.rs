@@ -384,6 +384,17 @@ async fn a_snapshot_that_disagrees_is_found() {
     expect("damaged", &disk, &[(Area::Snapshot, "damaged: a sealed block does not open")]);
 }
 
+/// Whoever looked before the first start of a new version was told that something differs.
+#[tokio::test]
+async fn a_snapshot_of_another_format_is_passed_over() {
+    let disk = disk_with_history().await;
+    let path = &names(&disk, "snapshots")[0];
+    let mut bytes = fs::read(path).unwrap();
+    bytes[8] -= 1;
+    fs::write(path, bytes).unwrap();
+    expect_clean("an older format", &disk, "it is passed over");
+}
+
 #[tokio::test]
 async fn states_are_compared_in_both_directions() {
     let disk = disk_with_history().await;
