@@ -176,15 +176,31 @@ impl Ledger {
     /// unit may be shown.
     pub fn deadline_counts(&self) -> [(u64, u64); Clock::ALL.len()] {
         let mut counts = [(0, 0); Clock::ALL.len()];
-        let resident = self.0.resident.read();
-        for (bound, running) in &resident.remedy.running {
-            if is_own_unit_only(&resident, *bound) {
-                continue;
+        self.each_running(|resident, bound, running| {
+            if is_own_unit_only(resident, bound) {
+                return;
             }
-            let count = &mut counts[clock_of(*bound) as usize - 1];
+            let count = &mut counts[clock_of(bound) as usize - 1];
             if running.overdue { count.1 += 1 } else { count.0 += 1 }
-        }
+        });
         counts
+    }
+
+    /// Shows every deadline that runs or has passed.
+    pub(super) fn each_running(&self, mut see: impl FnMut(&Resident, Bound, Running)) {
+        let mut from = From::Unbounded;
+        loop {
+            let resident = self.0.resident.read();
+            let mut seen = None;
+            for (bound, running) in resident.remedy.running.range((from, From::Unbounded)).take(SCAN) {
+                seen = Some(*bound);
+                see(&resident, *bound, *running);
+            }
+            match seen {
+                Some(last) => from = From::Excluded(last),
+                None => return,
+            }
+        }
     }
 
     /// A listing's state and etag.

@@ -8,6 +8,7 @@ use xinhub_domain::policy::{RemedyPermit, UnitPermit};
 use xinhub_domain::time::Day;
 
 use super::Ledger;
+use super::remedy::SCAN;
 use crate::command::CommandError;
 use crate::resident::Resident;
 use crate::resident::remedy::Bound;
@@ -109,13 +110,11 @@ impl Ledger {
 
     /// What clients owe now, on listings of courts that the caller may see.
     pub fn duty_counts(&self, permit: &RemedyPermit) -> Vec<DutyCount> {
-        let resident = self.0.resident.read();
         let mut counts: BTreeMap<(u32, Clock), (u64, u64, Option<Day>)> = BTreeMap::new();
-        for (bound, running) in &resident.remedy.running {
-            let Some((client, clock, court)) = owed(&resident, *bound) else { continue };
-            if !sees(permit, court) {
-                continue;
-            }
+        self.each_running(|resident, bound, running| {
+            let Some((client, clock, _)) = owed(resident, bound).filter(|(.., court)| sees(permit, court)) else {
+                return;
+            };
             let (open, overdue, oldest) = counts.entry((client, clock)).or_default();
             if running.overdue {
                 *overdue += 1;
@@ -123,7 +122,8 @@ impl Ledger {
             } else {
                 *open += 1;
             }
-        }
+        });
+        let resident = self.0.resident.read();
         let name = |client: u32| resident.clients.name(client).to_owned();
         let counts = counts.into_iter();
         counts.map(|((client, clock), (open, overdue, oldest))| (name(client), clock, open, overdue, oldest)).collect()
@@ -140,19 +140,28 @@ impl Ledger {
         limit: usize,
         shown: impl Fn(&str, Day) -> bool,
     ) -> Result<Vec<Announcement>, CommandError> {
-        let found: Vec<((Day, u32), String, Place)> = {
+        let mut found: Vec<((Day, u32), String, Place)> = Vec::new();
+        let mut end = before.unwrap_or((Day(u32::MAX), u32::MAX));
+        loop {
             let resident = self.0.resident.read();
-            let end = before.unwrap_or((Day(u32::MAX), u32::MAX));
-            let places = resident.statistics.lifted.range(..end).rev();
-            let listed = places.filter_map(|place| {
+            let mut seen = 0;
+            for place in resident.statistics.lifted.range(..end).rev().take(SCAN) {
+                (end, seen) = (*place, seen + 1);
                 let listing = resident.table.row(place.1);
                 let court = resident.courts.name(listing.court);
                 let again = listing.state() == Some(State::Listed);
                 let hidden = again || listing.has(ERASED) || listing.has(OWN_UNIT_ONLY);
-                (!hidden && shown(court, place.0)).then(|| (*place, court.to_owned(), listing.place))
-            });
-            listed.take(limit).collect()
-        };
+                if !hidden && shown(court, place.0) {
+                    found.push((*place, court.to_owned(), listing.place));
+                }
+                if found.len() >= limit {
+                    break;
+                }
+            }
+            if seen < SCAN || found.len() >= limit {
+                break;
+            }
+        }
         let mut announcements = Vec::with_capacity(found.len());
         for (place, court, at) in found {
             let opened = self.0.vault.read(at).map_err(|error| {
@@ -186,5 +195,54 @@ fn owed(resident: &Resident, bound: Bound) -> Option<(u32, Clock, &str)> {
             petition.against.filter(|_| !hidden).map(|client| (client, clock, resident.courts.name(petition.court)))
         }
         Bound::Listing { .. } | Bound::Import { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::cell::Cell;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use xinhub_domain::policy::permissions::Method;
+    use xinhub_domain::policy::{Moment, UnitAsk, decide};
+
+    use super::*;
+    use crate::command::Command;
+    use crate::testing::*;
+
+    /// A year of lifts was looked through under one lock: whoever asked for a court that has none held up every lift.
+    #[tokio::test]
+    async fn the_writer_has_its_turn_while_announcements_are_looked_through() {
+        let bench = Bench::new(1);
+        let ledger = bench.open();
+        let content = content(&draft(person(1), 1));
+        let publish = Command::Publish { listing: None, content, application: None };
+        for command in [publish, Command::Remove { listing: 1, ground: "performed".to_owned() }] {
+            ledger.submit(request("court-one", "j-1", None, command)).await.unwrap();
+        }
+        let days = 3 * SCAN as u32;
+        ledger.0.resident.write().statistics.lifted.extend((0..days).map(|day| (Day(day), 0)));
+        let permit = decide(policy(), "bank", Method::ListAnnouncements, &UnitAsk, Moment::at(start())).unwrap();
+        let (asked, written) = (Cell::new(0), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let shown = |_: &str, _| {
+                if asked.replace(asked.get() + 1) == 0 {
+                    scope.spawn(|| {
+                        let _held = ledger.0.resident.write();
+                        written.store(true, Ordering::SeqCst);
+                    });
+                    // A writer that waits keeps new readers out.
+                    while ledger.0.resident.try_read().is_some() {
+                        std::thread::yield_now();
+                    }
+                }
+                assert_eq!(written.load(Ordering::SeqCst), asked.get() > SCAN, "the writer goes after {SCAN}");
+                false
+            };
+            assert_eq!(ledger.announcements(&permit, None, 7, shown).unwrap(), []);
+        });
+        // The one that was really lifted, too.
+        assert_eq!(asked.get(), 3 * SCAN + 1);
     }
 }
