@@ -8,6 +8,7 @@ use xinhub_api::convert::{
 };
 use xinhub_api::reason::{Failure, FieldFaults, Reason};
 use xinhub_api::v1;
+use xinhub_domain::deadline::Clock;
 use xinhub_domain::decision::{AnswerReason, Verdict};
 use xinhub_domain::identity::{Identity, KeyInput};
 use xinhub_domain::name::Name;
@@ -163,6 +164,13 @@ fn listing_to(one: &SubjectListing, policy: &Policy, today: Day) -> v1::SubjectL
         (false, true) => None,
     };
     let over = |until: Day| until < today;
+    let deferred = one.is_deferred(today);
+    // Who is known for having asked alone; what was imposed or is kept the subject has felt.
+    let acted = |client: &String| {
+        one.imposed.iter().any(|(who, _)| who == client) || one.retained.iter().any(|(who, ..)| who == client)
+    };
+    let hidden = |client: &String, duty: &DutyView| deferred && duty.clock == Clock::LiftMeasures && !acted(client);
+    let duties = one.duties.iter().filter(|(client, duty)| !hidden(client, duty));
     v1::SubjectListing {
         listing: one.listing,
         state: state_to(one.state) as i32,
@@ -172,9 +180,9 @@ fn listing_to(one: &SubjectListing, policy: &Policy, today: Day) -> v1::SubjectL
         until: one.until.map(|day| day.to_string()).unwrap_or_default(),
         exemptions: one.exemptions.iter().map(exemption_of).collect(),
         deadlines: one.deadlines.iter().map(|deadline| deadline_to(deadline, policy, today)).collect(),
-        duties: one.duties.iter().map(|(client, duty)| duty_of(client, unit(client), duty)).collect(),
+        duties: duties.map(|(client, duty)| duty_of(client, unit(client), duty)).collect(),
         measures: imposed.chain(retained).collect(),
-        told: one.told.clone(),
+        told: if deferred { Vec::new() } else { one.told.clone() },
         deferrals: one.deferrals.iter().filter(|one| over(one.until)).map(deferral_to).collect(),
     }
 }

@@ -117,10 +117,15 @@ async fn a_deferral_hides_who_asked_for_a_while_and_is_told_afterwards() {
     let deferred = bench.account("legal-aid").view_subject(view(1)).await.unwrap().into_inner();
     assert_eq!(deferred.listings[0].listing, listing, "that they are listed is theirs to know");
     assert!(deferred.inquiries.is_empty() && deferred.listings[0].deferrals.is_empty());
+    assert_eq!(deferred.listings[0].told, Vec::<String>::new(), "nor by the names of those who were told");
+    removed(&bench, listing).await;
+    let deferred = bench.account("legal-aid").view_subject(view(1)).await.unwrap().into_inner();
+    assert_eq!(deferred.listings[0].duties, [], "nor by what they owe");
     bench.clock.advance_ms(10 * DAY_MS);
     let told = bench.account("legal-aid").view_subject(view(1)).await.unwrap().into_inner();
     let grounds: Vec<&str> = told.listings[0].deferrals.iter().map(|one| one.ground.as_str()).collect();
     assert_eq!((told.inquiries.len(), grounds), (1, vec!["impedes_duty", "confidential_by_law"]));
+    assert_eq!((&*told.listings[0].told, &*told.listings[0].duties[0].client), (&["bank".to_owned()][..], "bank"));
 }
 
 #[tokio::test]
