@@ -20,7 +20,7 @@ use xinhub_api::reason::{Failure, Reason};
 use xinhub_domain::import::{Header, ImportCounts, StagedImport, Trailer};
 use xinhub_domain::policy::{Policy, RegistryPermit};
 use xinhub_ledger::clock::Clock;
-use xinhub_ledger::{Act, Ledger, Request, StagedCommand, StagedView};
+use xinhub_ledger::{Act, CommandError, Ledger, Request, StagedCommand, StagedView};
 
 use super::intake::{Encoding, Received};
 use super::spool::{self, Kept, Spool};
@@ -63,7 +63,9 @@ impl Importer {
         let act = Act::Staged(permit, StagedCommand::Stage { import: Box::new(import) });
         let (request_id, actor) = (options.import_id.into_bytes(), Some(options.actor.clone()));
         let outcome = ledger.submit(Request { act, request_id, body, etag: None, actor }).await;
-        if outcome.as_ref().map_or(true, |outcome| outcome.replayed) {
+        // Where the journal may hold it all the same, the next start's sweep knows.
+        let unknown = matches!(outcome, Err(CommandError::Storage | CommandError::Stopping));
+        if !unknown && outcome.as_ref().map_or(true, |outcome| outcome.replayed) {
             spool::remove(&self.settings.staging_dir, copy);
         }
         outcome.map(|outcome| outcome.record).map_err(command)

@@ -400,3 +400,39 @@ async fn a_file_sent_again_adds_nothing_and_a_dry_run_changes_nothing() {
     assert_eq!(ledger.position().revision, revision, "a file refused whole applies nothing");
     ledger.shutdown();
 }
+
+/// It went although the journal might hold it: the file, sent again, was said to wait, and could not be released any more.
+#[tokio::test]
+async fn the_copy_of_a_file_stays_until_it_is_known_whether_it_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = xinhub_ledger::Settings::new(dir.path().join("data"), dir.path().join("keys"));
+    xinhub_ledger::keys::Keyring::create(&settings.keys_dir).unwrap();
+    Ledger::create(&settings).unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(now()));
+    let ledger = Ledger::open(settings.clone(), Arc::clone(&clock)).unwrap();
+    let staging = ImportSettings { min_free_bytes: 0, ..ImportSettings::new(dir.path().join("staging")) };
+    let importer = Importer::open(staging).unwrap();
+    let chunks = tokio_stream::iter([Ok::<_, Status>(Sheet::new([row()]).bytes())]);
+    let (received, encoding) = importer.receive("leizhou", FileKind::Listings, &clock, chunks).await.unwrap();
+    let options = Options {
+        import_id: Uuid::now_v7(),
+        file: FileKind::Listings,
+        dry_run: false,
+        amend: false,
+        actor: Actor::parse("js-007", "clerk").unwrap(),
+        released: None,
+    };
+    let ask = RegistryAsk { court: None };
+    let policy = policy_with_client();
+    let permit = decide(&policy, "clerk", Method::ImportListings, &ask, Moment::at(now())).unwrap();
+    ledger.shutdown();
+    let file = WholeFile { received, encoding };
+    importer.stage(&ledger, permit, &options, file, ImportCounts::default()).await.unwrap_err();
+    drop(ledger);
+    let copies = || std::fs::read_dir(dir.path().join("staging")).unwrap().count();
+    assert_eq!(copies(), 1);
+    let ledger = Ledger::open(settings, clock).unwrap();
+    importer.sweep(&ledger).await;
+    assert_eq!(copies(), 0, "the next start knows that nothing waits");
+    ledger.shutdown();
+}
