@@ -58,8 +58,10 @@ impl Importer {
             key: kept.key,
             foreseen,
         };
-        // The same import sent again is the one that waits already; another file under its id is refused.
-        let body = [&[options.file as u8, u8::from(options.amend)][..], &trailer.sha256].concat();
+        // The same import sent again is the one that waits already; another file under its id is refused. The hash doesn't
+        // cover the header, which decides how the rows are read.
+        let said = [options.file as u8, u8::from(options.amend)];
+        let body = [&said[..], &trailer.sha256, import.header.as_bytes()].concat();
         let act = Act::Staged(permit, StagedCommand::Stage { import: Box::new(import) });
         let (request_id, actor) = (options.import_id.into_bytes(), Some(options.actor.clone()));
         let outcome = ledger.submit(Request { act, request_id, body, etag: None, actor }).await;

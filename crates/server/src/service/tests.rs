@@ -3,6 +3,7 @@
 
 mod account;
 mod bench;
+mod imports;
 
 use std::time::Duration;
 

@@ -147,7 +147,7 @@ pub(super) struct Bench {
     pub(super) hub: Arc<Hub>,
     pub(super) clock: Arc<ManualClock>,
     door: Door<Routes>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Bench {
@@ -189,7 +189,12 @@ impl Bench {
             draining: CancellationToken::new(),
         });
         let (door, _health) = services(&hub).await.unwrap();
-        Bench { hub, clock, door, _dir: dir }
+        Bench { hub, clock, door, dir }
+    }
+
+    /// Where files wait.
+    pub(super) fn staging(&self) -> std::path::PathBuf {
+        self.dir.path().join("staging")
     }
 
     pub(super) fn peer(&self, client: &str, crl_expired: bool) -> Peer {
