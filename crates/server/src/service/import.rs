@@ -215,11 +215,14 @@ pub(super) async fn reject(
     let head = faults.take(convert::mutation(request.mutation.as_ref()));
     let note = note(&request.note, &mut faults);
     let Some(head) = head.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
-    let staged = waiting(&call, import)?;
+    // Sent again, it waits no more, and is answered as before.
+    let staged = call.hub().ledger.staged_import(&permit(&call)?, import).map_err(status::command)?;
     request.mutation.iter_mut().for_each(|mutation| mutation.request_id.clear());
     let body = body_of(call.method(), &request);
     submit(&call, StagedCommand::Reject { import, note }, head.request_id, body, head.actor).await?;
-    call.hub().importer.forget(&staged.import);
+    if let Some(staged) = staged {
+        call.hub().importer.forget(&staged.import);
+    }
     Ok(v1::RejectImportResponse {})
 }
 

@@ -72,6 +72,20 @@ async fn states(bench: &Bench) -> Vec<v1::ImportState> {
     answer.imports.iter().map(v1::StagedImport::state).collect()
 }
 
+/// It was answered with NOT_FOUND, as if nobody had rejected anything.
+#[tokio::test]
+async fn a_rejection_sent_again_is_answered_as_before() {
+    let bench = two(1000).await;
+    let import = send(&bench, &import_id(), file(&bench, 1_000)).await.unwrap();
+    let reject = v1::RejectImportRequest { mutation: head("", "a"), import, note: "重复报送".to_owned() };
+    for _ in 0..2 {
+        bench.registry("court").reject_import(reject.clone()).await.unwrap();
+    }
+    assert_eq!(states(&bench).await, []);
+    let anew = v1::RejectImportRequest { mutation: head("", "a"), ..reject };
+    refused(bench.registry("court").reject_import(anew).await, Code::NotFound, Reason::NotFound);
+}
+
 /// It was said to wait, though what waited was to be read by the header that its court had corrected.
 #[tokio::test]
 async fn the_same_rows_under_another_header_are_another_file() {
