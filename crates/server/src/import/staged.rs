@@ -104,6 +104,14 @@ impl Importer {
         self.take(ledger, permits, policy, &options, clock, file, reports).await.map(|(summary, _)| summary)
     }
 
+    /// Whether the copy can be opened. One that is lost must not be released: what was released can't be rejected any more.
+    ///
+    /// # Errors
+    /// It can't.
+    pub async fn check(&self, import: &StagedImport) -> Result<(), Failure> {
+        self.reopen(import).await.map(drop)
+    }
+
     async fn reopen(&self, import: &StagedImport) -> Result<WholeFile, Failure> {
         let unreadable =
             || Failure::new(Reason::Storage, "what waits can't be read; reject it, and send the file again");

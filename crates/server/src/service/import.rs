@@ -189,6 +189,7 @@ async fn release(
     let import = request.import;
     let staged = waiting(call, import)?;
     let head = convert::mutation(request.mutation.as_ref())?;
+    call.hub().importer.check(&staged.import).await?;
     request.mutation.iter_mut().for_each(|mutation| mutation.request_id.clear());
     let body = body_of(call.method(), &request);
     submit(call, StagedCommand::Release { import }, head.request_id, body, head.actor).await?;

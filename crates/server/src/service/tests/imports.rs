@@ -86,6 +86,20 @@ async fn a_rejection_sent_again_is_answered_as_before() {
     refused(bench.registry("court").reject_import(anew).await, Code::NotFound, Reason::NotFound);
 }
 
+/// It was released first, and could be neither taken nor rejected any more: it held its place until it lapsed.
+#[tokio::test]
+async fn a_file_that_is_lost_is_not_released_and_can_be_rejected() {
+    let bench = two(1000).await;
+    let import = send(&bench, &import_id(), file(&bench, 1_000)).await.unwrap();
+    for entry in std::fs::read_dir(bench.staging()).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    refused(approve(&bench, import).await, Code::Unavailable, Reason::Storage);
+    assert_eq!(states(&bench).await, [v1::ImportState::Staged]);
+    let reject = v1::RejectImportRequest { mutation: head("", "a"), import, note: String::new() };
+    bench.registry("court").reject_import(reject).await.unwrap();
+}
+
 /// It was said to wait, though what waited was to be read by the header that its court had corrected.
 #[tokio::test]
 async fn the_same_rows_under_another_header_are_another_file() {
