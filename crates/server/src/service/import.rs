@@ -47,6 +47,7 @@ pub(super) fn start(
 /// What waits for a second person, as it would change the listings now.
 pub(super) fn preview(call: Arc<Call>, request: v1::PreviewImportRequest) -> ImportStream<v1::PreviewImportResponse> {
     answer(call, move |call, responses| async move {
+        charged(&call)?;
         let staged = waiting(&call, request.import)?;
         take_staged(&call, &staged, true, &responses).await.map(|summary| summary_to(&staged, &summary))
     })
@@ -141,6 +142,13 @@ fn permit(call: &Call) -> Result<RegistryPermit, Failure> {
     call.hub().authority.permit(call.peer(), call.method(), &RegistryAsk { court: None }, call.now())
 }
 
+/// That right, charged as one check.
+fn charged(call: &Call) -> Result<RegistryPermit, Failure> {
+    let permit = permit(call)?;
+    call.charge(permit.client())?;
+    Ok(permit)
+}
+
 /// Hands on what `work` reports until it is done.
 async fn reporting<A: Respond>(
     responses: &Responses<A>,
@@ -187,6 +195,7 @@ async fn release(
     responses: &Responses<v1::ApproveImportResponse>,
 ) -> Result<v1::ImportSummary, Failure> {
     let import = request.import;
+    charged(call)?;
     let staged = waiting(call, import)?;
     let head = convert::mutation(request.mutation.as_ref())?;
     call.hub().importer.check(&staged.import).await?;
@@ -217,7 +226,7 @@ pub(super) async fn reject(
     let note = note(&request.note, &mut faults);
     let Some(head) = head.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
     // Sent again, it waits no more, and is answered as before.
-    let staged = call.hub().ledger.staged_import(&permit(&call)?, import).map_err(status::command)?;
+    let staged = call.hub().ledger.staged_import(&charged(&call)?, import).map_err(status::command)?;
     request.mutation.iter_mut().for_each(|mutation| mutation.request_id.clear());
     let body = body_of(call.method(), &request);
     submit(&call, StagedCommand::Reject { import, note }, head.request_id, body, head.actor).await?;
@@ -244,7 +253,7 @@ pub(super) async fn list(
     call: Arc<Call>,
     _request: v1::ListImportsRequest,
 ) -> Result<v1::ListImportsResponse, Failure> {
-    let found = call.hub().ledger.staged_imports(&permit(&call)?).map_err(status::command)?;
+    let found = call.hub().ledger.staged_imports(&charged(&call)?).map_err(status::command)?;
     Ok(v1::ListImportsResponse { imports: found.iter().map(staged_to).collect() })
 }
 

@@ -109,3 +109,21 @@ async fn the_same_rows_under_another_header_are_another_file() {
     assert_eq!(send(&bench, &id, file(&bench, 1_000)).await.unwrap(), import);
     refused(send(&bench, &id, file(&bench, 2_000)).await, Code::AlreadyExists, Reason::RequestIdReused);
 }
+
+/// Each of them reads the journal or a whole file, and none of them was charged.
+#[tokio::test]
+async fn what_waits_is_looked_at_and_decided_for_one_check_each() {
+    let bench = two(1).await;
+    let import = send(&bench, &import_id(), file(&bench, 1_000)).await.unwrap();
+    let preview =
+        || async { whole(bench.registry("court").preview_import(v1::PreviewImportRequest { import }).await).await };
+    preview().await.unwrap();
+    refused(preview().await, Code::ResourceExhausted, Reason::Rate);
+    refused(approve(&bench, import).await, Code::ResourceExhausted, Reason::Rate);
+    let list = bench.registry("court").list_imports(v1::ListImportsRequest {}).await;
+    refused(list, Code::ResourceExhausted, Reason::Rate);
+    let reject = v1::RejectImportRequest { mutation: head("", "a"), import, note: String::new() };
+    refused(bench.registry("court").reject_import(reject).await, Code::ResourceExhausted, Reason::Rate);
+    bench.clock.advance_ms(1_000);
+    approve(&bench, import).await.unwrap();
+}
