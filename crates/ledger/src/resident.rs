@@ -505,7 +505,6 @@ impl Resident {
             self.put_aside(key, head);
             return;
         }
-        self.aside.remove(&key.0);
         let mut entry = IndexEntry { head, ..IndexEntry::default() };
         let mut firm = [None::<Until>; Relations::COUNT];
         let mut flagged = [None::<Until>; Relations::COUNT];
@@ -523,6 +522,8 @@ impl Resident {
         entry.flagged = Relations::from_bits(only_flagged).unwrap_or(Relations::ALL);
         // Exemptions are decided from the table, listing by listing: one court's leave does not speak for another's.
         self.writer.insert(*key, &entry);
+        // Last: until the key is in the index, the way to its listings leads over this.
+        self.aside.remove(&key.0);
     }
 
     fn set_head(&mut self, key: &Key, head: u32) {
