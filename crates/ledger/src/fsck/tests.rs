@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use xinhub_domain::listing::event::FORMAT as EVENT_FORMAT;
-use xinhub_domain::listing::{Clear, EventKind, RecordId, RecordKind, State};
+use xinhub_domain::listing::{Clear, Draft, EventKind, RecordId, RecordKind, State, Visibility};
 use xinhub_domain::time::Timestamp;
 
 use super::*;
@@ -141,6 +141,19 @@ async fn what_happens_beside_a_listing_later_is_no_difference() {
     })
     .await;
     expect_clean("a deferral", &disk, "clean");
+}
+
+/// Its keys were missed in the index, where they must not be.
+#[tokio::test]
+async fn an_entry_that_only_the_own_unit_may_be_shown_is_no_difference() {
+    let disk = disk_with_history().await;
+    disk.run(|ledger| async {
+        let (visibility, own_unit) = (Visibility::OwnUnitOnly, "bank".to_owned());
+        publish(&ledger, content(&Draft { visibility, own_unit, ..draft(person(9), 9) })).await;
+        ledger
+    })
+    .await;
+    expect_clean("an entry in no index", &disk, "clean");
 }
 
 /// The check made what an older directory lacks, and would have made an empty file in place of one that was lost.
