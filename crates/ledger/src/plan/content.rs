@@ -53,6 +53,10 @@ impl Planner<'_> {
             if subject.state == State::Noticed {
                 check_follows(&earlier, &content)?;
                 content.notice_served_on = content.notice_served_on.or(earlier.notice_served_on);
+                if earlier.visibility == Visibility::OwnUnitOnly {
+                    // Left out of the decision's own content, it would list in public whom only the own unit may be shown.
+                    (content.visibility, content.own_unit) = (earlier.visibility, earlier.own_unit.clone());
+                }
             }
             keep_bars(&mut content, &earlier)?;
         }

@@ -305,6 +305,22 @@ async fn a_file_that_brings_an_own_unit_only_entry_into_force_starts_its_units_c
     assert_eq!(clocks, [Deadline::HandleNotice]);
 }
 
+/// A decision that was silent on it listed in public whom a notice had kept to the own unit.
+#[tokio::test]
+async fn what_a_notice_keeps_to_the_own_unit_stays_there_with_the_decision() {
+    let bench = Bench::new(1);
+    let ledger = bench.open();
+    let row = draft(person(1), 1);
+    let (visibility, own_unit) = (Visibility::OwnUnitOnly, "bank".to_owned());
+    let noticed = Draft { decision: None, visibility, own_unit, ..row.clone() };
+    let content_of = Box::new(Content::check(&noticed, Stage::Notice, start()).unwrap().0);
+    let notice = send(&ledger, "court-one", None, Command::Notice { content: content_of }).await.unwrap();
+    let silent = Command::Publish { listing: Some(notice.listing), content: content(&row), application: None };
+    send(&ledger, "court-one", Some(notice.etag), silent).await.unwrap();
+    assert_eq!(held(&ledger, &person(1)), RelationSet::EMPTY);
+    assert!(ledger.inspect(|resident| resident.table.row(0).has(crate::table::OWN_UNIT_ONLY)));
+}
+
 /// The unit that an entry was pushed to heard of it, and of its end nothing.
 #[tokio::test]
 async fn the_unit_that_a_notice_went_to_owes_the_end_of_the_entry() {
