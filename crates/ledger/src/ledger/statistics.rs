@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use xinhub_domain::deadline::Clock;
-use xinhub_domain::listing::{Body, State};
+use xinhub_domain::listing::{Body, State, Visibility};
 use xinhub_domain::policy::{RemedyPermit, UnitPermit};
 use xinhub_domain::time::Day;
 
@@ -140,8 +140,38 @@ impl Ledger {
         limit: usize,
         shown: impl Fn(&str, Day) -> bool,
     ) -> Result<Vec<Announcement>, CommandError> {
-        let mut found: Vec<((Day, u32), String, Place)> = Vec::new();
+        let mut announcements = Vec::new();
         let mut end = before.unwrap_or((Day(u32::MAX), u32::MAX));
+        let mut more = true;
+        while more && announcements.len() < limit {
+            let found;
+            (found, end, more) = self.lifted(end, limit - announcements.len(), &shown);
+            for (place, court, at) in found {
+                let opened = self.0.vault.read(at).map_err(|error| {
+                    tracing::error!(listing = u64::from(place.1) + 1, %error, "a listing can't be read to be announced");
+                    CommandError::Unreadable
+                })?;
+                // Erased a moment ago: there is nothing to announce any more. And what never was public doesn't become it now.
+                if let (_, Opened::Body(body)) = opened
+                    && let Body::Content { content, .. } = *body
+                    && content.visibility == Visibility::Public
+                {
+                    let case_number = content.case_number.as_str().to_owned();
+                    announcements.push(Announcement { place, court, case_number, lifted_on: place.0 });
+                }
+            }
+        }
+        Ok(announcements)
+    }
+
+    /// Lifts before a place, newest first, at most `limit`; where the next ones begin, and whether there may be any.
+    fn lifted(
+        &self,
+        before: (Day, u32),
+        limit: usize,
+        shown: &impl Fn(&str, Day) -> bool,
+    ) -> (Vec<Lifted>, (Day, u32), bool) {
+        let (mut found, mut end) = (Vec::new(), before);
         loop {
             let resident = self.0.resident.read();
             let mut seen = 0;
@@ -155,30 +185,18 @@ impl Ledger {
                     found.push((*place, court.to_owned(), listing.place));
                 }
                 if found.len() >= limit {
-                    break;
+                    return (found, end, true);
                 }
             }
-            if seen < SCAN || found.len() >= limit {
-                break;
+            if seen < SCAN {
+                return (found, end, false);
             }
         }
-        let mut announcements = Vec::with_capacity(found.len());
-        for (place, court, at) in found {
-            let opened = self.0.vault.read(at).map_err(|error| {
-                tracing::error!(listing = u64::from(place.1) + 1, %error, "a listing can't be read to be announced");
-                CommandError::Unreadable
-            })?;
-            // Erased a moment ago: there is nothing to announce any more.
-            if let (_, Opened::Body(body)) = opened
-                && let Body::Content { content, .. } = *body
-            {
-                let case_number = content.case_number.as_str().to_owned();
-                announcements.push(Announcement { place, court, case_number, lifted_on: place.0 });
-            }
-        }
-        Ok(announcements)
     }
 }
+
+/// A lift, its court, and where the listing's content lies.
+type Lifted = ((Day, u32), String, Place);
 
 /// Which client owes what, on a listing of which court.
 fn owed(resident: &Resident, bound: Bound) -> Option<(u32, Clock, &str)> {
