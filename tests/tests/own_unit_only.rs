@@ -108,7 +108,7 @@ fn comparable(method: Method, bytes: &[u8]) -> String {
         Method::GetStatistics => shown::<v1::GetStatisticsResponse>(bytes, |m| m.position = None),
         Method::GetStatus => shown::<v1::GetStatusResponse>(bytes, |m| {
             (m.position, m.revision, m.detail_revision) = (None, 0, 0);
-            (m.epoch, m.chain_hash) = (String::new(), String::new());
+            (m.epoch, m.chain_hash, m.verifier_key) = Default::default();
         }),
         _ => format!("{bytes:?}"),
     }
@@ -145,7 +145,10 @@ fn counts(metrics: &str) -> Vec<String> {
         "xinhub_deadlines",
     ];
     let lines = metrics.lines().filter(|line| about.iter().any(|name| line.starts_with(name)));
-    lines.map(str::to_owned).collect()
+    let mut counts: Vec<String> = lines.map(str::to_owned).collect();
+    // A scrape is in no order.
+    counts.sort_unstable();
+    counts
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
