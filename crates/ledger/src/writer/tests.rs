@@ -289,16 +289,21 @@ async fn no_row_lists_without_a_notice_and_a_noticed_case_is_listed_by_its_row()
     assert_eq!((outcomes, lists(3)), (vec![RowOutcome::Added { listing: 2 }], true));
 }
 
+/// A notice that only the subject's own unit may be shown.
+async fn notice_to_the_own_unit(ledger: &Ledger, row: &Draft) -> Outcome {
+    let (visibility, own_unit) = (Visibility::OwnUnitOnly, "bank".to_owned());
+    let noticed = Draft { decision: None, visibility, own_unit, ..row.clone() };
+    let content = Box::new(Content::check(&noticed, Stage::Notice, start()).unwrap().0);
+    send(ledger, "court-one", None, Command::Notice { content }).await.unwrap()
+}
+
 /// The own unit was bound by nothing: only a request started its clock.
 #[tokio::test]
 async fn a_file_that_brings_an_own_unit_only_entry_into_force_starts_its_units_clock() {
     let bench = Bench::new(1);
     let ledger = bench.open();
     let row = draft(person(1), 1);
-    let (visibility, own_unit) = (Visibility::OwnUnitOnly, "bank".to_owned());
-    let noticed = Draft { decision: None, visibility, own_unit, ..row.clone() };
-    let content_of = Box::new(Content::check(&noticed, Stage::Notice, start()).unwrap().0);
-    let listing = send(&ledger, "court-one", None, Command::Notice { content: content_of }).await.unwrap().listing;
+    let listing = notice_to_the_own_unit(&ledger, &row).await.listing;
     assert_eq!(import(&ledger, vec![ImportRow::Listing(content(&row))]).await, [RowOutcome::Added { listing }]);
     let duties = ledger.inspect(|resident| resident.table.extra(listing as u32 - 1).unwrap().duties.clone());
     let clocks: Vec<Deadline> = duties.iter().map(|duty| duty.clock).collect();
@@ -311,10 +316,7 @@ async fn what_a_notice_keeps_to_the_own_unit_stays_there_with_the_decision() {
     let bench = Bench::new(1);
     let ledger = bench.open();
     let row = draft(person(1), 1);
-    let (visibility, own_unit) = (Visibility::OwnUnitOnly, "bank".to_owned());
-    let noticed = Draft { decision: None, visibility, own_unit, ..row.clone() };
-    let content_of = Box::new(Content::check(&noticed, Stage::Notice, start()).unwrap().0);
-    let notice = send(&ledger, "court-one", None, Command::Notice { content: content_of }).await.unwrap();
+    let notice = notice_to_the_own_unit(&ledger, &row).await;
     let silent = Command::Publish { listing: Some(notice.listing), content: content(&row), application: None };
     send(&ledger, "court-one", Some(notice.etag), silent).await.unwrap();
     assert_eq!(held(&ledger, &person(1)), RelationSet::EMPTY);
