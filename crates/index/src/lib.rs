@@ -11,7 +11,9 @@
 //! - At most 40 bytes per entry, side table included, from a million entries up.
 //!
 //! Hub and replica hold the same index and load it with the same code ([`read_entries`]), which is why it is a
-//! crate of its own: the replica must not pull in the journal and the detail store with it.
+//! crate of its own: the replica must not pull in the journal and the detail store with it. What travels between them is here too:
+//! changes in the encoding of the snapshot ([`read_changes`]), and the digest by which they compare what they hold
+//! ([`StateDigest`]).
 //!
 //! It knows no clock, no policy and no identity: a key is opaque, a measure is a mask over [`Relations`], and
 //! whether an [`Until`] has passed is for the caller to say.
@@ -19,8 +21,10 @@
 #![warn(missing_docs)]
 
 mod entry;
+mod digest;
 mod index;
 mod packed;
+mod prf;
 mod shard;
 mod snapshot;
 mod table;
@@ -28,6 +32,11 @@ mod table;
 #[allow(clippy::unwrap_used)]
 mod testing;
 
+pub use digest::StateDigest;
 pub use entry::{Entry, Exemption, Exemptions, Hit, Key, MAX_EXEMPTIONS, Relations, TooManyExemptions, Until};
 pub use index::{Frozen, Index, IndexWriter};
-pub use snapshot::{FORMAT, Heads, LoadError, Loaded, MAX_CHUNK_BYTES, read_entries, write_entries};
+pub use prf::Prf;
+pub use snapshot::{
+    Change, FORMAT, Heads, LoadError, Loaded, MAX_CHUNK_BYTES, SectionWriter, encode_change, read_changes, read_entries,
+    write_entries,
+};

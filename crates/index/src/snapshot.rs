@@ -13,6 +13,8 @@
 //! kind 1    the end: number of entries u64
 //! ```
 //!
+//! A *change* is an entry in the same encoding, or the bit 8 of `shape` alone where the key has none any more.
+//!
 //! Later formats keep the frame of a chunk, its bound and the place of `format`, so that an older program can tell
 //! "newer" from "damaged". The checksum finds accidents; against a forger stands the log.
 //!
@@ -38,6 +40,11 @@ pub const MAX_CHUNK_BYTES: usize = 64 * 1024;
 const SHAPE_HEAD: u8 = 1;
 const SHAPE_UNTIL_EACH: u8 = 2;
 const SHAPE_EXEMPTIONS: u8 = 4;
+/// In a change: the key has no entry any more.
+const SHAPE_ABSENT: u8 = 8;
+
+/// What a key has from now on: its current entry, or none. Applying it twice changes nothing, and of several the last wins.
+pub type Change = (Key, Option<Entry>);
 
 /// Whether the snapshot says where the listings of a key are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -103,14 +110,75 @@ pub enum LoadError {
 ///
 /// May run on any thread while the writer goes on. Ends with the end chunk; flushing and syncing are the caller's.
 pub fn write_entries(frozen: &Frozen, key_epoch: u32, heads: Heads, out: &mut impl Write) -> io::Result<()> {
-    let mut chunks = ChunkWriter::new(key_epoch, out);
-    let mut encoded = Vec::new();
+    let mut section = SectionWriter::new(key_epoch, heads, out);
     for (key, entry) in frozen.entries() {
-        encoded.clear();
-        encode(&key, &entry, heads, &mut encoded);
-        chunks.entry(&encoded)?;
+        section.entry(&key, &entry)?;
     }
-    chunks.end(frozen.len() as u64)
+    section.end()
+}
+
+/// Writes a section entry by entry, for whoever has them sorted already.
+pub struct SectionWriter<'a, W> {
+    chunks: ChunkWriter<'a, W>,
+    heads: Heads,
+    last: Option<Key>,
+    entries: u64,
+    encoded: Vec<u8>,
+}
+
+impl<'a, W: Write> SectionWriter<'a, W> {
+    /// Begins a section. `key_epoch` is the generation of the key that made the digests.
+    pub fn new(key_epoch: u32, heads: Heads, out: &'a mut W) -> Self {
+        let chunks = ChunkWriter::new(key_epoch, out);
+        Self { chunks, heads, last: None, entries: 0, encoded: Vec::new() }
+    }
+
+    /// Adds an entry; keys ascend.
+    ///
+    /// # Errors
+    /// What writing failed with; `InvalidInput` for a key out of order, which no reader would take.
+    pub fn entry(&mut self, key: &Key, entry: &Entry) -> io::Result<()> {
+        if self.last.is_some_and(|last| last >= *key) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the keys of a section ascend"));
+        }
+        self.last = Some(*key);
+        self.entries += 1;
+        self.encoded.clear();
+        encode(key, entry, self.heads, &mut self.encoded);
+        self.chunks.entry(&self.encoded)
+    }
+
+    /// Ends the section. Flushing and syncing are the caller's.
+    ///
+    /// # Errors
+    /// What writing failed with.
+    pub fn end(self) -> io::Result<()> {
+        self.chunks.end(self.entries)
+    }
+}
+
+/// Encodes a change behind those that `out` holds already. Heads stay with the hub.
+pub fn encode_change(key: &Key, entry: Option<&Entry>, out: &mut Vec<u8>) {
+    match entry {
+        Some(entry) => encode(key, entry, Heads::Drop, out),
+        None => {
+            out.extend(key.0);
+            out.extend([0, 0, SHAPE_ABSENT]);
+        }
+    }
+}
+
+/// Reads what [`encode_change`] has written, whole or not at all.
+///
+/// # Errors
+/// What doesn't fit, without a key; nothing of it may be applied.
+pub fn read_changes(bytes: &[u8]) -> Result<Vec<Change>, &'static str> {
+    let mut fields = Fields(bytes);
+    let mut changes = Vec::new();
+    while !fields.0.is_empty() {
+        changes.push(fields.change()?);
+    }
+    Ok(changes)
 }
 
 /// Reads a section to its end chunk and no further, and puts it into the place of all that the index holds.
@@ -174,6 +242,20 @@ fn encode(key: &Key, entry: &Entry, heads: Heads, out: &mut Vec<u8>) {
 struct Fields<'a>(&'a [u8]);
 
 impl Fields<'_> {
+    fn change(&mut self) -> Result<Change, &'static str> {
+        // Key, relations, flagged, shape: those of an absent entry are all zero but for its bit.
+        if let Some((head, rest)) = self.0.split_first_chunk::<19>()
+            && head[18] == SHAPE_ABSENT
+        {
+            if head[16..18] != [0, 0] {
+                return Err("a relation of a key that has no entry");
+            }
+            self.0 = rest;
+            return head.first_chunk().map(|key| (Key(*key), None)).ok_or("a change that ends early");
+        }
+        self.entry().map(|(key, entry)| (key, Some(entry)))
+    }
+
     fn entry(&mut self) -> Result<(Key, Entry), &'static str> {
         let key = Key(self.bytes()?);
         let [relations, flagged, shape] = self.bytes()?;

@@ -14,11 +14,11 @@
 
 use std::fmt;
 
-use aes::Aes128;
-use aes::cipher::{BlockEncrypt, KeyInit};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::digest;
 use zeroize::Zeroizing;
+
+pub use xinhub_index::Prf;
 
 /// Bytes that [`seal`] adds to a plaintext: nonce (12) and tag (16).
 pub const SEAL_OVERHEAD_BYTES: usize = NONCE_LEN + 16;
@@ -131,63 +131,17 @@ pub fn derive(key: &[u8; 32], parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
     Zeroizing::new(*hasher.finalize().as_bytes())
 }
 
-/// The keyed digest of index keys: a PRF from 32 bytes to 16, its key schedule held ready.
-///
-/// AES-CMAC over exactly two blocks: without the second subkey and padding that shorter input would need.
-#[derive(Clone)]
-pub struct Prf {
-    cipher: Aes128,
-    last_block_mask: [u8; 16],
-}
-
-impl Prf {
-    /// The PRF under a 32-byte key, brought to AES-128's size as RFC 4615, section 3, does.
-    pub fn new(key: &[u8; 32]) -> Self {
-        let zero_keyed = Self::with_aes_key(&[0; 16]);
-        Self::with_aes_key(&Zeroizing::new(zero_keyed.digest(key)))
+/// A key for another purpose, made of digests that no identity has: 255 is no key space.
+pub fn derive_from(prf: &Prf, purpose: &[u8; 16]) -> RecordKey {
+    let mut input = [0; 32];
+    input[0] = 255;
+    input[16..].copy_from_slice(purpose);
+    let mut key = Zeroizing::new([0; 32]);
+    for (half, out) in (0..).zip(key.chunks_exact_mut(16)) {
+        input[1] = half;
+        out.copy_from_slice(&prf.digest(&input));
     }
-
-    fn with_aes_key(key: &[u8; 16]) -> Self {
-        let cipher = Aes128::new(key.into());
-        let mut block = [0; 16];
-        cipher.encrypt_block((&mut block).into());
-        // RFC 4493, section 2.3: K1 is L doubled in GF(2^128).
-        let doubled = u128::from_be_bytes(block);
-        let carry = if doubled >> 127 == 1 { 0x87 } else { 0 };
-        Self { cipher, last_block_mask: ((doubled << 1) ^ carry).to_be_bytes() }
-    }
-
-    /// A key for another purpose, made of digests that no identity has: 255 is no key space.
-    pub fn derive(&self, purpose: &[u8; 16]) -> RecordKey {
-        let mut input = [0; 32];
-        input[0] = 255;
-        input[16..].copy_from_slice(purpose);
-        let mut key = Zeroizing::new([0; 32]);
-        for (half, out) in (0..).zip(key.chunks_exact_mut(16)) {
-            input[1] = half;
-            out.copy_from_slice(&self.digest(&input));
-        }
-        RecordKey(key)
-    }
-
-    /// The digest of exactly 32 bytes.
-    #[inline]
-    pub fn digest(&self, input: &[u8; 32]) -> [u8; 16] {
-        let mut block = [0; 16];
-        block.copy_from_slice(&input[..16]);
-        self.cipher.encrypt_block((&mut block).into());
-        for (i, byte) in block.iter_mut().enumerate() {
-            *byte ^= input[16 + i] ^ self.last_block_mask[i];
-        }
-        self.cipher.encrypt_block((&mut block).into());
-        block
-    }
-}
-
-impl fmt::Debug for Prf {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Prf(..)")
-    }
+    RecordKey(key)
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use super::remedy::{Bound, PetitionRow, Remedy, Running};
 use super::staged::{ImportRow, Imports};
 use super::statistics::{Flow, FlowKey, Kept, KeptKey, Statistics};
 use super::{Interner, Resident};
-use crate::crypto::{Prf, RecordKey};
+use crate::crypto::{self, Prf, RecordKey};
 use crate::entry::OutcomeRecord;
 use crate::table::{Extra, Row, Table};
 
@@ -208,7 +208,7 @@ impl Resident {
         };
         let (table, remedy, statistics) = (self.table.clone(), self.remedy.clone(), self.statistics.clone());
         let (imports, aside) = (self.imports.clone(), self.aside.clone());
-        let (index, key) = (self.writer.freeze(), self.prf.derive(SEALING));
+        let (index, key) = (self.writer.freeze(), crypto::derive_from(&self.prf, SEALING));
         Frozen { header, table, outcomes, remedy, imports, aside, statistics, index, key }
     }
 
@@ -227,7 +227,7 @@ impl Resident {
         if read_array(from)? != epoch {
             return Err(SnapshotError::Foreign("history"));
         }
-        let mut from = SealedReader::new(from, prf.derive(SEALING));
+        let mut from = SealedReader::new(from, crypto::derive_from(prf, SEALING));
         Resident::load_sealed(&mut from, epoch, key_epoch, prf).map_err(|error| match error {
             SnapshotError::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
                 SnapshotError::Damaged("a sealed block does not open")
