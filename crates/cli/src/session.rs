@@ -84,7 +84,12 @@ impl Session {
     /// The head of any mutation.
     pub(crate) fn head(&self, args: &RequestArgs, etag: Option<&str>) -> Result<v1::Mutation, Failure> {
         let actor = Some(self.actor(&args.actor)?);
-        Ok(v1::Mutation { request_id: request_id(args)?, etag: etag.unwrap_or_default().to_owned(), actor })
+        Ok(v1::Mutation {
+            request_id: request_id(args)?,
+            etag: etag.unwrap_or_default().to_owned(),
+            actor,
+            approver: None,
+        })
     }
 
     /// The head of what a machine may say too: without an actor where neither argument nor context names one.
@@ -93,7 +98,7 @@ impl Session {
         if given.iter().any(|value| value.is_some()) {
             return self.head(args, None);
         }
-        Ok(v1::Mutation { request_id: request_id(args)?, etag: String::new(), actor: None })
+        Ok(v1::Mutation { request_id: request_id(args)?, etag: String::new(), actor: None, approver: None })
     }
 
     /// Who stands behind a mutation.
