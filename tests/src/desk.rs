@@ -89,7 +89,8 @@ impl Desk {
         Desk { client, clock }
     }
 
-    fn now(&self) -> Timestamp {
+    /// Hub time.
+    pub fn now(&self) -> Timestamp {
         self.clock.wall()
     }
 
@@ -111,7 +112,7 @@ impl Desk {
         let ms = u64::try_from(self.now().0).unwrap();
         let id = uuid::Builder::from_unix_timestamp_millis(ms, &random).into_uuid();
         let actor = Some(actor("judge-0001", "judge"));
-        Some(v1::Mutation { request_id: id.to_string(), etag: etag.to_owned(), actor })
+        Some(v1::Mutation { request_id: id.to_string(), etag: etag.to_owned(), actor, approver: None })
     }
 
     /// A listing in force on a fixed term, all its days by hub time.

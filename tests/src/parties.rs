@@ -12,6 +12,8 @@ pub const LEIZHOU: &str = "leizhou";
 pub const SIGNER: &str = "judge-0007";
 /// Another of them.
 pub const SECOND_SIGNER: &str = "judge-0008";
+/// Who may release at the court above.
+pub const SIGNER_ABOVE: &str = "judge-0011";
 /// See [`LEIZHOU`].
 pub const XUWEN: &str = "xuwen";
 /// The court above both.
@@ -185,6 +187,7 @@ go_live = 2099-01-01
 [[court]]
 id = "{ZHANJIANG}"
 name_zh = "广东省湛江市中级人民法院"
+signers = ["{SIGNER_ABOVE}"]
 
 [[court]]
 id = "{LEIZHOU}"

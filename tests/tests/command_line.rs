@@ -212,4 +212,12 @@ async fn what_is_approved_is_what_was_shown() {
     let got = run(&["get", &listing]).code(0).json();
     assert_eq!(got["until"], shown["becomes"]["until"], "the last day is the one that was shown");
     shell.check(parties::BANK, &debtor, LOAN).code(11);
+    // What restricts further takes a second person; nobody is one by half.
+    let etag = got["etag"].as_str().unwrap();
+    let extend = ["listing", "extend", &listing, "--months", "12", "--ground", "several_acts", "--etag", etag];
+    run(&extend).fails(29);
+    let with = |words: &[&str]| run(&[&extend[..], words].concat());
+    with(&["--approver", parties::SIGNER]).fails(2);
+    with(&["--approver", "clerk-0001", "--approver-post", "clerk"]).fails(27);
+    with(&["--approver", parties::SIGNER, "--approver-post", "president"]).code(0);
 }

@@ -213,7 +213,7 @@ async fn a_request_id_has_to_be_a_recent_uuidv7() {
     let at = |ms: u64| uuid::Builder::from_unix_timestamp_millis(ms, &[7; 10]).into_uuid().to_string();
     const DAY_MS: u64 = 86_400_000;
     let check = async |request_id: String, accepted: bool| {
-        let mutation = Some(v1::Mutation { request_id, etag: String::new(), actor: Some(clerk()) });
+        let mutation = Some(v1::Mutation { request_id, etag: String::new(), actor: Some(clerk()), approver: None });
         let request = v1::PublishRequest { mutation, content: Some(content(&Subject::person())), ..Default::default() };
         let result = court.client.registry().publish(request).await;
         if accepted {

@@ -78,3 +78,25 @@ pub(crate) struct MutationArgs {
     #[arg(long, value_name = "ETAG")]
     pub(crate) etag: Option<String>,
 }
+
+/// The second person of a change. From the command line alone: kept in a context, it would name somebody who has seen nothing.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Second person")]
+pub(crate) struct ApproverArgs {
+    /// Staff id of a second person, one of the court's signers, who has seen this. Needed where two people release and it
+    /// restricts somebody further than before
+    #[arg(long, value_name = "STAFF", requires = "approver_post")]
+    pub(crate) approver: Option<String>,
+    /// The post that the second person holds, such as president
+    #[arg(long, value_name = "POST", requires = "approver")]
+    pub(crate) approver_post: Option<String>,
+}
+
+/// What a mutation takes that may restrict somebody further.
+#[derive(Debug, Default, Args)]
+pub(crate) struct CountersignedArgs {
+    #[command(flatten)]
+    pub(crate) mutation: MutationArgs,
+    #[command(flatten)]
+    pub(crate) approver: ApproverArgs,
+}

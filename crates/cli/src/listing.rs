@@ -7,7 +7,7 @@ mod show;
 use clap::{Args, Subcommand};
 use xinhub_client::v1;
 
-use crate::args::{ConnectArgs, GlobalArgs, MutationArgs};
+use crate::args::{ConnectArgs, CountersignedArgs, GlobalArgs, MutationArgs};
 use crate::codes;
 use crate::content::{ContentArg, RelationFile};
 use crate::exit::{Exit, Failure};
@@ -98,7 +98,7 @@ enum RelationCommand {
         #[command(flatten)]
         content: ContentArg,
         #[command(flatten)]
-        mutation: MutationArgs,
+        mutation: CountersignedArgs,
     },
     /// End a relation, on evidence such as a change of legal representative. A lift
     End {
@@ -140,7 +140,7 @@ pub(crate) async fn run_relation(args: RelationArgs, global: &GlobalArgs, out: &
     let outcome = match args.command {
         RelationCommand::Set { listing, content, mutation } => {
             let content = content.read::<RelationFile, v1::RelationContent>()?;
-            let mutation = Some(session.mutation(&mutation)?);
+            let mutation = Some(session.countersigned(&mutation)?);
             let request = v1::SetRelationRequest { mutation, listing, content: Some(content) };
             session.connect().await?.registry().set_relation(request).await?.outcome
         }

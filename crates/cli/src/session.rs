@@ -7,7 +7,7 @@ use std::time::Duration;
 use uuid::Uuid;
 use xinhub_client::{Config, Hub, v1};
 
-use crate::args::{ActorArgs, ConnectArgs, GlobalArgs, MutationArgs, RequestArgs};
+use crate::args::{ActorArgs, ApproverArgs, ConnectArgs, CountersignedArgs, GlobalArgs, MutationArgs, RequestArgs};
 use crate::context::{self, Context, Contexts};
 use crate::exit::Failure;
 
@@ -81,10 +81,20 @@ impl Session {
         self.head(&args.request, args.etag.as_deref())
     }
 
+    /// The head of a mutation that may take a second person.
+    pub(crate) fn countersigned(&self, args: &CountersignedArgs) -> Result<v1::Mutation, Failure> {
+        Ok(v1::Mutation { approver: approver(&args.approver), ..self.mutation(&args.mutation)? })
+    }
+
     /// The head of any mutation.
     pub(crate) fn head(&self, args: &RequestArgs, etag: Option<&str>) -> Result<v1::Mutation, Failure> {
         let actor = Some(self.actor(&args.actor)?);
-        Ok(v1::Mutation { request_id: request_id(args)?, etag: etag.unwrap_or_default().to_owned(), actor })
+        Ok(v1::Mutation {
+            request_id: request_id(args)?,
+            etag: etag.unwrap_or_default().to_owned(),
+            actor,
+            approver: None,
+        })
     }
 
     /// The head of what a machine may say too: without an actor where neither argument nor context names one.
@@ -93,7 +103,7 @@ impl Session {
         if given.iter().any(|value| value.is_some()) {
             return self.head(args, None);
         }
-        Ok(v1::Mutation { request_id: request_id(args)?, etag: String::new(), actor: None })
+        Ok(v1::Mutation { request_id: request_id(args)?, etag: String::new(), actor: None, approver: None })
     }
 
     /// Who stands behind a mutation.
@@ -109,6 +119,12 @@ impl Session {
             post: pick(&args.post, &self.post, "--post")?,
         })
     }
+}
+
+/// The second person, if one is named.
+pub(crate) fn approver(args: &ApproverArgs) -> Option<v1::Actor> {
+    let post = args.approver_post.clone().unwrap_or_default();
+    args.approver.clone().map(|staff_id| v1::Actor { staff_id, post })
 }
 
 /// A request id made here is told, so that an unclear outcome can be asked for again.

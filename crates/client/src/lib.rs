@@ -122,7 +122,7 @@ pub fn request_id() -> String {
 
 /// What a mutation carries, under a new request id. `etag` is the listing's as last read; lifts and new listings need none.
 pub fn mutation(actor: v1::Actor, etag: Option<String>) -> v1::Mutation {
-    v1::Mutation { request_id: request_id(), etag: etag.unwrap_or_default(), actor: Some(actor) }
+    v1::Mutation { request_id: request_id(), etag: etag.unwrap_or_default(), actor: Some(actor), approver: None }
 }
 
 /// Asks for an answer at least as new as `position`, which came with an earlier answer or mutation.

@@ -7,7 +7,7 @@ use xinhub_domain::listing::{
     Actor, Content, ContentFault, Decision, Exemption, Petition, PetitionRefusal, PetitionState, Refusal,
     RelationContent, State, UnitReport,
 };
-use xinhub_domain::policy::{Client, RegistryPermit, RemedyPermit, UnitPermit};
+use xinhub_domain::policy::{Client, RegistryPermit, RemedyPermit, Signing, UnitPermit};
 use xinhub_domain::time::{Day, Timestamp};
 
 use crate::position::Position;
@@ -25,6 +25,8 @@ pub struct Request {
     pub etag: Option<u64>,
     /// The clerk behind it; only a machine's acknowledgement has none.
     pub actor: Option<Actor>,
+    /// A second person of the court who has seen it: needed where two people release and it restricts somebody further.
+    pub approver: Option<Actor>,
 }
 
 /// What to do, each kind with the permit that it takes.
@@ -48,6 +50,15 @@ impl Act {
             Act::Remedy(permit, _) => permit.client(),
             Act::Unit(permit, _) => permit.client(),
             Act::Staged(permit, _) => permit.client(),
+        }
+    }
+
+    /// Who releases what another of the acting court's staff decided; `None` for what no court does.
+    pub(crate) fn signing(&self) -> Option<&Signing> {
+        match self {
+            Act::Registry(permit, _) | Act::Staged(permit, _) => Some(permit.signing()),
+            Act::Remedy(permit, _) => Some(permit.signing()),
+            Act::Unit(_, _) => None,
         }
     }
 
@@ -518,17 +529,24 @@ pub enum CommandError {
         /// Which one.
         listing: u64,
     },
-    /// Rows of an import that nobody has released, or the approver is the proposer, or who renews is who deferred.
+    /// Rows of an import that nobody has released, or the approver is who proposed or acts, or who renews is who deferred.
     #[error(
-        "actor: this takes another actor than the one before: a proposal is released, and a deferral renewed, by a second person"
+        "a second person: this takes another actor than the one before: a proposal is released, a change that restricts \
+         somebody further approved, and a deferral renewed, by somebody else"
     )]
     SecondPersonRequired,
     /// The approver may not release.
     #[error(
-        "actor: only the court's authorised signers release what another proposed: those whose staff ids the hub's policy lists \
-         as `signers` of this court; have one of them approve it, or have the hub's operator list the signer"
+        "a second person: only the court's authorised signers release or approve what another decided: those whose staff ids \
+         the hub's policy lists as `signers` of this court; have one of them approve it, or have the hub's operator list the signer"
     )]
     NotASigner,
+    /// Two people release, and somebody would be restricted further by one alone.
+    #[error(
+        "mutation.approver: is required where two people release: this restricts somebody further; name one of the court's signers \
+         who has seen it. What frees needs none: hide, revoke, or rectify to fewer identities or a shorter term"
+    )]
+    ApproverRequired,
     /// The content does not fit.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Faults(Vec<ContentFault>),

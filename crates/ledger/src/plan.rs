@@ -16,6 +16,7 @@ use crate::vault::Vault;
 
 pub(crate) mod clock;
 mod content;
+mod countersign;
 pub(crate) mod deadlines;
 pub(crate) mod import;
 mod lifts;
@@ -100,6 +101,8 @@ pub(crate) struct Plan {
     pub reason_owed: bool,
     /// The party's act came after its own deadline.
     pub late: bool,
+    /// It restricts somebody further than before, and takes a second person where two release.
+    pub restricts: bool,
     /// What it rests on: two plans that share one of these can't go into one entry.
     pub touches: Vec<Touch>,
 }
@@ -230,6 +233,7 @@ impl Planner<'_> {
             Act::Unit(permit, command) => self.unit(request, permit, command)?,
             Act::Staged(permit, command) => self.staged(request, permit, command)?,
         };
+        countersign::countersign(request, &mut plan)?;
         self.begin_deadlines(&mut plan);
         plan.touches.push(Touch::Request(request.request_id));
         Ok(plan)
@@ -375,10 +379,10 @@ impl Planner<'_> {
 
     fn approve(&mut self, subject: &Subject, permit: &RegistryPermit, actor: &Actor) -> Result<Plan, CommandError> {
         let (content, proposer) = self.content_and_actor(subject)?;
-        if proposer.staff_id == actor.staff_id {
+        if proposer.staff_id == actor.staff_id || self.named_alone(subject, &actor.staff_id)? {
             return Err(CommandError::SecondPersonRequired);
         }
-        if !permit.is_signer(&actor.staff_id) {
+        if !permit.signing().is_signer(&actor.staff_id) {
             return Err(CommandError::NotASigner);
         }
         let decision = content.decision.as_ref().ok_or_else(no_decision)?;
@@ -406,6 +410,7 @@ impl Planner<'_> {
             actor: actor.clone(),
             ground: Some(ground.to_owned()).filter(|text| !text.is_empty()),
             note: note.map(str::to_owned),
+            approver: None,
         };
         let mut plan = self.event_of(subject.number, court, kind, record, Some(state), Some(body));
         plan.event.until = subject.until;
@@ -432,6 +437,7 @@ impl Planner<'_> {
             stale: false,
             reason_owed: false,
             late: false,
+            restricts: false,
             touches: vec![Touch::Listing(listing)],
         }
     }

@@ -263,6 +263,7 @@ pub fn request_at(at: Timestamp, client: &str, staff: &str, etag: Option<u64>, c
         body: format!("{command:?}").into_bytes(),
         etag,
         actor: Some(actor(staff)),
+        approver: None,
         act: Act::Registry(court(client), command),
     }
 }

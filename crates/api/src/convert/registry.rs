@@ -43,6 +43,8 @@ pub struct Mutation {
     pub etag: Option<u64>,
     /// Who stands behind it; `None` only for a machine's own word.
     pub actor: Option<Actor>,
+    /// The second person who has seen it, if one is named.
+    pub approver: Option<Actor>,
 }
 
 /// The head of a mutation, at `mutation` in the request.
@@ -61,8 +63,14 @@ pub fn mutation(message: Option<&v1::Mutation>) -> Result<Mutation, FieldFaults>
     let request_id = faults.take(request_id_form(&message.request_id, "mutation.request_id"));
     let etag = faults.take(etag_from(&message.etag, "mutation.etag"));
     let actor = faults.take(actor(message.actor.as_ref(), "mutation.actor"));
-    let whole = request_id.zip(etag).zip(actor);
-    faults.or(whole.map(|((request_id, etag), actor)| Mutation { request_id, etag, actor: Some(actor) }))
+    let approver = faults.take(approver(message));
+    let whole = request_id.zip(etag).zip(actor).zip(approver);
+    faults.or(whole.map(|(((request_id, etag), actor), approver)| Mutation {
+        request_id,
+        etag,
+        actor: Some(actor),
+        approver,
+    }))
 }
 
 /// [`mutation`], where a machine may speak for itself: without an actor, or with a whole one.
@@ -75,10 +83,16 @@ pub fn mutation_by_machine(message: Option<&v1::Mutation>) -> Result<Mutation, F
             let mut faults = FieldFaults::default();
             let request_id = faults.take(request_id_form(&message.request_id, "mutation.request_id"));
             let etag = faults.take(etag_from(&message.etag, "mutation.etag"));
-            faults.or(request_id.zip(etag).map(|(request_id, etag)| Mutation { request_id, etag, actor: None }))
+            let whole = request_id.zip(etag).zip(faults.take(approver(message)));
+            faults.or(whole.map(|((request_id, etag), approver)| Mutation { request_id, etag, actor: None, approver }))
         }
         _ => mutation(message),
     }
+}
+
+/// The second person of a mutation: nobody, or a whole one.
+fn approver(message: &v1::Mutation) -> Result<Option<Actor>, FieldFaults> {
+    message.approver.as_ref().map(|named| actor(Some(named), "mutation.approver")).transpose()
 }
 
 /// A UUIDv7 (RFC 9562) whose time is near `now`.

@@ -176,9 +176,13 @@ fn request_ids_are_fresh_uuids_of_version_7() {
     check(&uuid7(NOW.0 + MAX_REQUEST_LEAD_MS + 1), false);
     check("", false);
     check("0190b6c0-0000-4000-8000-000000000000", false);
-    let faults = mutation(Some(&v1::Mutation { etag: "?".into(), ..v1::Mutation::default() })).unwrap_err();
+    let approver = Some(v1::Actor { post: "judge".into(), ..v1::Actor::default() });
+    let faults = mutation(Some(&v1::Mutation { etag: "?".into(), approver, ..v1::Mutation::default() })).unwrap_err();
     let paths: Vec<&str> = faults.iter().map(|fault| fault.path()).collect();
-    assert_eq!(paths, ["mutation.request_id", "mutation.etag", "mutation.actor.staff_id"]);
+    assert_eq!(
+        paths,
+        ["mutation.request_id", "mutation.etag", "mutation.actor.staff_id", "mutation.approver.staff_id"]
+    );
     let actor = Some(v1::Actor { staff_id: "a".into(), post: "judge".into() });
     let head = v1::Mutation { request_id: uuid7(0), actor, ..v1::Mutation::default() };
     assert!(mutation(Some(&head)).is_ok(), "the time of a mutation's id is the ledger's to judge");

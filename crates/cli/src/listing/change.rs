@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use xinhub_client::{Registry, v1};
 
-use crate::args::{MutationArgs, RequestArgs};
+use crate::args::{CountersignedArgs, MutationArgs, RequestArgs};
 use crate::content::{ContentArg, ContentFile, DecisionFile, ExemptionFile};
 use crate::exit::Failure;
 use crate::session::Session;
@@ -112,7 +112,7 @@ pub(super) enum ChangeCommand {
         #[arg(long, default_value = "")]
         note: String,
         #[command(flatten)]
-        mutation: MutationArgs,
+        mutation: CountersignedArgs,
     },
     /// Mask for now. A lift
     Hide {
@@ -130,7 +130,7 @@ pub(super) enum ChangeCommand {
         #[command(flatten)]
         content: ContentArg,
         #[command(flatten)]
-        mutation: MutationArgs,
+        mutation: CountersignedArgs,
     },
     /// Undo a listing that should not have been. A lift
     Revoke {
@@ -161,7 +161,7 @@ pub(super) enum ChangeCommand {
         #[arg(long)]
         ground: String,
         #[command(flatten)]
-        mutation: MutationArgs,
+        mutation: CountersignedArgs,
     },
     /// Exempt one person from measures of one listing for a time
     Exempt {
@@ -179,7 +179,7 @@ pub(super) enum ChangeCommand {
         /// The exemption's number
         exemption: u64,
         #[command(flatten)]
-        mutation: MutationArgs,
+        mutation: CountersignedArgs,
     },
     #[command(flatten)]
     Duty(DutyCommand),
@@ -269,6 +269,7 @@ pub(super) async fn release(command: ReleaseCommand, session: &Session) -> Outco
 
 pub(super) async fn change(command: ChangeCommand, session: &Session) -> Outcome {
     let mutation = |args: &MutationArgs| session.mutation(args).map(Some);
+    let countersigned = |args: &CountersignedArgs| session.countersigned(args).map(Some);
     let content = |arg: &ContentArg| arg.read::<ContentFile, v1::ListingContent>().map(Some);
     let registry = session.connect().await?.registry();
     Ok(match command {
@@ -277,7 +278,7 @@ pub(super) async fn change(command: ChangeCommand, session: &Session) -> Outcome
             registry.amend(v1::AmendRequest { mutation, listing, content }).await?.outcome
         }
         ChangeCommand::Rectify { listing, content: file, note, mutation: head } => {
-            let (content, mutation) = (content(&file)?, mutation(&head)?);
+            let (content, mutation) = (content(&file)?, countersigned(&head)?);
             registry.rectify(v1::RectifyRequest { mutation, listing, content, note }).await?.outcome
         }
         ChangeCommand::Hide { listing, ground: Ground { ground }, mutation: head } => {
@@ -285,7 +286,7 @@ pub(super) async fn change(command: ChangeCommand, session: &Session) -> Outcome
         }
         ChangeCommand::Restore { listing, content: file, mutation: head } => {
             let decision = Some(file.read::<DecisionFile, v1::Decision>()?);
-            registry.restore(v1::RestoreRequest { mutation: mutation(&head)?, listing, decision }).await?.outcome
+            registry.restore(v1::RestoreRequest { mutation: countersigned(&head)?, listing, decision }).await?.outcome
         }
         ChangeCommand::Revoke { listing, ground: Ground { ground }, mutation: head } => {
             registry.revoke(v1::RevokeRequest { mutation: mutation(&head)?, listing, ground }).await?.outcome
@@ -294,7 +295,7 @@ pub(super) async fn change(command: ChangeCommand, session: &Session) -> Outcome
             registry.remove(v1::RemoveRequest { mutation: mutation(&head)?, listing, ground }).await?.outcome
         }
         ChangeCommand::Extend { listing, months, ground, mutation: head } => {
-            let mutation = mutation(&head)?;
+            let mutation = countersigned(&head)?;
             registry.extend(v1::ExtendRequest { mutation, listing, months, ground }).await?.outcome
         }
         ChangeCommand::Exempt { listing, content: file, mutation: head } => {
@@ -302,7 +303,7 @@ pub(super) async fn change(command: ChangeCommand, session: &Session) -> Outcome
             registry.exempt(v1::ExemptRequest { mutation: mutation(&head)?, listing, content }).await?.outcome
         }
         ChangeCommand::EndExemption { listing, exemption, mutation: head } => {
-            let mutation = mutation(&head)?;
+            let mutation = countersigned(&head)?;
             registry.end_exemption(v1::EndExemptionRequest { mutation, listing, exemption }).await?.outcome
         }
         ChangeCommand::Duty(command) => duty(command, session, &registry).await?,

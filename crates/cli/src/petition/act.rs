@@ -6,10 +6,10 @@ use clap::{ArgGroup, Args};
 use xinhub_client::v1;
 
 use super::file::PetitionFile;
-use crate::args::RequestArgs;
+use crate::args::{ApproverArgs, RequestArgs};
 use crate::content::{self, ContentArg, ContentFile};
 use crate::exit::Failure;
-use crate::session::Session;
+use crate::session::{self, Session};
 
 /// Who acts, and on which version of the petition.
 #[derive(Debug, Args)]
@@ -128,6 +128,8 @@ pub(super) struct DecideArgs {
     find: FindArgs,
     #[command(flatten)]
     redress: RedressArgs,
+    #[command(flatten)]
+    approver: ApproverArgs,
 }
 
 /// What an upheld objection does, in the same commit.
@@ -198,10 +200,17 @@ pub(super) async fn run(act: Act, kind: v1::PetitionKind, session: &Session) -> 
         Act::Apply(ApplicationFile { court, content, request }) => {
             file(session, kind, 0, court, &content, &request).await
         }
-        Act::Find(find) => decide(session, find, None).await,
-        Act::Decide(DecideArgs { find, redress }) => decide(session, find, redress.read()?).await,
-        Act::DecideReconsideration(DecideArgs { find, redress }) => {
-            decide_reconsideration(session, find, redress.read()?).await
+        Act::Find(find) => {
+            let mutation = mutation(session, &find.head)?;
+            decide(session, mutation, find, None).await
+        }
+        Act::Decide(DecideArgs { find, redress, approver }) => {
+            let mutation = countersigned(session, &find.head, &approver)?;
+            decide(session, mutation, find, redress.read()?).await
+        }
+        Act::DecideReconsideration(DecideArgs { find, redress, approver }) => {
+            let mutation = countersigned(session, &find.head, &approver)?;
+            decide_reconsideration(session, mutation, find, redress.read()?).await
         }
         Act::Refuse(RefuseArgs { petition, reasons, served_on, head }) => {
             let mutation = Some(mutation(session, &head)?);
@@ -230,6 +239,10 @@ fn mutation(session: &Session, head: &HeadArgs) -> Result<v1::Mutation, Failure>
     session.head(&head.request, head.etag.as_deref())
 }
 
+fn countersigned(session: &Session, head: &HeadArgs, approver: &ApproverArgs) -> Result<v1::Mutation, Failure> {
+    Ok(v1::Mutation { approver: session::approver(approver), ..mutation(session, head)? })
+}
+
 async fn file(
     session: &Session,
     kind: v1::PetitionKind,
@@ -245,15 +258,20 @@ async fn file(
     Ok(session.connect().await?.remedy().file_petition(request).await?.outcome)
 }
 
-async fn decide(session: &Session, find: FindArgs, redress: Option<v1::Redress>) -> Outcome {
-    let mutation = Some(mutation(session, &find.head)?);
+async fn decide(session: &Session, head: v1::Mutation, find: FindArgs, redress: Option<v1::Redress>) -> Outcome {
+    let mutation = Some(head);
     let FindArgs { petition, upheld, reasons, served_on, .. } = find;
     let request = v1::DecidePetitionRequest { mutation, petition, upheld, reasons, served_on, redress };
     Ok(session.connect().await?.remedy().decide_petition(request).await?.outcome)
 }
 
-async fn decide_reconsideration(session: &Session, find: FindArgs, redress: Option<v1::Redress>) -> Outcome {
-    let mutation = Some(mutation(session, &find.head)?);
+async fn decide_reconsideration(
+    session: &Session,
+    head: v1::Mutation,
+    find: FindArgs,
+    redress: Option<v1::Redress>,
+) -> Outcome {
+    let mutation = Some(head);
     let FindArgs { petition, upheld, reasons, served_on, .. } = find;
     let request = v1::DecideReconsiderationRequest { mutation, petition, upheld, reasons, served_on, redress };
     Ok(session.connect().await?.remedy().decide_reconsideration(request).await?.outcome)

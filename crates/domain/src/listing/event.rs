@@ -344,6 +344,9 @@ pub enum Body {
         /// The creditor's application that it follows.
         #[n(4)]
         application: Option<u64>,
+        /// The second person who has seen it, where one was named.
+        #[n(5)]
+        approver: Option<Actor>,
     },
     /// An act without content: `Approve`, `Reject`, `Withdraw`, `Hide`, `Revoke`, `Remove`, `GiveReason`, `RecordPerformance`,
     /// and `Import` once it is staged.
@@ -358,6 +361,9 @@ pub enum Body {
         /// Why, in the court's words.
         #[n(2)]
         note: Option<String>,
+        /// The second person who has seen it, where one was named.
+        #[n(3)]
+        approver: Option<Actor>,
     },
     /// `SetRelation`.
     #[n(3)]
@@ -368,6 +374,9 @@ pub enum Body {
         /// Who acted.
         #[n(1)]
         actor: Actor,
+        /// The second person who has seen it, where one was named.
+        #[n(2)]
+        approver: Option<Actor>,
     },
     /// `EndRelation`, `EndExemption` on demand.
     #[n(4)]
@@ -378,6 +387,9 @@ pub enum Body {
         /// The document that shows it.
         #[n(1)]
         basis_document: Option<String>,
+        /// The second person who has seen it, where one was named.
+        #[n(2)]
+        approver: Option<Actor>,
     },
     /// `Exempt`.
     #[n(5)]
@@ -448,4 +460,30 @@ pub enum Body {
         #[n(1)]
         actor: Actor,
     },
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use minicbor::Encoder;
+
+    use super::*;
+
+    /// As written before there was a second person to name: one field fewer.
+    fn old_act(actor: &Actor) -> Vec<u8> {
+        let mut bytes = Encoder::new(Vec::new());
+        let fields = bytes.array(2).and_then(|bytes| bytes.u32(2)).and_then(|bytes| bytes.array(3)).unwrap();
+        fields.encode(actor).and_then(|bytes| bytes.null()).and_then(|bytes| bytes.str("note")).unwrap();
+        bytes.into_writer()
+    }
+
+    #[test]
+    fn a_body_without_a_second_person_is_as_it_was_before_there_was_one() {
+        let actor = Actor::parse("j-1", "judge").unwrap();
+        let act = |approver| Body::Act { actor: actor.clone(), ground: None, note: Some("note".to_owned()), approver };
+        assert_eq!(minicbor::decode::<Body>(&old_act(&actor)).unwrap(), act(None));
+        assert_eq!(minicbor::to_vec(act(None)).unwrap(), old_act(&actor));
+        let named = act(Some(Actor::parse("j-2", "president").unwrap()));
+        assert_eq!(minicbor::decode::<Body>(&minicbor::to_vec(&named).unwrap()).unwrap(), named);
+    }
 }

@@ -239,14 +239,20 @@ pub struct DetailPermit {
     client: Arc<Client>,
 }
 
+/// How many people it takes to restrict somebody, and who at a court may be the second of them.
+#[derive(Clone, Debug)]
+pub struct Signing {
+    release: Release,
+    signers: Arc<[String]>,
+}
+
 /// The right to change one court's listings.
 #[derive(Debug)]
 pub struct RegistryPermit {
     client: Arc<Client>,
     court: Arc<str>,
-    release: Release,
+    signing: Signing,
     grace_max_days: u32,
-    signers: Arc<[String]>,
 }
 
 /// The right to take in or decide what parties ask. Of which listings and petitions, the ledger decides by court and client.
@@ -255,6 +261,7 @@ pub struct RemedyPermit {
     client: Arc<Client>,
     court: Option<Arc<str>>,
     courts_below: Vec<Arc<str>>,
+    signing: Signing,
 }
 
 /// The right to report what one did with a listing that one was told of.
@@ -356,14 +363,31 @@ impl RegistryPermit {
         if court == &*self.court { Ok(()) } else { Err(Denial::OtherCourt) }
     }
 
-    /// How many actors it takes to list somebody.
-    pub fn release(&self) -> Release {
-        self.release
-    }
-
     /// The longest period of grace that may be granted, in days.
     pub fn grace_max_days(&self) -> u32 {
         self.grace_max_days
+    }
+
+    /// Who releases what another of the court's staff decided.
+    pub fn signing(&self) -> &Signing {
+        &self.signing
+    }
+
+    /// How many actors it takes to list somebody.
+    pub fn release(&self) -> Release {
+        self.signing.release
+    }
+}
+
+impl Signing {
+    fn of(policy: &Policy, court: Option<&str>) -> Signing {
+        let signers = court.and_then(|court| policy.court(court)).map(|court| Arc::clone(&court.signers));
+        Signing { release: policy.release(), signers: signers.unwrap_or_default() }
+    }
+
+    /// How many actors it takes to restrict somebody.
+    pub fn release(&self) -> Release {
+        self.release
     }
 
     /// Whether this member of the court's staff may release what another proposed: everybody where one actor lists, and else
@@ -377,6 +401,11 @@ impl RegistryPermit {
 }
 
 impl RemedyPermit {
+    /// Who releases what another of the acting court's staff decided, own court or the court above; a unit has nobody.
+    pub fn signing(&self) -> &Signing {
+        &self.signing
+    }
+
     /// The court that acts; `None` for a unit.
     pub fn court(&self) -> Option<&str> {
         self.court.as_deref()
@@ -506,9 +535,8 @@ impl Ask for RegistryAsk<'_> {
         let permit = RegistryPermit {
             client: Arc::clone(client),
             court: Arc::clone(court),
-            release: policy.release(),
+            signing: Signing::of(policy, Some(court)),
             grace_max_days: policy.grace_max_days(),
-            signers: policy.court(court).map(|court| Arc::clone(&court.signers)).unwrap_or_default(),
         };
         match self.court {
             Some(touched) => permit.touches(touched).map(|()| permit),
@@ -526,7 +554,8 @@ impl Ask for RemedyAsk {
 
     fn grant(&self, policy: &Policy, client: &Arc<Client>) -> Result<RemedyPermit, Denial> {
         let (court, courts_below) = (client.court.clone(), courts_below(policy, client));
-        Ok(RemedyPermit { client: Arc::clone(client), court, courts_below })
+        let signing = Signing::of(policy, court.as_deref());
+        Ok(RemedyPermit { client: Arc::clone(client), court, courts_below, signing })
     }
 }
 

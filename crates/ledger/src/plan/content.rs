@@ -145,7 +145,7 @@ impl Planner<'_> {
             ));
         }
         // Service and term are facts of their own events; a rectification corrects what the decision says.
-        match (&mut new.decision, old.decision) {
+        match (&mut new.decision, &old.decision) {
             (Some(now), Some(was)) => {
                 (now.served_on, now.grace_days) = (was.served_on, was.grace_days);
                 (now.attested, now.extended_months) = (was.attested, was.extended_months);
@@ -157,9 +157,10 @@ impl Planner<'_> {
                 return Err(fault("content.decision", "is not taken yet: publish or propose the listing instead"));
             }
         }
+        let restricts = subject.binds() && self.restricts_further(&old, &new);
         let new = Box::new(new);
         let mut plan = self.content_event(Some(subject), court, Action::Rectify, EventKind::Rectify, new, actor)?;
-        plan.event.lift = true;
+        (plan.event.lift, plan.restricts) = (true, restricts);
         if let Some(Body::Content { note: kept, .. }) = &mut plan.event.body {
             *kept = note;
         }
@@ -180,8 +181,10 @@ impl Planner<'_> {
             return Err(fault("decision.term_months", &format!("{problem} (法释〔2017〕7号 art. 2)")));
         }
         content.decision = Some(decision.clone());
-        let action = Action::Restore(decision.standing(self.now));
-        self.content_event(Some(subject), court, action, EventKind::Restore, Box::new(content), actor)
+        let (action, content) = (Action::Restore(decision.standing(self.now)), Box::new(content));
+        let mut plan = self.content_event(Some(subject), court, action, EventKind::Restore, content, actor)?;
+        plan.restricts = subject.binds();
+        Ok(plan)
     }
 
     pub(super) fn extend(
@@ -206,6 +209,7 @@ impl Planner<'_> {
         decision.extended_months += months;
         let content = Box::new(content);
         let mut plan = self.content_event(Some(subject), court, Action::Extend, EventKind::Extend, content, actor)?;
+        plan.restricts = subject.binds();
         if let Some(Body::Content { ground: kept, .. }) = &mut plan.event.body {
             *kept = Some(ground.to_owned());
         }
@@ -255,7 +259,14 @@ impl Planner<'_> {
         };
         let decision = content.decision.as_ref();
         let (until, grace_until) = (decision.and_then(Decision::until), decision.and_then(Decision::grace_until));
-        let body = Body::Content { content, actor: actor.clone(), ground: None, note: None, application: None };
+        let body = Body::Content {
+            content,
+            actor: actor.clone(),
+            ground: None,
+            note: None,
+            application: None,
+            approver: None,
+        };
         let mut plan = self.event_of(record.number, court, kind, record, Some(state), Some(body));
         plan.event.new_record = subject.is_none();
         (plan.event.until, plan.event.grace_until) = (until, grace_until);

@@ -63,8 +63,10 @@ impl Planner<'_> {
             return Err(CommandError::NotFound("exemption of this listing that has not ended"));
         }
         let record = RecordId { kind: RecordKind::Exemption, number: exemption };
-        let body = Body::Ended { actor: actor.clone(), basis_document: None };
-        Ok(self.event_of(subject.number, court, EventKind::EndExemption, record, Some(state), Some(body)))
+        let body = Body::Ended { actor: actor.clone(), basis_document: None, approver: None };
+        let mut plan = self.event_of(subject.number, court, EventKind::EndExemption, record, Some(state), Some(body));
+        plan.restricts = subject.binds();
+        Ok(plan)
     }
 
     pub(super) fn set_relation(
@@ -88,15 +90,16 @@ impl Planner<'_> {
             return Err(fault("content.relation", "is in force for this person already: end it first"));
         }
         let record = self.numbers.take(RecordKind::Relation);
-        let body = Body::Relation { content: Box::new(content.clone()), actor: actor.clone() };
+        let body = Body::Relation { content: Box::new(content.clone()), actor: actor.clone(), approver: None };
         let mut plan = self.event_of(subject.number, court, EventKind::SetRelation, record, Some(state), Some(body));
+        plan.restricts = subject.binds();
         plan.event.new_record = true;
         plan.event.until = content.until;
         Ok(plan)
     }
 
     /// The relations of a listing that have not ended.
-    fn running(&self, subject: &Subject) -> impl Iterator<Item = &RelationRow> {
+    pub(super) fn running(&self, subject: &Subject) -> impl Iterator<Item = &RelationRow> {
         let extra = self.resident.table.row_of(subject.number).and_then(|row| self.resident.table.extra(row));
         extra.into_iter().flat_map(|extra| extra.relations.iter().filter(|one| !one.ended))
     }
@@ -125,7 +128,7 @@ impl Planner<'_> {
         let record = RecordId { kind: RecordKind::Relation, number: relation };
         let basis_document = Some(basis_document.to_owned()).filter(|text| !text.is_empty());
         let reason_owed = basis_document.is_none();
-        let body = Body::Ended { actor: actor.clone(), basis_document };
+        let body = Body::Ended { actor: actor.clone(), basis_document, approver: None };
         let mut plan = self.event_of(subject.number, court, EventKind::EndRelation, record, Some(state), Some(body));
         plan.event.lift = true;
         plan.reason_owed = reason_owed;

@@ -201,7 +201,7 @@ impl Planner<'_> {
     ) -> Result<Plan, CommandError> {
         let mut plan = self.step(request, permit, asked, Step { served_on: finding.served_on, ..step })?;
         if let Some(lifted) = self.redress(request, asked, finding)? {
-            plan.reason_owed = lifted.reason_owed;
+            (plan.reason_owed, plan.restricts) = (lifted.reason_owed, lifted.restricts);
             plan.touches.extend(lifted.touches);
             plan.also = Some(lifted.event);
         }

@@ -70,7 +70,7 @@ impl Planner<'_> {
         if sender.staff_id == actor.staff_id {
             return Err(CommandError::SecondPersonRequired);
         }
-        if !permit.is_signer(&actor.staff_id) {
+        if !permit.signing().is_signer(&actor.staff_id) {
             return Err(CommandError::NotASigner);
         }
         Ok(self.import_event(permit, number, state, Some(act(actor, None))))
@@ -105,11 +105,12 @@ impl Planner<'_> {
             stale: false,
             reason_owed: false,
             late: false,
+            restricts: false,
             touches: vec![Touch::Import(number)],
         }
     }
 }
 
 fn act(actor: &Actor, note: Option<String>) -> Body {
-    Body::Act { actor: actor.clone(), ground: None, note }
+    Body::Act { actor: actor.clone(), ground: None, note, approver: None }
 }

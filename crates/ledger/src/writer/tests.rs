@@ -7,7 +7,7 @@ use std::time::Duration;
 use xinhub_domain::deadline::Clock as Deadline;
 use xinhub_domain::identity::{Kind, synthetic};
 use xinhub_domain::import::{FileKind, ImportCounts, StagedImport};
-use xinhub_domain::listing::{Content, Draft, Exemption, RawIdentity, Stage, State, Visibility};
+use xinhub_domain::listing::{Body, Content, Draft, Exemption, RawIdentity, Stage, State, Visibility};
 use xinhub_domain::measure::{Relation, RelationSet};
 use xinhub_domain::time::{Day, Timestamp};
 
@@ -18,8 +18,10 @@ use crate::command::{
 };
 use crate::keys::Keyring;
 use crate::ledger::{Ledger, OpenError};
+use crate::seglog::{LogPurpose, SegmentedLog};
 use crate::storage::sim::SimStorage;
 use crate::testing::*;
+use crate::vault::{Opened, Slots, Vault};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -337,6 +339,25 @@ async fn the_unit_that_a_notice_went_to_owes_the_end_of_the_entry() {
     assert_eq!(clocks, [Deadline::HandleNotice, Deadline::LiftMeasures]);
 }
 
+/// Whom a change names as its second person is on record with it, also where nobody is needed.
+#[tokio::test]
+async fn the_second_person_is_sealed_with_what_they_have_seen() {
+    let bench = Bench::new(17);
+    let ledger = bench.open();
+    let one = publish(&ledger, "court-one", &draft(organisation(1), 1)).await;
+    let listing = one.listing;
+    let with = |etag, command| Request { approver: Some(actor("j-2")), ..request("court-one", "j-1", etag, command) };
+    let content = content(&draft(organisation(2), 1));
+    ledger.submit(with(Some(one.etag), Command::Rectify { listing, content, note: None })).await.unwrap();
+    let place = ledger.inspect(|resident| resident.table.row(0).place);
+    let disk = bench.sim.restart(0).storage();
+    let (log, _) = SegmentedLog::inspect(disk.dir("journal").unwrap(), LogPurpose::Journal).unwrap();
+    let slots = Slots::open(&*disk.dir("slots").unwrap(), &bench.keyring).unwrap();
+    let (_, opened) = Vault::new(Arc::new(log), &slots).read(place).unwrap();
+    let Opened::Body(body) = opened else { panic!("it has a body") };
+    assert!(matches!(*body, Body::Content { approver: Some(second), .. } if second == actor("j-2")));
+}
+
 /// Each was counted against what was committed, and not against those that went into the same entry.
 #[tokio::test]
 async fn no_more_imports_wait_than_may_however_many_come_at_once() {
@@ -361,7 +382,7 @@ async fn no_more_imports_wait_than_may_however_many_come_at_once() {
         let command = StagedCommand::Stage { import: Box::new(import.clone()) };
         let act = Act::Staged(court("court-one"), command);
         let (request_id, body) = (request_id(start()), Vec::new());
-        ledger.submit(Request { act, request_id, body, etag: None, actor: Some(actor("clerk")) })
+        ledger.submit(Request { act, request_id, body, etag: None, actor: Some(actor("clerk")), approver: None })
     });
     let staged = join_all(staged).await;
     assert_eq!(staged.iter().filter(|one| one.is_ok()).count(), 16);

@@ -288,6 +288,7 @@ impl Submitter {
             act: Act::Registry(xinhub_ledger::testing::court(caller), command),
             body: request.body.clone(),
             actor: request.actor.clone(),
+            approver: None,
             ..request
         });
         let outcome = self.ledger.submit(request).await?;

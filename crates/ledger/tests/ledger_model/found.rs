@@ -1,6 +1,8 @@
 //! What this test has found wrong in the ledger, each as the steps that it took: they stay.
 
-use crate::steps::{Decides, Etag, Finds, Row, Says, Sent, Step, Tag, Try, What};
+use xinhub_domain::measure::Relation;
+
+use crate::steps::{Decides, Etag, Finds, Relates, Row, Says, Sent, Step, Tag, Try, What};
 use crate::world::Who;
 
 fn says(own_unit: bool, decision: Option<Decides>) -> Says {
@@ -9,7 +11,7 @@ fn says(own_unit: bool, decision: Option<Decides>) -> Says {
 
 fn of_court(court: usize, number: u32, on: Option<u32>, what: What) -> Step {
     let (tag, on) = (Tag(number, 0), on.map(|number| Tag(number, 0)));
-    Step::Do(Try { tag, by: court, staff: "clerk", etag: Etag::Current, on, what, sent: Sent::Once })
+    Step::Do(Try { tag, by: court, staff: "clerk", approver: "j-1", etag: Etag::Current, on, what, sent: Sent::Once })
 }
 
 /// Every reproduction, by what was wrong.
@@ -18,6 +20,7 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Step>)> {
         ("a file that brought an own-unit-only entry into force did not start its unit's clock", own_unit_by_file()),
         ("a notice of one person served to list another", anothers_notice()),
         ("a removal whose reason was given later did not bar the creditor's next application", reason_given_later()),
+        ("who alone had named a related person before the proposal released it", named_before_the_proposal()),
     ]
 }
 
@@ -51,5 +54,21 @@ fn anothers_notice() -> Vec<Step> {
         of_court(0, 0, None, What::Notice(says(false, None))),
         of_court(0, 1, Some(0), What::Publish(of_another, None)),
         of_court(0, 2, Some(0), What::Propose(of_another_case, None)),
+    ]
+}
+
+fn named_before_the_proposal() -> Vec<Step> {
+    let decided = says(false, Some(Decides { ago: 4, served: Some(3), grace: 0, attested: false }));
+    let relates = Relates { who: Who::Person(1), relation: Relation::Principal, until: None };
+    let by = |number, staff, on, what| {
+        let tag = Tag(number, 0);
+        Step::Do(Try { tag, by: 0, staff, approver: "", etag: Etag::Current, on, what, sent: Sent::Once })
+    };
+    vec![
+        of_court(0, 0, None, What::Notice(says(false, None))),
+        by(1, "j-1", Some(Tag(0, 0)), What::SetRelation(relates)),
+        of_court(0, 2, Some(0), What::Propose(decided, None)),
+        by(3, "j-1", Some(Tag(0, 0)), What::Approve),
+        by(4, "j-2", Some(Tag(0, 0)), What::Approve),
     ]
 }

@@ -67,7 +67,7 @@ impl Generator<'_> {
         };
         let by = self.known(on).map_or(0, |listing| listing.court);
         let (tag, staff, on_it) = (Tag(self.step, 0), "j-1", Some(on));
-        let lift = Try { tag, by, staff, etag: Etag::Absent, on: on_it, what, sent: Sent::Once };
+        let lift = Try { tag, by, staff, approver: "", etag: Etag::Absent, on: on_it, what, sent: Sent::Once };
         Step::Race { client: self.client(), on, lift }
     }
 
@@ -85,11 +85,17 @@ impl Generator<'_> {
             _ => self.report(),
         };
         let (by, on, what) = one.unwrap_or_else(|| (0, None, What::Notice(self.says(false))));
+        let approver = match &what {
+            what if what.may_restrict() => self.pick(&["j-1", "j-2", "j-1", "j-2", "clerk", ""]),
+            _ if self.rng.random_bool(0.04) => self.pick(&STAFF),
+            _ => "",
+        };
         let machine = matches!(what, What::Acknowledged) && self.rng.random_bool(0.5);
         Try {
             tag: Tag(self.step, place),
             by,
             staff: if machine { "" } else { self.pick(&STAFF) },
+            approver,
             etag: match self.rng.random_range(0..16) {
                 0 => Etag::Absent,
                 1 => Etag::Stale,

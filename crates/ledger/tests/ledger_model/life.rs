@@ -346,7 +346,7 @@ impl Life {
             return Ok(());
         }
         let Acked { request_id, body, outcome, .. } = last;
-        let again = Request { act, request_id, body, etag: None, actor: Some(actor("j-1")) };
+        let again = Request { act, request_id, body, etag: None, actor: Some(actor("j-1")), approver: None };
         same_again(&Ok(outcome), &self.ledger.submit(again).await)
     }
 }
@@ -375,6 +375,7 @@ fn why_of(error: &CommandError) -> Option<Why> {
         CommandError::ListingExists { .. } => Why::Exists,
         CommandError::SecondPersonRequired => Why::SecondPerson,
         CommandError::NotASigner => Why::NotASigner,
+        CommandError::ApproverRequired => Why::NoApprover,
         CommandError::Faults(_) => Why::Faults,
         CommandError::RequestIdReused
         | CommandError::Import(_)

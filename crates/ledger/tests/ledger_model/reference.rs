@@ -43,10 +43,11 @@ pub(crate) enum Wrong {
     FlaggedIsConfirmed,
     ExemptionFreesNobody,
     CorrectedStaysReached,
+    NobodyCountersigns,
 }
 
 impl Wrong {
-    pub(crate) const ALL: [Wrong; 16] = [
+    pub(crate) const ALL: [Wrong; 17] = [
         Wrong::LiftOpensNoDuty,
         Wrong::ReviewIsADayLonger,
         Wrong::OwnUnitOnlyAnswers,
@@ -63,6 +64,7 @@ impl Wrong {
         Wrong::FlaggedIsConfirmed,
         Wrong::ExemptionFreesNobody,
         Wrong::CorrectedStaysReached,
+        Wrong::NobodyCountersigns,
     ];
 }
 
@@ -77,6 +79,7 @@ pub(crate) enum Why {
     Exists,
     SecondPerson,
     NotASigner,
+    NoApprover,
     Faults,
 }
 
@@ -122,6 +125,8 @@ pub(crate) struct Related {
     pub(crate) relation: Relation,
     pub(crate) until: Option<Day>,
     pub(crate) ended: bool,
+    /// Who named it, where no second person has seen it.
+    named_alone: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -248,6 +253,9 @@ impl Reference {
 
     /// Decides a mutation, and does it unless it is refused.
     pub(crate) fn act(&mut self, one: &Try, etag: Option<u64>) -> Verdict {
+        if !one.approver.is_empty() && !one.what.takes_approver() {
+            return self.with_approver(one, etag);
+        }
         match &one.what {
             What::Notice(says) | What::Propose(says, _) | What::Publish(says, _) if one.on.is_none() => {
                 self.begin(one, says)
@@ -265,6 +273,14 @@ impl Reference {
             }
             _ => self.on_listing(one, etag),
         }
+    }
+
+    /// Refused for the second person who is named, if for nothing else: tried on a copy, to know every reason.
+    fn with_approver(&self, one: &Try, etag: Option<u64>) -> Verdict {
+        let plain = Try { approver: "", ..one.clone() };
+        let mut why = self.clone().act(&plain, etag).err().unwrap_or_default();
+        why.insert(Why::Faults);
+        Err(why)
     }
 
     /// Notes which etags an acknowledged mutation has moved to where.

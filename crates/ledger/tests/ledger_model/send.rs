@@ -22,6 +22,7 @@ pub(crate) fn request(model: &Reference, one: &Try) -> Option<(Request, Option<u
         Act::Registry(..) | Act::Unit(..) | Act::Staged(..) => model.listing(number).map(|listing| listing.etag),
     };
     let etag = current.and_then(|current| etag_as(current, one.etag));
+    let approver = (!one.approver.is_empty()).then(|| actor(one.approver));
     let body = match &act {
         Act::Registry(_, command) => format!("{command:?}"),
         Act::Remedy(_, command) => format!("{command:?}"),
@@ -31,7 +32,7 @@ pub(crate) fn request(model: &Reference, one: &Try) -> Option<(Request, Option<u
     // A machine's acknowledgement has nobody behind it.
     let actor = (!one.staff.is_empty()).then(|| actor(one.staff));
     let body = body.into_bytes();
-    Some((Request { act, request_id: request_id(model.now), body, etag, actor }, etag))
+    Some((Request { act, request_id: request_id(model.now), body, etag, actor, approver }, etag))
 }
 
 pub(crate) fn relation(relates: &Relates, now: Timestamp) -> Option<Box<RelationContent>> {

@@ -51,6 +51,8 @@ pub(crate) struct Try {
     /// Who acts, a number of [`PARTIES`](crate::world::PARTIES), and the clerk behind it.
     pub(crate) by: usize,
     pub(crate) staff: &'static str,
+    /// The second person who is named; empty for none.
+    pub(crate) approver: &'static str,
     pub(crate) etag: Etag,
     /// The listing or petition that it is about.
     pub(crate) on: Option<Tag>,
@@ -119,6 +121,40 @@ impl What {
     /// Its name, for the tally.
     pub(crate) fn name(&self) -> String {
         format!("{self:?}").split([' ', '{', '(']).next().unwrap_or_default().to_owned()
+    }
+
+    /// Whether it may take a second person (ARCHITECTURE.md, "What takes a second person").
+    pub(crate) fn may_restrict(&self) -> bool {
+        match self {
+            What::Rectify(_)
+            | What::Restore(_)
+            | What::Extend { .. }
+            | What::SetRelation(_)
+            | What::EndExemption(_) => true,
+            What::Decide(finds) | What::Reconsider(finds) => matches!(finds.redress, Some(Redress::Rectify(..))),
+            _ => false,
+        }
+    }
+
+    /// Whether a second person who is named is kept, or at least does no harm: anything that frees.
+    pub(crate) fn takes_approver(&self) -> bool {
+        match self {
+            What::Imposed
+            | What::Lifted
+            | What::Acknowledged
+            | What::Retained { .. }
+            | What::Handled
+            | What::Defer { .. }
+            | What::Apply { .. }
+            | What::Object { .. }
+            | What::Complain { .. }
+            | What::RefuseIntake { .. }
+            | What::ServeFinding { .. }
+            | What::AskReconsideration { .. }
+            | What::TakeBack => false,
+            What::Decide(finds) | What::Reconsider(finds) => finds.redress.is_some(),
+            _ => true,
+        }
     }
 
     /// Whether it goes before everything else and needs no etag (ARCHITECTURE.md, "Publish, and any mutation").

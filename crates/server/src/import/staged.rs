@@ -64,7 +64,7 @@ impl Importer {
         let body = [&said[..], &trailer.sha256, import.header.as_bytes()].concat();
         let act = Act::Staged(permit, StagedCommand::Stage { import: Box::new(import) });
         let (request_id, actor) = (options.import_id.into_bytes(), Some(options.actor.clone()));
-        let outcome = ledger.submit(Request { act, request_id, body, etag: None, actor }).await;
+        let outcome = ledger.submit(Request { act, request_id, body, etag: None, actor, approver: None }).await;
         // Where the journal may hold it all the same, the next start's sweep knows.
         let unknown = matches!(outcome, Err(CommandError::Storage | CommandError::Stopping));
         if !unknown && outcome.as_ref().map_or(true, |outcome| outcome.replayed) {

@@ -73,7 +73,8 @@ async fn defer_view(call: Arc<Call>, mut request: v1::DeferViewRequest) -> Resul
     let body = body_of(call.method(), &request);
     let command = Command::Defer { listing, ground: request.ground.trim().to_owned(), until };
     let act = Act::Registry(permit, command);
-    let request = LedgerRequest { act, request_id: head.request_id, body, etag: None, actor: head.actor };
+    let convert::Mutation { request_id, actor, approver, .. } = head;
+    let request = LedgerRequest { act, request_id, body, etag: None, actor, approver };
     let outcome = hub.ledger.submit(request).await.map_err(status::command)?;
     call.note_listing(outcome.listing);
     call.note_token(&outcome.position.token());

@@ -201,10 +201,10 @@ async fn release(
     call.hub().importer.check(&staged.import).await?;
     request.mutation.iter_mut().for_each(|mutation| mutation.request_id.clear());
     let body = body_of(call.method(), &request);
-    submit(call, StagedCommand::Release { import }, head.request_id, body, head.actor).await?;
+    submit(call, StagedCommand::Release { import }, head.request_id, body, (head.actor, head.approver)).await?;
     let summary = take_staged(call, &staged, false, responses).await?;
     let finish = StagedCommand::Finish { import, counts: summary.counts };
-    submit(call, finish, own_request_id(call.now()), Vec::new(), None).await?;
+    submit(call, finish, own_request_id(call.now()), Vec::new(), (None, None)).await?;
     call.hub().importer.forget(&staged.import);
     Ok(summary_to(&staged, &summary))
 }
@@ -229,7 +229,7 @@ pub(super) async fn reject(
     let staged = call.hub().ledger.staged_import(&charged(&call)?, import).map_err(status::command)?;
     request.mutation.iter_mut().for_each(|mutation| mutation.request_id.clear());
     let body = body_of(call.method(), &request);
-    submit(&call, StagedCommand::Reject { import, note }, head.request_id, body, head.actor).await?;
+    submit(&call, StagedCommand::Reject { import, note }, head.request_id, body, (head.actor, head.approver)).await?;
     if let Some(staged) = staged {
         call.hub().importer.forget(&staged.import);
     }
@@ -241,10 +241,10 @@ async fn submit(
     command: StagedCommand,
     request_id: [u8; 16],
     body: Vec<u8>,
-    actor: Option<Actor>,
+    (actor, approver): (Option<Actor>, Option<Actor>),
 ) -> Result<(), Failure> {
     let act = Act::Staged(permit(call)?, command);
-    let outcome = call.hub().ledger.submit(Request { act, request_id, body, etag: None, actor }).await;
+    let outcome = call.hub().ledger.submit(Request { act, request_id, body, etag: None, actor, approver }).await;
     outcome.map(|outcome| call.note_token(&outcome.position.token())).map_err(status::command)
 }
 

@@ -226,7 +226,8 @@ async fn act<M: Acting>(call: Arc<Call>, mut request: M) -> Result<M::Response, 
         head.request_id.clear();
     }
     let body = body_of(call.method(), &request);
-    let request = LedgerRequest { act, request_id: head.request_id, body, etag: head.etag, actor: head.actor };
+    let convert::Mutation { request_id, etag, actor, approver } = head;
+    let request = LedgerRequest { act, request_id, body, etag, actor, approver };
     let outcome = hub.ledger.submit(request).await.map_err(status::command)?;
     call.note_listing(outcome.listing);
     call.note_token(&outcome.position.token());

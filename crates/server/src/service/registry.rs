@@ -44,7 +44,8 @@ async fn mutate<M: Mutation>(call: Arc<Call>, mut request: M) -> Result<M::Respo
     check_attested(&hub.ledger, &permit, &command)?;
     let body = body(call.method(), &mut request);
     let act = Act::Registry(permit, command);
-    let request = LedgerRequest { act, request_id: head.request_id, body, etag: head.etag, actor: head.actor };
+    let convert::Mutation { request_id, etag, actor, approver } = head;
+    let request = LedgerRequest { act, request_id, body, etag, actor, approver };
     let outcome = hub.ledger.submit(request).await.map_err(status::command)?;
     call.note_listing(outcome.listing);
     call.note_token(&outcome.position.token());
@@ -193,7 +194,7 @@ mod tests {
     #[test]
     fn a_body_leaves_out_the_request_id_alone() {
         let request = |id: &str, etag: &str| v1::HideRequest {
-            mutation: Some(v1::Mutation { request_id: id.into(), etag: etag.into(), actor: None }),
+            mutation: Some(v1::Mutation { request_id: id.into(), etag: etag.into(), actor: None, approver: None }),
             listing: 7,
             ground: "performed".into(),
         };
@@ -201,7 +202,7 @@ mod tests {
         assert_eq!(bytes(request("a", "1")), bytes(request("b", "1")));
         assert_ne!(bytes(request("a", "1")), bytes(request("a", "2")));
         let mut revoke = v1::RevokeRequest {
-            mutation: Some(v1::Mutation { request_id: "a".into(), etag: "1".into(), actor: None }),
+            mutation: Some(v1::Mutation { request_id: "a".into(), etag: "1".into(), actor: None, approver: None }),
             listing: 7,
             ground: "performed".into(),
         };

@@ -23,6 +23,7 @@ pub(crate) fn command(error: CommandError) -> Failure {
         CommandError::SecondPersonRequired | CommandError::NotASigner => {
             Failure::new(Reason::SecondPersonRequired, text)
         }
+        CommandError::ApproverRequired => Failure::new(Reason::Release, text),
         CommandError::Faults(faults) => {
             let mut fields = FieldFaults::default();
             fields.extend(faults.into_iter().map(|fault| FieldFault::from_content(fault, "")));

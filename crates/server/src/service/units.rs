@@ -66,7 +66,8 @@ async fn report(call: Arc<Call>, mut request: v1::ReportRequest) -> Result<v1::R
     }
     let body = body_of(call.method(), &request);
     let act = Act::Unit(permit, UnitCommand::Report { listing, report });
-    let request = LedgerRequest { act, request_id: head.request_id, body, etag: None, actor: head.actor };
+    let convert::Mutation { request_id, actor, approver, .. } = head;
+    let request = LedgerRequest { act, request_id, body, etag: None, actor, approver };
     let outcome = hub.ledger.submit(request).await.map_err(status::command)?;
     call.note_listing(outcome.listing);
     call.note_token(&outcome.position.token());

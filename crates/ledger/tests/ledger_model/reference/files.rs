@@ -122,7 +122,14 @@ impl Reference {
         self.tags.insert(tag, self.relations);
         self.of_relations.push(tag);
         let (number_of, who, relation) = (self.relations, relates.who, relates.relation);
-        listing.relations.push(Related { number: number_of, who, relation, until, ended: false });
+        listing.relations.push(Related {
+            number: number_of,
+            who,
+            relation,
+            until,
+            ended: false,
+            named_alone: Some("clerk".to_owned()),
+        });
         listing.touched = true;
         RowSeen::Added(number)
     }

@@ -6,7 +6,7 @@ use xinhub_domain::time::Timestamp;
 
 use super::{Done, Exempted, Listing, Reference, Related, Verdict, Why, Whys, Wrong, is_over};
 use crate::steps::{Basis, Correction, Says, Tag, Try, What, before};
-use crate::world::{Facts, SIGNERS, meet};
+use crate::world::{Facts, SIGNERS, Who, meet};
 
 /// Longest grace, in days.
 const GRACE_MAX_DAYS: u32 = 92;
@@ -127,7 +127,7 @@ impl Reference {
         if !why.is_empty() {
             return Err(why);
         }
-        let done = self.change(one.staff, number as usize - 1, &one.what, one.tag);
+        let done = self.change(one, number as usize - 1);
         Ok(Done { stale, ..done })
     }
 
@@ -153,6 +153,11 @@ impl Reference {
             }
             What::Approve => {
                 if listing.author == one.staff && self.wrong != Some(Wrong::ProposerReleases) {
+                    why.insert(Why::SecondPerson);
+                }
+                let running = listing.relations.iter().filter(|relation| !relation.ended);
+                let named = running.filter_map(|relation| relation.named_alone.as_deref()).any(|who| who == one.staff);
+                if named {
                     why.insert(Why::SecondPerson);
                 }
                 if !SIGNERS.contains(&one.staff) {
@@ -181,7 +186,26 @@ impl Reference {
                 }
             }
         }
+        if self.restricts(listing, &one.what) {
+            match one.approver {
+                "" => drop(why.insert(Why::NoApprover)),
+                same if same == one.staff => drop(why.insert(Why::SecondPerson)),
+                other if !SIGNERS.contains(&other) => drop(why.insert(Why::NotASigner)),
+                _ => {}
+            }
+        }
         why
+    }
+
+    /// Whether it restricts somebody further than before (ARCHITECTURE.md, "What takes a second person"). No correction here
+    /// lengthens a term.
+    fn restricts(&self, listing: &Listing, what: &What) -> bool {
+        let begun = listing.state != State::Noticed && !is_over(listing.state);
+        let further = match what {
+            What::Rectify(correction) => correction.who.iter().any(|who| !reaches(&listing.facts.who, *who)),
+            what => what.may_restrict(),
+        };
+        begun && further && self.wrong != Some(Wrong::NobodyCountersigns)
     }
 
     /// What is wrong with the content of an act; the first reason is the only one.
@@ -251,13 +275,13 @@ impl Reference {
     }
 
     /// Does with a listing what was found to be right.
-    pub(super) fn change(&mut self, staff: &str, at: usize, what: &What, tag: Tag) -> Done {
-        let (now, today) = (self.now, self.today());
+    pub(super) fn change(&mut self, one: &Try, at: usize) -> Done {
+        let (now, today, what) = (self.now, self.today(), &one.what);
         let before = self.listings[at].state;
         let owes = self.owes_reason(at, what);
         let (ends, settles) = ends(what, before, owes);
         self.end_clocks(at, settles);
-        let record = self.content(staff, at, what, tag);
+        let record = self.content(one, at);
         let listing = &mut self.listings[at];
         let state = match what {
             What::Approve | What::Publish(..) | What::Serve { .. } | What::Restore(_) => listing.standing(now),
@@ -302,10 +326,10 @@ impl Reference {
     }
 
     /// What an act writes into a listing; the number of the relation or exemption that it makes or ends.
-    fn content(&mut self, staff: &str, at: usize, what: &What, tag: Tag) -> u64 {
-        let (now, today) = (self.now, self.today());
+    fn content(&mut self, one: &Try, at: usize) -> u64 {
+        let today = self.today();
         let listing = &mut self.listings[at];
-        match what {
+        match &one.what {
             What::Propose(says, _) | What::Publish(says, _) => {
                 let noticed = listing.facts.noticed;
                 listing.facts = says.facts(today);
@@ -329,18 +353,19 @@ impl Reference {
             What::WidenGrace(days) => listing.facts.decision.iter_mut().for_each(|one| one.grace = *days),
             What::Extend { months } => listing.facts.decision.iter_mut().for_each(|one| one.extended += months),
             What::Defer { .. } => {
-                listing.deferred_by.push(staff.to_owned());
+                listing.deferred_by.push(one.staff.to_owned());
                 return 0;
             }
-            _ => return self.record(at, what, tag, now),
+            _ => return self.record(one, at),
         }
-        staff.clone_into(&mut listing.author);
+        one.staff.clone_into(&mut listing.author);
         0
     }
 
-    fn record(&mut self, at: usize, what: &What, tag: Tag, now: Timestamp) -> u64 {
+    fn record(&mut self, one: &Try, at: usize) -> u64 {
+        let (now, tag) = (self.now, one.tag);
         let until = |days: u32| now.day().plus_days(days);
-        match what {
+        match &one.what {
             What::Exempt(exempts) => {
                 self.exemptions += 1;
                 self.tags.insert(tag, self.exemptions);
@@ -363,7 +388,8 @@ impl Reference {
                 self.of_relations.push(tag);
                 let (number, who, relation) = (self.relations, relates.who, relates.relation);
                 let until = relates.until.map(until);
-                self.listings[at].relations.push(Related { number, who, relation, until, ended: false });
+                let named_alone = one.approver.is_empty().then(|| one.staff.to_owned());
+                self.listings[at].relations.push(Related { number, who, relation, until, ended: false, named_alone });
                 number
             }
             What::EndExemption(tag) => {
@@ -381,6 +407,11 @@ impl Reference {
             _ => 0,
         }
     }
+}
+
+/// Whether somebody is reached by an identity of a listing: a credit code reaches by the organisation code in it too.
+fn reaches(listed: &[Who], who: Who) -> bool {
+    listed.iter().any(|one| *one == who || matches!((*one, who), (Who::Firm(one), Who::Code(other)) if one == other))
 }
 
 /// Where an act leads that needs no decision's standing, and which clocks it settles.

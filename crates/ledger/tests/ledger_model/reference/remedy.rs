@@ -115,7 +115,7 @@ impl Reference {
         if !state.is_open() || clock.is_some() {
             petition.clock = clock;
         }
-        let lifted = redress.map(|act| self.change(one.staff, listing as usize - 1, &act.what, act.tag));
+        let lifted = redress.map(|act| self.change(&act, listing as usize - 1));
         let reason_owed = lifted.is_some_and(|done| done.reason_owed);
         Ok(Done { stale, late, reason_owed, ..self.found(number, listing) })
     }

@@ -390,5 +390,6 @@ pub(super) fn head(etag: &str, actor: &str) -> Option<v1::Mutation> {
         request_id: uuid::Builder::from_unix_timestamp_millis(ms, &random).into_uuid().to_string(),
         etag: etag.to_owned(),
         actor: Some(v1::Actor { staff_id: actor.to_owned(), post: "judge".to_owned() }),
+        approver: None,
     })
 }
