@@ -20,8 +20,8 @@
 
 #![warn(missing_docs)]
 
-mod entry;
 mod digest;
+mod entry;
 mod index;
 mod packed;
 mod prf;
@@ -37,6 +37,6 @@ pub use entry::{Entry, Exemption, Exemptions, Hit, Key, MAX_EXEMPTIONS, Relation
 pub use index::{Frozen, Index, IndexWriter};
 pub use prf::Prf;
 pub use snapshot::{
-    Change, FORMAT, Heads, LoadError, Loaded, MAX_CHUNK_BYTES, SectionWriter, encode_change, read_changes, read_entries,
-    write_entries,
+    Change, FORMAT, Heads, LoadError, Loaded, MAX_CHUNK_BYTES, SectionWriter, encode_change, read_changes,
+    read_entries, write_entries,
 };

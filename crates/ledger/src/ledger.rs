@@ -31,6 +31,7 @@ use crate::writer::{Job, Published, Writer};
 
 mod probe;
 mod remedy;
+mod replication;
 mod saver;
 mod staged;
 mod statistics;
@@ -38,6 +39,7 @@ mod subject;
 
 pub use probe::{Found, Match};
 pub use remedy::{DeadlineView, DutyView, PetitionFilter, PetitionStep, PetitionView};
+pub use replication::{Audience, KeyChange, Mark, Touched};
 use saver::{Saver, Saving};
 pub use staged::StagedView;
 pub use statistics::{Announcement, Count, DutyCount};

@@ -44,7 +44,8 @@ pub use command::{
 };
 pub use detail::{Detail, DetailError, DetailExemption, DetailRelation};
 pub use ledger::{
-    Announcement, Count, DeadlineView, DeferralView, DutyCount, DutyView, Found, Ledger, Match, OpenError,
-    PetitionFilter, PetitionStep, PetitionView, ReachError, Settings, StagedView, Status, SubjectListing, SubjectView,
+    Announcement, Audience, Count, DeadlineView, DeferralView, DutyCount, DutyView, Found, KeyChange, Ledger, Mark,
+    Match, OpenError, PetitionFilter, PetitionStep, PetitionView, ReachError, Settings, StagedView, Status,
+    SubjectListing, SubjectView, Touched,
 };
 pub use position::{BadToken, Position};

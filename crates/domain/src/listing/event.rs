@@ -12,6 +12,7 @@ use super::petition::{Finding, Petition, PetitionKind, PetitionState};
 use super::relation::{Exemption, RelationContent};
 use super::state::State;
 use crate::deadline::Clock;
+use crate::identity::Identity;
 use crate::import::{ImportState, StagedImport};
 use crate::time::{Day, Timestamp};
 
@@ -347,6 +348,9 @@ pub enum Body {
         /// The second person who has seen it, where one was named.
         #[n(5)]
         approver: Option<Actor>,
+        /// The identities that a rectification took away: whoever keeps a copy has to drop them too.
+        #[n(6)]
+        former: Option<Vec<Identity>>,
     },
     /// An act without content: `Approve`, `Reject`, `Withdraw`, `Hide`, `Revoke`, `Remove`, `GiveReason`, `RecordPerformance`,
     /// and `Import` once it is staged.

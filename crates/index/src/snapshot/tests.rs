@@ -3,7 +3,10 @@
 use std::io::{self, Cursor, Read};
 
 use super::chunk::checksum;
-use super::{FORMAT, Heads, LoadError, Loaded, MAX_CHUNK_BYTES, read_entries, write_entries};
+use super::{
+    Change, FORMAT, Heads, LoadError, Loaded, MAX_CHUNK_BYTES, SectionWriter, encode_change, read_changes,
+    read_entries, write_entries,
+};
 use crate::testing::{key_from, nth_key, random_entry, rng, usual_entry};
 use crate::{Entry, Exemption, Exemptions, Index, IndexWriter, Key, MAX_EXEMPTIONS, Relations, Until};
 
@@ -255,4 +258,43 @@ fn a_failing_source_is_not_a_short_one() {
     let mut from = Cursor::new(&section[..section.len() / 2]).chain(Failing);
     let error = read_entries(&mut from, KEY_EPOCH, &mut target).unwrap_err();
     assert!(matches!(error, LoadError::Io { .. }), "{error}");
+}
+
+#[test]
+fn changes_are_read_as_they_were_written_or_not_at_all() {
+    let mut rng = rng(14);
+    let changes: Vec<Change> = (0..200)
+        .map(|number| {
+            let entry = Entry { head: 0, ..random_entry(&mut rng) };
+            (nth_key(number), (number % 3 != 0).then_some(entry))
+        })
+        .collect();
+    let (mut bytes, mut ends) = (Vec::new(), vec![0]);
+    for (key, entry) in &changes {
+        encode_change(key, entry.as_ref(), &mut bytes);
+        ends.push(bytes.len());
+    }
+    assert_eq!(read_changes(&bytes).unwrap(), changes);
+    for cut in 0..bytes.len() {
+        assert_eq!(read_changes(&bytes[..cut]).is_ok(), ends.contains(&cut), "cut at {cut}");
+    }
+    let absent = |relations, shape| read_changes(&[&[1; 16][..], &[relations, 0, shape]].concat());
+    assert_eq!(absent(0, 8), Ok(vec![(Key([1; 16]), None)]));
+    assert_eq!(absent(1, 8), Err("a relation of a key that has no entry"));
+    assert_eq!(absent(0, 16), Err("an unknown shape of entry"));
+}
+
+#[test]
+fn a_section_takes_ascending_keys_alone() {
+    let mut bytes = Vec::new();
+    let mut section = SectionWriter::new(KEY_EPOCH, Heads::Drop, &mut bytes);
+    section.entry(&Key([2; 16]), &Entry::default()).unwrap();
+    for late in [Key([2; 16]), Key([1; 16])] {
+        assert_eq!(section.entry(&late, &Entry::default()).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+    section.entry(&Key([3; 16]), &Entry::default()).unwrap();
+    section.end().unwrap();
+    let (index, mut target) = Index::new();
+    assert_eq!(read_entries(&mut bytes.as_slice(), KEY_EPOCH, &mut target).unwrap().entries, 2);
+    assert!(index.probe(&Key([2; 16])).is_some() && index.probe(&Key([3; 16])).is_some());
 }

@@ -1,5 +1,6 @@
 //! Events that carry a listing's content.
 
+use xinhub_domain::identity::Identity;
 use xinhub_domain::listing::{
     Action, Actor, Bar, Body, Content, ContentFault, Decision, EventKind, Ground, MAX_EXTENSION_MONTHS, MAX_GRACE_DAYS,
     RecordId, RecordKind, Standing, State, Visibility, barred, next,
@@ -158,11 +159,13 @@ impl Planner<'_> {
             }
         }
         let restricts = subject.binds() && self.restricts_further(&old, &new);
+        let dropped = old.identities.iter().filter(|identity| !new.identities.iter().any(|kept| kept == *identity));
+        let dropped: Vec<Identity> = dropped.cloned().collect();
         let new = Box::new(new);
         let mut plan = self.content_event(Some(subject), court, Action::Rectify, EventKind::Rectify, new, actor)?;
         (plan.event.lift, plan.restricts) = (true, restricts);
-        if let Some(Body::Content { note: kept, .. }) = &mut plan.event.body {
-            *kept = note;
+        if let Some(Body::Content { note: kept, former, .. }) = &mut plan.event.body {
+            (*kept, *former) = (note, Some(dropped).filter(|dropped| !dropped.is_empty()));
         }
         Ok(plan)
     }
@@ -266,6 +269,7 @@ impl Planner<'_> {
             note: None,
             application: None,
             approver: None,
+            former: None,
         };
         let mut plan = self.event_of(record.number, court, kind, record, Some(state), Some(body));
         plan.event.new_record = subject.is_none();

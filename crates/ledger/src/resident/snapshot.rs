@@ -227,7 +227,7 @@ impl Resident {
         if read_array(from)? != epoch {
             return Err(SnapshotError::Foreign("history"));
         }
-        let mut from = SealedReader::new(from, crypto::derive_from(prf, SEALING));
+        let mut from = SealedReader::new(from, crypto::derive_from(&prf, SEALING));
         Resident::load_sealed(&mut from, epoch, key_epoch, prf).map_err(|error| match error {
             SnapshotError::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
                 SnapshotError::Damaged("a sealed block does not open")

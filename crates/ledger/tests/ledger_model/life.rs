@@ -15,6 +15,7 @@ use xinhub_ledger::{
 };
 
 use crate::compare;
+use crate::follower::Follower;
 use crate::reference::{Done, FileRow, Reference, RowSeen, Verdict, Why, Wrong};
 use crate::send;
 use crate::steps::{Row, Sent, Step, Tag, Try};
@@ -39,6 +40,7 @@ pub(crate) struct Life {
     /// What became of mutations, by kind: taken and refused.
     pub(crate) tally: BTreeMap<String, (usize, usize)>,
     last: Option<Acked>,
+    follower: Follower,
 }
 
 impl Life {
@@ -50,7 +52,7 @@ impl Life {
         bench.create().unwrap();
         let ledger = bench.open();
         let model = Reference::new(bench.clock.wall(), wrong);
-        Life { bench, ledger, model, tally: BTreeMap::new(), last: None }
+        Life { bench, ledger, model, tally: BTreeMap::new(), last: None, follower: Follower::new() }
     }
 
     /// Does one step in both. Says how many mutations it was.
@@ -77,16 +79,22 @@ impl Life {
                 // Behind it in the queue: what comes after counts by the new ones.
                 self.tick().await?;
                 self.model.exchange(*exchanged);
-                compare::everything(&self.ledger, &mut self.model)?;
+                self.everything()?;
             }
             Step::Pass { hours } => {
                 self.bench.clock.advance_ms(u64::from(*hours) * 3_600_000);
                 self.tick().await?;
-                compare::everything(&self.ledger, &mut self.model)?;
+                self.everything()?;
             }
             Step::Stop { clean, hours, seed } => self.stop(*clean, *hours, *seed).await?,
         }
         Ok(1)
+    }
+
+    /// Compares all that there is with the model, and with what an audience was told.
+    fn everything(&mut self) -> Result<(), Difference> {
+        compare::everything(&self.ledger, &mut self.model)?;
+        self.follower.follow(&self.ledger)
     }
 
     /// A configuration that changes nothing makes the writer look at the clock, unless it came while the writer was at work:
@@ -321,7 +329,7 @@ impl Life {
         let now = self.bench.clock.wall();
         self.model.was_down(from, now);
         self.model.pass(now);
-        compare::everything(&self.ledger, &mut self.model)?;
+        self.everything()?;
         let fold = self.bench.fold()?;
         let differences = self.ledger.inspect(|resident| xinhub_ledger::fsck::compare(&fold, resident));
         if !differences.is_empty() {

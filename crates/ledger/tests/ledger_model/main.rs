@@ -15,6 +15,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 mod compare;
+mod follower;
 mod found;
 mod generate;
 mod life;

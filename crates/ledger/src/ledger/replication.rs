@@ -1,0 +1,276 @@
+//! What the replicas of an audience hold, and how it changes (decision D5).
+//!
+//! An audience has keys of its own, which only the identities themselves lead to. So whom an event concerns is found by opening the
+//! listing that it is about, and what is told of a key is its *current* entry, as the hub's own index has it: telling it twice
+//! changes nothing, and whoever is told late is told the newest. Nothing is kept for it: the journal says which listings
+//! changed, and the state says what holds now.
+
+use std::collections::BTreeMap;
+
+use xinhub_domain::identity::Identity;
+use xinhub_domain::listing::{About, Body, EventKind};
+use xinhub_index::{Change, Entry as IndexEntry, Key, Prf, Relations};
+
+use super::Ledger;
+use crate::command::CommandError;
+use crate::entry::Entry;
+use crate::table::{ERASED, Place};
+use crate::vault::{Opened, VaultError};
+
+/// Listings that are opened in one go while all of them are walked through.
+const WALK_LISTINGS: u64 = 256;
+
+/// Whom a group of clients may be told of, and under which key.
+#[derive(Clone, Debug)]
+pub struct Audience {
+    prf: Prf,
+    relations: Relations,
+}
+
+impl Audience {
+    /// The audience with this index key, which is told of these relations.
+    pub fn new(key: &[u8; 32], relations: Relations) -> Audience {
+        Audience { prf: Prf::new(key), relations }
+    }
+
+    /// The key of an identity's key input.
+    fn key(&self, input: &[u8; 32]) -> Key {
+        Key(self.prf.digest(input))
+    }
+
+    /// What of the hub's entry the audience is told; `None` where no relation of it is the audience's.
+    fn entry(&self, entry: &IndexEntry) -> Option<IndexEntry> {
+        let reached = entry.in_force() & self.relations;
+        if reached.is_empty() {
+            return None;
+        }
+        let mut told = IndexEntry { flagged: entry.flagged & reached, ..IndexEntry::default() };
+        for position in reached.positions() {
+            told.relations[position] = entry.relations[position];
+        }
+        Some(told)
+    }
+}
+
+/// A place in the history up to which changes have been told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// The last event's revision.
+    pub revision: u64,
+    /// How many lifts there were.
+    pub lift_seq: u64,
+    /// The journal's entry that ends with it.
+    sequence: u64,
+}
+
+/// The listings that a stretch of the history is about.
+#[derive(Debug)]
+pub struct Touched {
+    /// Where the stretch ends.
+    pub mark: Mark,
+    listings: BTreeMap<u64, Touch>,
+}
+
+#[derive(Debug, Default)]
+struct Touch {
+    /// A lift is among what happened.
+    lift: bool,
+    /// Identities that were rectified away.
+    former: Vec<Identity>,
+}
+
+impl Touched {
+    /// Whether nobody is concerned.
+    pub fn is_empty(&self) -> bool {
+        self.listings.is_empty()
+    }
+}
+
+/// What a key has from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyChange {
+    /// The key, and its entry if it has one.
+    pub change: Change,
+    /// A lift is among what brought it about.
+    pub lift: bool,
+}
+
+/// The journal or what it holds can't be read.
+fn unreadable(error: impl std::fmt::Display) -> CommandError {
+    tracing::error!(%error, "what audiences are to be told can't be read");
+    CommandError::Unreadable
+}
+
+impl Ledger {
+    /// Where the history stands, for whoever begins to follow it here.
+    pub fn mark(&self) -> Mark {
+        let published = self.0.published.borrow();
+        Mark { revision: published.position.revision, lift_seq: published.lift_seq, sequence: published.sequence }
+    }
+
+    /// Resolves once the history goes on beyond a mark; at once if it does already.
+    pub async fn beyond(&self, mark: Mark) {
+        let mut published = self.0.published.clone();
+        // The sender lives as long as the writer; once that is gone nothing comes any more.
+        if published.wait_for(|published| published.sequence > mark.sequence).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// The mark at a revision that an entry ends with; `None` where none does: whoever stands there can't be led on from it.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub fn mark_at(&self, revision: u64, lift_seq: u64) -> Result<Option<Mark>, CommandError> {
+        let end = self.mark();
+        if revision >= end.revision {
+            return Ok((revision == end.revision).then_some(Mark { lift_seq, ..end }));
+        }
+        let journal = self.0.vault.journal();
+        // The first entry that ends at or beyond the revision.
+        let (mut low, mut high) = (0, end.sequence);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let stored = journal.after(middle).next().transpose().map_err(unreadable)?;
+            let Some(stored) = stored else { return Ok(None) };
+            if Entry::decode(&stored.payload).map_err(unreadable)?.last_revision() < revision {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        if revision == 0 {
+            return Ok(Some(Mark { revision, lift_seq, sequence: 0 }));
+        }
+        let stored = journal.after(low).next().transpose().map_err(unreadable)?;
+        let last = stored.map(|stored| Entry::decode(&stored.payload).map_err(unreadable)).transpose()?;
+        let ends_there = last.is_some_and(|entry| entry.last_revision() == revision);
+        Ok(ends_there.then_some(Mark { revision, lift_seq, sequence: low + 1 }))
+    }
+
+    /// Which listings changed after a mark: to the end of the history, or to the entry with which `max_events` are reached.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub fn touched(&self, after: Mark, max_events: usize) -> Result<Touched, CommandError> {
+        let end = self.mark();
+        let mut touched = Touched { mark: after, listings: BTreeMap::new() };
+        let mut events = 0;
+        for stored in self.0.vault.journal().after(after.sequence) {
+            let stored = stored.map_err(unreadable)?;
+            // An entry that is durable and not visible yet is not told of before it is answered from.
+            if stored.sequence > end.sequence || events >= max_events {
+                break;
+            }
+            let entry = Entry::decode(&stored.payload).map_err(unreadable)?;
+            events += entry.events.len();
+            self.note(&entry, &mut touched).map_err(unreadable)?;
+            touched.mark.sequence = stored.sequence;
+        }
+        Ok(touched)
+    }
+
+    fn note(&self, entry: &Entry, touched: &mut Touched) -> Result<(), VaultError> {
+        for record in &entry.events {
+            let clear = record.clear()?;
+            touched.mark.revision = clear.revision;
+            touched.mark.lift_seq += u64::from(clear.lift_seq.is_some());
+            if clear.kind.about() != About::Listing {
+                continue;
+            }
+            let touch = touched.listings.entry(clear.listing).or_default();
+            touch.lift |= clear.lift_seq.is_some();
+            if clear.kind == EventKind::Rectify
+                && let Opened::Body(body) = self.0.vault.open(record, &clear)?
+                && let Body::Content { former: Some(former), .. } = *body
+            {
+                touch.former.extend(former);
+            }
+        }
+        Ok(())
+    }
+
+    /// What each of some audiences is told of the listings touched: the current entry of every key that leads or led to one.
+    ///
+    /// # Errors
+    /// Where a listing can't be opened.
+    pub fn current(&self, touched: &Touched, audiences: &[Audience]) -> Result<Vec<Vec<KeyChange>>, CommandError> {
+        let mut keys: Vec<BTreeMap<Key, (Key, bool)>> = vec![BTreeMap::new(); audiences.len()];
+        for (listing, touch) in &touched.listings {
+            let identities = self.identities_of(*listing).map_err(unreadable)?;
+            for input in identities.iter().chain(&touch.former).flat_map(Identity::keys) {
+                let hub_key = Key(self.0.prf.digest(input.as_bytes()));
+                for (audience, keys) in audiences.iter().zip(&mut keys) {
+                    let known = keys.entry(audience.key(input.as_bytes())).or_insert((hub_key, false));
+                    known.1 |= touch.lift;
+                }
+            }
+        }
+        let told = |audience: &Audience, key: &Key, (hub_key, lift): &(Key, bool)| {
+            let entry = self.0.index.probe(hub_key).and_then(|entry| audience.entry(&entry));
+            KeyChange { change: (*key, entry), lift: *lift }
+        };
+        let (changes, _) = self.consistent(|| {
+            let of = |(audience, keys): (&Audience, &BTreeMap<Key, (Key, bool)>)| {
+                keys.iter().map(|(key, known)| told(audience, key, known)).collect()
+            };
+            audiences.iter().zip(&keys).map(of).collect()
+        });
+        Ok(changes)
+    }
+
+    /// Everybody whom a listing names: its subject and all who are or were related to it. Nobody once it is erased.
+    fn identities_of(&self, listing: u64) -> Result<Vec<Identity>, VaultError> {
+        let places = {
+            let resident = self.0.resident.read();
+            let Some(row) = resident.table.row_of(listing) else { return Ok(Vec::new()) };
+            if resident.table.row(row).has(ERASED) {
+                return Ok(Vec::new());
+            }
+            let relations = resident.table.extra(row).map_or(&[][..], |extra| &extra.relations);
+            let mut places = vec![resident.table.row(row).place];
+            places.extend(relations.iter().map(|relation| Place(relation.place)));
+            places
+        };
+        let mut identities = Vec::with_capacity(places.len());
+        for place in places {
+            let Opened::Body(body) = self.0.vault.read(place)?.1 else { continue };
+            match *body {
+                Body::Content { content, .. } => identities.extend(content.identities.iter().cloned()),
+                Body::Relation { content, .. } => identities.push(content.identity),
+                _ => {}
+            }
+        }
+        Ok(identities)
+    }
+
+    /// Tells everything that some audiences hold: `each` is given the audience's place and a change, of which the last of a key
+    /// wins. Takes no lock for longer than a few listings take; what changes meanwhile is told behind. Returns the mark that
+    /// what was told is true at.
+    ///
+    /// # Errors
+    /// Where a listing can't be opened.
+    pub fn walk(&self, audiences: &[Audience], mut each: impl FnMut(usize, Change)) -> Result<Mark, CommandError> {
+        let mut mark = self.mark();
+        let mut tell = |changes: Vec<Vec<KeyChange>>, absent: bool| {
+            for (place, changes) in changes.into_iter().enumerate() {
+                let held = changes.into_iter().filter(|one| absent || one.change.1.is_some());
+                held.for_each(|one| each(place, one.change));
+            }
+        };
+        let listings = self.0.resident.read().table.len() as u64;
+        for first in (1..=listings).step_by(WALK_LISTINGS as usize) {
+            let numbers = first..=listings.min(first + WALK_LISTINGS - 1);
+            let listings = numbers.map(|listing| (listing, Touch::default())).collect();
+            tell(self.current(&Touched { mark, listings }, audiences)?, false);
+        }
+        loop {
+            let touched = self.touched(mark, WALK_LISTINGS as usize)?;
+            if touched.mark == mark {
+                return Ok(mark);
+            }
+            tell(self.current(&touched, audiences)?, true);
+            mark = touched.mark;
+        }
+    }
+}
