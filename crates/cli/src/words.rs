@@ -34,6 +34,7 @@ pub(crate) fn closed_by(code: &str, lang: Lang) -> &str {
         "retained" => ("retained", "继续保留"),
         "handled" => ("handled", "已处理"),
         "restored" => ("listed again", "名单已恢复"),
+        "ended" => ("listing over", "名单已终止"),
         _ => return code,
     };
     lang.pick(en, zh)
@@ -206,7 +207,7 @@ mod tests {
             }
         }
         assert_eq!(clock("of_a_newer_hub", Lang::Zh), "of_a_newer_hub");
-        for code in ["lifted", "acknowledged", "retained", "handled", "restored"] {
+        for code in ["lifted", "acknowledged", "retained", "handled", "restored", "ended"] {
             assert_ne!(closed_by(code, Lang::Zh), code);
         }
         for code in xinhub_domain::listing::DEFERRAL_GROUNDS {

@@ -366,6 +366,9 @@ pub enum Closing {
     /// The listing came into force again.
     #[n(5)]
     Restored,
+    /// The listing ended: of its notice nothing is left to handle.
+    #[n(6)]
+    Ended,
 }
 
 impl Closing {
@@ -377,6 +380,7 @@ impl Closing {
             Closing::Retained => "retained",
             Closing::Handled => "handled",
             Closing::Restored => "restored",
+            Closing::Ended => "ended",
         }
     }
 }

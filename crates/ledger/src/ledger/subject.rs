@@ -16,6 +16,7 @@ use std::ops::Bound as From;
 use super::remedy::{SCAN, deadline, duties_of, head, open};
 use super::{DeadlineView, DutyView, Ledger, PetitionView};
 use crate::command::CommandError;
+use crate::position::Position;
 use crate::resident::Resident;
 use crate::resident::remedy::Bound;
 use crate::table::{DeferralRow, ERASED, Extra, ImposedRow, OWN_UNIT_ONLY, Place, RetentionRow};
@@ -122,11 +123,12 @@ impl Ledger {
     }
 
     /// Whether a listing in force reaches an identity, as debtor or as a related person, on a firm identity or a flagged one. What
-    /// only the subject's own unit may be shown reaches nobody.
+    /// only the subject's own unit may be shown reaches nobody. With the position at which that was found: one read before or after
+    /// might be of a state that said otherwise.
     ///
     /// # Errors
     /// The clocks differ: a term may be over or not.
-    pub fn reaches(&self, _permit: &SubjectPermit, identity: &Identity) -> Result<bool, CommandError> {
+    pub fn reaches(&self, _permit: &SubjectPermit, identity: &Identity) -> Result<(bool, Position), CommandError> {
         let (wall, expected) = (self.0.clock.wall(), self.expected_clock());
         let (mut in_force, mut unsure) = (false, false);
         let resident = self.0.resident.read();
@@ -137,7 +139,8 @@ impl Ledger {
                 unsure |= over(wall) != over(expected);
             });
         }
-        if unsure && !in_force { Err(CommandError::ClockUnsure) } else { Ok(in_force) }
+        let position = Position { epoch: resident.epoch, revision: resident.revision, time: resident.last_at };
+        if unsure && !in_force { Err(CommandError::ClockUnsure) } else { Ok((in_force, position)) }
     }
 
     fn keys_of(&self, identity: &Identity) -> Vec<Key> {
@@ -318,5 +321,48 @@ impl SubjectListing {
     /// Whether the view is deferred on this day.
     pub fn is_deferred(&self, today: Day) -> bool {
         self.deferrals.iter().any(|one| one.until >= today)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use xinhub_domain::policy::{Method, Moment, SubjectAsk, decide};
+
+    use crate::command::Command;
+    use crate::testing::*;
+
+    /// A certificate named a position from before the check: at that very one a listing may still have been in force.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_reaches_nobody_does_so_at_the_position_that_is_told() {
+        let bench = Bench::new(18);
+        let (ledger, done) = (bench.open(), std::sync::Arc::new(AtomicBool::new(false)));
+        let moment = Moment { now: start(), crl_expired: false };
+        let permit = decide(policy(), "court-one", Method::IssueCertificate, &SubjectAsk, moment).unwrap();
+        let asking = (ledger.clone(), std::sync::Arc::clone(&done));
+        let asks = std::thread::spawn(move || {
+            let (mut told, who) = (Vec::new(), identity(&person(1)));
+            while !asking.1.load(Ordering::Relaxed) {
+                let (reached, position) = asking.0.reaches(&permit, &who).unwrap();
+                told.push((position.revision, reached));
+            }
+            told
+        });
+        let mut in_force = Vec::new();
+        for case in 1..60 {
+            let publish =
+                Command::Publish { listing: None, content: content(&draft(person(1), case)), application: None };
+            let listed = ledger.submit(request("court-one", "j-1", None, publish)).await.unwrap();
+            let revoke = Command::Revoke { listing: listed.listing, ground: "wrongly_listed".to_owned() };
+            let revoked = ledger.submit(request("court-one", "j-1", None, revoke)).await.unwrap();
+            in_force.push(listed.etag..revoked.etag);
+        }
+        done.store(true, Ordering::Relaxed);
+        for (revision, reached) in asks.join().unwrap() {
+            let expected = in_force.iter().any(|listed| listed.contains(&revision));
+            assert_eq!(reached, expected, "at {revision}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use xinhub_domain::time::Day;
 use super::deadlines::beginning;
 use super::{Plan, Planner, Subject, actor, fault};
 use crate::command::{CommandError, Request, UnitCommand};
-use crate::table::{ERASED, Extra};
+use crate::table::{ERASED, Extra, ImposedRow};
 
 impl Planner<'_> {
     /// Decides a client's report. A client that was never told of the listing learns nothing of it.
@@ -115,7 +115,14 @@ fn check(
         (Some(_), _) => Ok(()),
     };
     match report {
-        UnitReport::Imposed { measure: code, item, .. } => measure(code, item.as_deref()),
+        UnitReport::Imposed { measure: code, item, .. } => {
+            let same = |one: &ImposedRow| one.client == client && (&one.measure, &one.item) == (code, item);
+            // Kept again and again, one client's reports would have no bound.
+            if extra.imposed.iter().any(|one| same(one) && !one.lifted) {
+                return Err(fault("measure", "was reported already, and not as lifted: there is nothing to add"));
+            }
+            measure(code, item.as_deref())
+        }
         UnitReport::Lifted { .. } if imposed || owes(Clock::LiftMeasures) => Ok(()),
         UnitReport::Lifted { .. } => Err(CommandError::NotFound("measure of this client on this listing")),
         UnitReport::Acknowledged if imposed => {

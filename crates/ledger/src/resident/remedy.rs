@@ -32,7 +32,7 @@ pub struct PetitionRow {
     /// The court whose listing it is, or that is asked to list; an index.
     #[n(3)]
     pub court: u32,
-    /// The party's key, where it has an identity.
+    /// The party's first key, where it has an identity: of a credit code that is its organisation code's, by which either is found.
     #[n(4)]
     #[cbor(with = "minicbor::bytes")]
     pub party: Option<[u8; 16]>,
@@ -279,7 +279,7 @@ impl Resident {
     }
 
     fn close_duty(&mut self, row: u32, client: u32, clock: Clock, how: Closing, at: Timestamp, place: u64) {
-        self.settle(Bound::Duty { row, client, clock }, how != Closing::Restored);
+        self.settle(Bound::Duty { row, client, clock }, !matches!(how, Closing::Restored | Closing::Ended));
         self.table.change_extra(row, |extra| {
             let duties = extra.duties.iter_mut();
             for duty in duties.filter(|one| one.client == client && one.clock == clock && one.closed.is_none()) {
@@ -318,17 +318,21 @@ impl Resident {
         }
         if clear.state == Some(State::Listed) && before != Some(State::Listed) {
             // In force again: what units do is lawful again.
-            self.settle_duties(row, clear);
+            self.settle_duties(row, Clock::LiftMeasures, Closing::Restored, clear);
+        }
+        if clear.state.is_some_and(State::has_ended) && !before.is_some_and(State::has_ended) {
+            // The own unit would be overdue for ever with a notice of what is over. That it is over, it owes as a duty of its own.
+            self.settle_duties(row, Clock::HandleNotice, Closing::Ended, clear);
         }
     }
 
-    fn settle_duties(&mut self, row: u32, clear: &Clear) {
+    fn settle_duties(&mut self, row: u32, clock: Clock, how: Closing, clear: &Clear) {
         let open: Vec<u32> = self.table.extra(row).map_or_else(Vec::new, |extra| {
-            let open = extra.duties.iter().filter(|one| one.clock == Clock::LiftMeasures && one.closed.is_none());
+            let open = extra.duties.iter().filter(|one| one.clock == clock && one.closed.is_none());
             open.map(|one| one.client).collect()
         });
         for client in open {
-            self.close_duty(row, client, Clock::LiftMeasures, Closing::Restored, clear.at, 0);
+            self.close_duty(row, client, clock, how, clear.at, 0);
         }
     }
 

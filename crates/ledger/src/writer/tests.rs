@@ -18,8 +18,10 @@ use crate::command::{
 };
 use crate::keys::Keyring;
 use crate::ledger::{Ledger, OpenError};
+use crate::resident::remedy::Bound;
 use crate::seglog::{LogPurpose, SegmentedLog};
 use crate::storage::sim::SimStorage;
+use crate::table::Closing;
 use crate::testing::*;
 use crate::vault::{Opened, Slots, Vault};
 
@@ -335,8 +337,12 @@ async fn the_unit_that_a_notice_went_to_owes_the_end_of_the_entry() {
     let revoke = Command::Revoke { listing, ground: "wrongly_listed".to_owned() };
     send(&ledger, "court-one", None, revoke).await.unwrap();
     let duties = ledger.inspect(|resident| resident.table.extra(listing as u32 - 1).unwrap().duties.clone());
-    let clocks: Vec<Deadline> = duties.iter().map(|duty| duty.clock).collect();
-    assert_eq!(clocks, [Deadline::HandleNotice, Deadline::LiftMeasures]);
+    let clocks: Vec<_> = duties.iter().map(|duty| (duty.clock, duty.closed)).collect();
+    // Else it would stay overdue with a notice of what is over.
+    assert_eq!(clocks, [(Deadline::HandleNotice, Some(Closing::Ended)), (Deadline::LiftMeasures, None)]);
+    let running = ledger.inspect(|resident| resident.remedy.running.keys().copied().collect::<Vec<_>>());
+    let runs = |of| running.iter().any(|bound| matches!(bound, Bound::Duty { clock, .. } if *clock == of));
+    assert_eq!((runs(Deadline::HandleNotice), runs(Deadline::LiftMeasures)), (false, true));
 }
 
 /// Whom a change names as its second person is on record with it, also where nobody is needed.

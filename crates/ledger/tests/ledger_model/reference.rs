@@ -422,6 +422,12 @@ impl Reference {
                 self.open_duty(at, client, Clock::LiftMeasures);
             }
         }
+        if is_over(state) && !before.is_some_and(is_over) {
+            // Nothing is left of its notice to handle.
+            for client in CLIENTS {
+                self.close_duty(at, client, Clock::HandleNotice, "ended");
+            }
+        }
         let takes_effect = |state| matches!(state, State::Grace | State::Listed);
         if own_unit && takes_effect(state) && !before.is_some_and(takes_effect) {
             self.open_duty(at, BUREAU, Clock::HandleNotice);

@@ -245,10 +245,11 @@ pub(super) async fn issue_certificate(
         let problem = "can't be confirmed, so that nothing can be certified of it: use another identity of the subject";
         return Err(Failure::field(Reason::InvalidIdentity, "subject.identity", problem));
     }
-    // The state first: what is certified held at this position, whatever comes while it is being signed.
-    let (position, now) = (hub.ledger.position(), call.now());
+    let now = call.now();
+    // What is certified held at this very position, whatever comes while it is being signed.
+    let (reached, position) = hub.ledger.reaches(&permit, &subject.identity).map_err(status::command)?;
     call.note_token(&position.token());
-    if hub.ledger.reaches(&permit, &subject.identity).map_err(status::command)? {
+    if reached {
         let problem = "a listing in force reaches this identity: there is nothing to certify; see the subject's view";
         return Err(Failure::new(Reason::InForce, problem));
     }

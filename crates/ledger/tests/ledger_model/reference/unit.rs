@@ -35,6 +35,7 @@ impl Reference {
         }
         let state = listing.state;
         let fits = match &one.what {
+            What::Imposed if listing.imposed.contains(&(client, false)) => Err(Why::Faults),
             What::Imposed => Ok(()),
             What::Lifted if imposed || owes(Clock::LiftMeasures) => Ok(()),
             What::Acknowledged if imposed => Err(Why::Faults),
