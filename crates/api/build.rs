@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use protox::prost::Message as _;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "xinhub/v1/common.proto",
     "xinhub/v1/lookup.proto",
     "xinhub/v1/registry.proto",
     "xinhub/v1/remedy.proto",
     "xinhub/v1/measure.proto",
     "xinhub/v1/audit.proto",
+    "xinhub/v1/sync.proto",
     "xinhub/v1/admin.proto",
 ];
 

@@ -58,6 +58,9 @@ pub const FORMER_BANK: &str = "former-bank";
 /// A good certificate without a grant.
 pub const STRANGER: &str = "stranger";
 
+/// The audience of [`BANK`] and [`BUREAU`].
+pub const LENDERS: &str = "lenders";
+
 /// Every client with a certificate.
 pub const ALL: &[&str] = &[
     COURT,
@@ -108,6 +111,17 @@ struct Grant {
     /// Codes with items: `code` or `code:item,item`.
     measures: &'static [&'static str],
 }
+
+/// Audiences, with the measures of each.
+const AUDIENCES: &[(&str, &[&str])] = &[
+    (LENDERS, &["credit.lending"]),
+    ("platforms", &["procurement.supplier", "procurement.public-project"]),
+    ("insurers", &["consumption.insurance"]),
+    ("housing", &["transaction.real-estate"]),
+];
+/// Whoever may keep a replica, and of which audience.
+const MEMBERS: &[(&str, &str)] =
+    &[(BANK, LENDERS), (BUREAU, LENDERS), (PROCUREMENT, "platforms"), (INSURER, "insurers"), (UNIT, "housing")];
 
 const ONLINE: &str = r#"["online"]"#;
 const ONLINE_DETAIL: &str = r#"["online", "detail"]"#;
@@ -208,6 +222,9 @@ above = "{ZHANJIANG}"
 max_days = 90
 "#
     );
+    for (id, measures) in AUDIENCES {
+        let _ = write!(text, "\n[[audience]]\nid = \"{id}\"\nmeasures = {measures:?}\n");
+    }
     for (id, court) in [(COURT, LEIZHOU), (OTHER_COURT, XUWEN), (COURT_ABOVE, ZHANJIANG)] {
         // A court asks too, for purposes of its own.
         let keys = format!(
@@ -219,8 +236,13 @@ max_days = 90
     for grant in GRANTS {
         let Grant { id, class, unit, reach, fields, measures } = grant;
         let measures: Vec<String> = measures.iter().map(|measure| granted(measure)).collect();
+        let member = MEMBERS.iter().find(|(member, _)| member == id);
+        let (reach, audience) = match member {
+            Some((_, audience)) => (reach.replace(']', ", \"exact\"]"), format!("audience = \"{audience}\"\n")),
+            None => ((*reach).to_owned(), String::new()),
+        };
         let keys = format!(
-            "class = \"{}\"\nunit = \"{unit}\"\nimpact_assessment = \"PIA-T\"\nreach = {reach}\nmeasures = [{}]\n{}{}",
+            "class = \"{}\"\nunit = \"{unit}\"\nimpact_assessment = \"PIA-T\"\nreach = {reach}\n{audience}measures = [{}]\n{}{}",
             class.as_str(),
             measures.join(", "),
             if *fields == NO_FIELD { String::new() } else { format!("fields = {fields}\n") },

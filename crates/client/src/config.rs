@@ -82,6 +82,8 @@ pub struct Timeouts {
     pub batch: Duration,
     /// A mutation: answered only when it is durable.
     pub mutation: Duration,
+    /// The manifest of a replica: the hub may have to make a snapshot of the whole list first.
+    pub snapshot: Duration,
     /// Streams end when either side ends them. A peer that is silent for this long is asked for a sign of life, and
     /// the connection is given up when none comes within the same time again.
     pub keepalive: Duration,
@@ -94,6 +96,7 @@ impl Default for Timeouts {
             lookup: Duration::from_secs(5),
             batch: Duration::from_secs(60),
             mutation: Duration::from_secs(30),
+            snapshot: Duration::from_secs(900),
             keepalive: Duration::from_secs(15),
         }
     }

@@ -36,6 +36,7 @@
 mod channel;
 mod config;
 mod error;
+mod replica;
 mod services;
 mod tls;
 
@@ -45,7 +46,8 @@ use tonic::transport::Channel;
 
 pub use config::{Config, Timeouts};
 pub use error::{Error, FieldFault, Refusal};
-pub use services::{Admin, Audit, Lookup, Measures, Registry, Remedy, Responses};
+pub use replica::{Lifted, Replica, ReplicaConfig, ReplicaState, Replied};
+pub use services::{Admin, Audit, Lookup, Measures, Registry, Remedy, Replication, Responses};
 pub use tonic::Code;
 pub use xinhub_api::v1;
 
@@ -106,6 +108,16 @@ impl Hub {
     /// What the hub accounts for, to subjects and in numbers.
     pub fn audit(&self) -> Audit {
         Audit::new(self.channel.clone(), Arc::clone(&self.config))
+    }
+
+    /// What replicas are fed with. [`Replica`] does all of it by itself.
+    pub fn sync(&self) -> Replication {
+        Replication::new(self.channel.clone(), Arc::clone(&self.config))
+    }
+
+    /// How it is reached.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
     }
 
     /// For the hub's operators.

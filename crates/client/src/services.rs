@@ -13,6 +13,7 @@ use xinhub_api::v1::lookup_service_client::LookupServiceClient;
 use xinhub_api::v1::measure_service_client::MeasureServiceClient;
 use xinhub_api::v1::registry_service_client::RegistryServiceClient;
 use xinhub_api::v1::remedy_service_client::RemedyServiceClient;
+use xinhub_api::v1::sync_service_client::SyncServiceClient;
 
 use crate::{Config, Error, Timeouts};
 
@@ -271,6 +272,50 @@ service! {
     issue_certificate(IssueCertificateRequest) -> IssueCertificateResponse within lookup;
     /// Numbers by court and month, by bearer and clock, or by unit.
     get_statistics(GetStatisticsRequest) -> GetStatisticsResponse within batch;
+}
+
+service! {
+    /// What replicas begin with and follow, and how far a lift has come.
+    Replication over SyncServiceClient;
+    /// The audience, its key, and the snapshot to fetch. The hub may have to make that first.
+    get_manifest(GetManifestRequest) -> GetManifestResponse within snapshot;
+    /// Who has confirmed a lift, and whether it is complete.
+    get_lift_status(GetLiftStatusRequest) -> GetLiftStatusResponse within lookup;
+}
+
+impl Replication {
+    /// A snapshot from a byte on. Has no deadline.
+    ///
+    /// # Errors
+    /// As any call. After a break, fetch on from the byte that is missing.
+    pub async fn fetch_chunks(
+        &self,
+        request: v1::FetchChunksRequest,
+    ) -> Result<Responses<v1::FetchChunksResponse>, Error> {
+        opened(self.client.clone().fetch_chunks(request).await)
+    }
+
+    /// Lifts and beats, until either side ends the stream. The first message says from where.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn follow_lifts(
+        &self,
+        requests: impl Stream<Item = v1::FollowLiftsRequest> + Send + 'static,
+    ) -> Result<Responses<v1::FollowLiftsResponse>, Error> {
+        opened(self.client.clone().follow_lifts(requests).await)
+    }
+
+    /// All changes in order, until either side ends the stream. The first message says from where.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn follow_changes(
+        &self,
+        requests: impl Stream<Item = v1::FollowChangesRequest> + Send + 'static,
+    ) -> Result<Responses<v1::FollowChangesResponse>, Error> {
+        opened(self.client.clone().follow_changes(requests).await)
+    }
 }
 
 service! {

@@ -12,4 +12,5 @@ pub mod quota;
 pub mod run;
 pub mod serve;
 pub mod service;
+pub mod sync;
 pub mod tls;

@@ -26,6 +26,7 @@ use crate::metrics::{self, Metrics};
 use crate::quota::Quotas;
 use crate::serve::{DrainReport, Gate};
 use crate::service::{self, Alarms, Health, Hub, Overview, ServiceError};
+use crate::sync::Replication;
 use crate::tls::{TlsError, TlsState};
 pub use files::{Rules, check_config, init};
 
@@ -116,7 +117,8 @@ impl Server {
             let (settings, clock) = (settings.clone(), Arc::clone(&clock));
             tokio::task::spawn_blocking(move || open(&settings, &clock))
         };
-        let Opened { ledger, audit, inquiries, signer, importer } = opened.await.map_err(|_| StartError::Died)??;
+        let Opened { ledger, audit, inquiries, signer, importer, sync } =
+            opened.await.map_err(|_| StartError::Died)??;
         for (name, text) in &rules.in_force {
             ledger.configure(name, text).await.map_err(StartError::Configure)?;
         }
@@ -127,6 +129,7 @@ impl Server {
             inquiries,
             signer,
             importer,
+            sync,
             quotas: Quotas::default(),
             metrics: Metrics::new(),
             started: clock.wall(),
@@ -136,6 +139,9 @@ impl Server {
             alarms: Alarms::default(),
             draining: CancellationToken::new(),
         });
+        let mark = hub.ledger.mark();
+        hub.sync.take(&hub.authority.policy(), mark);
+        tokio::spawn(Arc::clone(&hub.sync).follow(hub.ledger.clone(), mark, hub.draining.clone()));
         let (door, health) = service::services(&hub).await?;
         let gate = Gate::new(tls, settings.limits.clone()).map_err(io_error("threads for handshakes"))?;
         let listener = bind(settings.listen).await?;
@@ -216,6 +222,8 @@ impl Server {
             self.hub.ledger.configure(name, text).await.map_err(StartError::Configure)?;
         }
         self.hub.ledger.set_rules(Arc::clone(rules.policy.rules())).await;
+        // Feeds first: whoever the policy entitles finds its own.
+        self.hub.sync.take(&rules.policy, self.hub.ledger.mark());
         self.hub.authority.replace(rules.policy);
         Ok(())
     }
@@ -266,6 +274,7 @@ struct Opened {
     inquiries: Inquiries,
     signer: Signer,
     importer: Importer,
+    sync: Arc<Replication>,
 }
 
 fn open(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Opened, StartError> {
@@ -273,11 +282,15 @@ fn open(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Opened, StartErro
     let ledger = Ledger::open(settings.ledger.clone(), Arc::clone(clock))?;
     let keys = Arc::new(Keyring::load(&settings.keys_dir)?);
     let signer = Signer::from_seed(&settings.tls.trust_domain, keys.current(Purpose::Log).bytes())?;
+    let audience_key = keys.current(Purpose::Audience).clone();
     let audit = Audit::open(&settings.audit, keys, Arc::clone(clock))?;
     let inquiries = settings.ledger.data_dir.join("inquiries");
     let inquiries = Inquiries::open(&inquiries, audit.reader()).map_err(io_error("directory inquiries"))?;
     let importer = Importer::open(settings.import.clone()).map_err(io_error("staging directory"))?;
-    Ok(Opened { ledger, audit, inquiries, signer, importer })
+    let replicas = settings.ledger.data_dir.join("replicas");
+    let sync = Replication::open(replicas, audience_key, settings.calls.lease, Arc::clone(clock));
+    let sync = Arc::new(sync.map_err(io_error("directory replicas"))?);
+    Ok(Opened { ledger, audit, inquiries, signer, importer, sync })
 }
 
 /// What waited for a second person goes soon after its time is over, and what a crash left at once.

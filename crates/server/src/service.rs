@@ -11,6 +11,7 @@ mod call;
 mod check;
 mod commands;
 mod door;
+mod follow;
 mod import;
 mod listings;
 mod lookup;
@@ -20,6 +21,7 @@ mod registry;
 pub(crate) mod status;
 mod stream;
 mod subject;
+mod sync;
 mod units;
 
 use std::sync::Arc;
@@ -33,6 +35,7 @@ use xinhub_api::v1::lookup_service_server::LookupServiceServer;
 use xinhub_api::v1::measure_service_server::MeasureServiceServer;
 use xinhub_api::v1::registry_service_server::RegistryServiceServer;
 use xinhub_api::v1::remedy_service_server::RemedyServiceServer;
+use xinhub_api::v1::sync_service_server::SyncServiceServer;
 use xinhub_domain::time::Timestamp;
 use xinhub_ledger::Ledger;
 use xinhub_ledger::clock::Clock;
@@ -44,6 +47,7 @@ use crate::config::CallLimits;
 use crate::import::Importer;
 use crate::metrics::Metrics;
 use crate::quota::Quotas;
+use crate::sync::Replication;
 use crate::tls::TlsState;
 
 pub use admin::{Alarm, Alarms, Overview};
@@ -64,6 +68,8 @@ pub struct Hub {
     pub signer: Signer,
     /// Takes courts' files.
     pub importer: Importer,
+    /// What replicas are fed with.
+    pub sync: Arc<Replication>,
     /// What clients have spent.
     pub quotas: Quotas,
     /// Counters.
@@ -100,13 +106,14 @@ pub enum ServiceError {
 }
 
 /// Services as health checks name them; the empty name is the hub as a whole.
-const SERVICES: [&str; 7] = [
+const SERVICES: [&str; 8] = [
     "",
     "xinhub.v1.LookupService",
     "xinhub.v1.RegistryService",
     "xinhub.v1.RemedyService",
     "xinhub.v1.MeasureService",
     "xinhub.v1.AuditService",
+    "xinhub.v1.SyncService",
     "xinhub.v1.AdminService",
 ];
 
@@ -138,6 +145,9 @@ pub async fn services(hub: &Arc<Hub>) -> Result<(Door<Routes>, Health), ServiceE
     let account = AuditServiceServer::new(account::Account)
         .max_decoding_message_size(SMALL_MESSAGE_BYTES)
         .max_encoding_message_size(4 * limits.max_registry_message_bytes);
+    let sync = SyncServiceServer::new(sync::Replicas)
+        .max_decoding_message_size(SMALL_MESSAGE_BYTES)
+        .max_encoding_message_size(limits.max_registry_message_bytes);
     let admin = AdminServiceServer::new(admin::Admin)
         .max_decoding_message_size(SMALL_MESSAGE_BYTES)
         .max_encoding_message_size(limits.max_registry_message_bytes);
@@ -146,6 +156,7 @@ pub async fn services(hub: &Arc<Hub>) -> Result<(Door<Routes>, Health), ServiceE
         .add_service(remedies)
         .add_service(units)
         .add_service(account)
+        .add_service(sync)
         .add_service(admin)
         .add_service(health.max_decoding_message_size(SMALL_MESSAGE_BYTES))
         .add_service(reflection.max_decoding_message_size(SMALL_MESSAGE_BYTES))

@@ -155,6 +155,7 @@ pub struct Client {
     pub(super) impact_assessment: Option<String>,
     pub(super) expires: Day,
     pub(super) reach: ReachSet,
+    pub(super) audience: Option<Arc<str>>,
     pub(super) grants: Vec<Grant>,
     pub(super) fields: FieldMask,
     pub(super) quota: Quota,
@@ -205,6 +206,11 @@ impl Client {
     /// How it may ask.
     pub fn reach(&self) -> ReachSet {
         self.reach
+    }
+
+    /// The audience whose replica it may keep.
+    pub fn audience(&self) -> Option<&str> {
+        self.audience.as_deref()
     }
 
     /// What it sees of an answer.

@@ -21,15 +21,15 @@ use crate::closed::closed;
 use crate::deadline::{Calendar, Profiles};
 use crate::fault::{Fault, Faults};
 use crate::listing::Ground;
-use crate::measure::{Catalogue, MeasureId};
+use crate::measure::{Catalogue, MeasureId, RelationSet};
 use crate::time::Timestamp;
 
 pub use client::{Class, Client, Quota, Reach, ReachSet};
 pub use permissions::Method;
 pub use permit::{
     AdminAsk, AdminPermit, Ask, Denial, DetailAsk, DetailPermit, LookupAsk, LookupPermit, Moment, RegistryAsk,
-    RegistryPermit, RemedyAsk, RemedyPermit, SessionAsk, SessionPermit, Signing, SubjectAsk, SubjectPermit, UnitAsk,
-    UnitPermit, decide,
+    RegistryPermit, RemedyAsk, RemedyPermit, SessionAsk, SessionPermit, Signing, SubjectAsk, SubjectPermit, SyncAsk,
+    SyncPermit, UnitAsk, UnitPermit, decide,
 };
 pub use rules::Rules;
 
@@ -89,12 +89,41 @@ impl Court {
     }
 }
 
+/// A group of clients that keep replicas of the same list: one index key, one set of measures (decision D5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audience {
+    id: Arc<str>,
+    measures: Vec<MeasureId>,
+    relations: RelationSet,
+}
+
+impl Audience {
+    /// The most audiences of one hub.
+    pub const MAX: usize = 16;
+
+    /// Its id, from which its index key is derived: a new id is a new key.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The measures that its members ask for.
+    pub fn measures(&self) -> &[MeasureId] {
+        &self.measures
+    }
+
+    /// The relations that any of its measures can reach. Whoever has none of them is not told of.
+    pub fn relations(&self) -> RelationSet {
+        self.relations
+    }
+}
+
 /// A checked policy. Replaced whole on reload; permits keep what they were given for their call.
 #[derive(Clone, Debug)]
 pub struct Policy {
     catalogue: Arc<Catalogue>,
     release: Release,
     courts: Vec<Court>,
+    audiences: Vec<Arc<Audience>>,
     clients: HashMap<Arc<str>, Arc<Client>>,
     /// By `MeasureId`, in fen.
     limits_fen: Vec<Option<u64>>,
@@ -158,6 +187,11 @@ impl Policy {
     /// The court of this id.
     pub fn court(&self, id: &str) -> Option<&Court> {
         self.courts.iter().find(|court| court.id() == id)
+    }
+
+    /// Every audience, in the order of the file.
+    pub fn audiences(&self) -> &[Arc<Audience>] {
+        &self.audiences
     }
 
     /// The client of this id (the last part of the certificate's URI SAN).

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use super::client::Client;
 use super::grounds::Grounds;
 use super::read::{At, Reader, Section, one_of};
-use super::{Court, POLICY_FILE, Policy, Release, Rules};
+use super::{Audience, Court, POLICY_FILE, Policy, Release, Rules};
 use crate::deadline::{Calendar, Deadlines, Profile, Profiles};
 use crate::fault::{Fault, Faults, choose};
 use crate::listing::{Actor, Ground, MAX_GRACE_DAYS};
-use crate::measure::{Catalogue, Condition, Measure};
+use crate::measure::{Catalogue, Condition, Measure, MeasureId, RelationSet};
 use client::ClientReader;
 
 /// The only format there is.
@@ -59,10 +59,16 @@ fn read(root: Section, catalogue: &Catalogue, profiles: &Profiles, calendar: &Ar
     }
     let (courts, by_court) = courts(&root, profiles);
     let mut warnings: Vec<Fault> = without_signers(&courts).filter(|_| release == Some(Release::Two)).collect();
+    let audiences = audiences(&root, &catalogue);
     let mut clients: HashMap<Arc<str>, Arc<Client>> = HashMap::new();
     for section in root.sections("client") {
-        let mut reader =
-            ClientReader { section: &section, catalogue: &catalogue, courts: &courts, warnings: &mut warnings };
+        let mut reader = ClientReader {
+            section: &section,
+            catalogue: &catalogue,
+            courts: &courts,
+            audiences: &audiences,
+            warnings: &mut warnings,
+        };
         let client = reader.client();
         if let (Some(client), Some(id)) = (client, section.text("id"))
             && clients.insert(Arc::clone(&client.id), Arc::new(client)).is_some()
@@ -85,6 +91,7 @@ fn read(root: Section, catalogue: &Catalogue, profiles: &Profiles, calendar: &Ar
         catalogue: Arc::new(catalogue),
         release: release?,
         courts,
+        audiences,
         clients,
         limits_fen,
         grace_max_days: grace_max_days.unwrap_or(MAX_GRACE_DAYS),
@@ -244,6 +251,45 @@ fn courts(root: &Section, profiles: &Profiles) -> (Vec<Court>, Vec<ByCourt>) {
         }
     }
     (courts, by_court)
+}
+
+/// `[[audience]]`: whom replicas tell of.
+fn audiences(root: &Section, catalogue: &Catalogue) -> Vec<Arc<Audience>> {
+    let mut audiences: Vec<Arc<Audience>> = Vec::new();
+    for section in root.sections("audience") {
+        let id = id(&section);
+        if !section.has("measures") {
+            section.missing("measures", "list the codes of the measures that its members ask for");
+        }
+        let mut measures: Vec<MeasureId> = Vec::new();
+        let mut relations = RelationSet::EMPTY;
+        for at in section.texts("measures") {
+            let Some(row) = measure(section.reader, &at, catalogue) else { continue };
+            if !row.is_askable() || !row.enabled {
+                let problem = format!("`{}` can't be asked here, so no replica answers it", at.value);
+                at.fault(section.reader, problem, "switch it on with [[enable]] and its legal basis, or take it out");
+            } else if measures.contains(&row.id) {
+                at.fault(section.reader, format!("`{}` stands twice", at.value), "keep one");
+            } else {
+                measures.push(row.id);
+                // Officers are looked up as debtors themselves.
+                let officers = if row.also_check.is_empty() { RelationSet::EMPTY } else { RelationSet::DEBTOR };
+                relations = relations.or(row.mask()).or(officers);
+            }
+        }
+        if let Some(id) = id {
+            if audiences.iter().any(|audience| audience.id() == id.value) {
+                id.fault(root.reader, format!("audience `{}` stands twice", id.value), "give each an id of its own");
+            }
+            if audiences.len() == Audience::MAX {
+                let problem = format!("is one audience more than the {} that a hub has", Audience::MAX);
+                id.fault(root.reader, problem, "put clients with the same measures into one audience");
+            }
+            audiences.push(Arc::new(Audience { id: id.value.into(), measures, relations }));
+        }
+        section.finish();
+    }
+    audiences
 }
 
 /// Who may release what another proposed: staff ids as actors carry them.

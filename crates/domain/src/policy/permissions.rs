@@ -106,6 +106,16 @@ closed! {
         IssueCertificate = "/xinhub.v1.AuditService/IssueCertificate",
         /// Numbers by court and month.
         GetStatistics = "/xinhub.v1.AuditService/GetStatistics",
+        /// What a replica begins with.
+        GetManifest = "/xinhub.v1.SyncService/GetManifest",
+        /// A replica's snapshot.
+        FetchChunks = "/xinhub.v1.SyncService/FetchChunks",
+        /// Lifts, as they come.
+        FollowLifts = "/xinhub.v1.SyncService/FollowLifts",
+        /// Changes, as they come.
+        FollowChanges = "/xinhub.v1.SyncService/FollowChanges",
+        /// Who has confirmed a lift.
+        GetLiftStatus = "/xinhub.v1.SyncService/GetLiftStatus",
         /// The hub's state.
         GetStatus = "/xinhub.v1.AdminService/GetStatus",
         /// Whether the hub serves.
@@ -134,6 +144,8 @@ pub enum Demand {
     Unit,
     /// Acting for the person or organisation concerned.
     Subject,
+    /// Keeping a replica of one's audience.
+    Sync,
     /// The hub's own state.
     Admin,
 }
@@ -165,6 +177,9 @@ const ASKERS: &[Class] = &[
 ];
 const READERS: &[Class] =
     &[Class::Court, Class::Unit, Class::Bank, Class::Insurer, Class::ProcurementPlatform, Class::CreditBureau];
+/// Classes that may hold a copy of their audience's list. A caller of one bit never may.
+const REPLICATORS: &[Class] =
+    &[Class::Unit, Class::Bank, Class::Insurer, Class::ProcurementPlatform, Class::CreditBureau];
 const INTAKES: &[Class] = &[Class::Court, Class::Unit];
 const REPORTERS: &[Class] = &[
     Class::Unit,
@@ -260,6 +275,12 @@ pub const TABLE: &[Row] = &[
     row(Method::DeferView, Demand::Registry, COURTS),
     row(Method::IssueCertificate, Demand::Subject, INTAKES),
     row(Method::GetStatistics, Demand::Remedy, ACCOUNTABLE),
+    row(Method::GetManifest, Demand::Sync, REPLICATORS),
+    row(Method::FetchChunks, Demand::Sync, REPLICATORS),
+    row(Method::FollowLifts, Demand::Sync, REPLICATORS),
+    row(Method::FollowChanges, Demand::Sync, REPLICATORS),
+    // Numbers of replicas, and nobody's data.
+    row(Method::GetLiftStatus, Demand::Admin, ACCOUNTABLE),
     row(Method::GetStatus, Demand::Admin, WATCHERS),
     row(Method::HealthCheck, Demand::Session, Class::ALL),
     row(Method::HealthWatch, Demand::Session, Class::ALL),
@@ -295,7 +316,7 @@ impl Method {
     pub fn writes(self) -> bool {
         match self.row().demand {
             Demand::Registry | Demand::Remedy | Demand::Unit => !READS.contains(&self),
-            Demand::Session | Demand::Lookup | Demand::Detail | Demand::Subject | Demand::Admin => false,
+            Demand::Session | Demand::Lookup | Demand::Detail | Demand::Subject | Demand::Sync | Demand::Admin => false,
         }
     }
 
@@ -308,6 +329,7 @@ impl Method {
     pub fn reach(self, class: Class) -> Option<Reach> {
         match (self.row().demand, class) {
             (Demand::Lookup, _) => Some(Reach::Online),
+            (Demand::Sync, _) => Some(Reach::Exact),
             // A court reads its own listings by right.
             (Demand::Detail, Class::Court)
             | (

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::client::{Class, Client, Reach};
 use super::permissions::{Demand, Method};
-use super::{Policy, Release};
+use super::{Audience, Policy, Release};
 use crate::decision::FieldMask;
 use crate::fault::nearest;
 use crate::measure::{Catalogue, ItemId, Measure, MeasureId};
@@ -174,6 +174,7 @@ mod sealed {
     impl Sealed for super::RemedyAsk {}
     impl Sealed for super::UnitAsk {}
     impl Sealed for super::SubjectAsk {}
+    impl Sealed for super::SyncAsk {}
     impl Sealed for super::AdminAsk {}
 }
 
@@ -212,6 +213,10 @@ pub struct UnitAsk;
 /// To act for the person or organisation concerned, after an identity check.
 #[derive(Clone, Copy, Debug)]
 pub struct SubjectAsk;
+
+/// To keep a replica of one's audience.
+#[derive(Clone, Copy, Debug)]
+pub struct SyncAsk;
 
 /// To see the hub's state.
 #[derive(Clone, Copy, Debug)]
@@ -280,6 +285,14 @@ pub struct SubjectPermit {
     courts_below: Vec<Arc<str>>,
 }
 
+/// The right to keep a replica of one audience.
+#[derive(Debug)]
+pub struct SyncPermit {
+    client: Arc<Client>,
+    audience: Arc<Audience>,
+    catalogue: Arc<Catalogue>,
+}
+
 /// The right to see the hub's state.
 #[derive(Debug)]
 pub struct AdminPermit {
@@ -305,6 +318,7 @@ client_of!(
     RemedyPermit,
     UnitPermit,
     SubjectPermit,
+    SyncPermit,
     AdminPermit
 );
 
@@ -430,6 +444,18 @@ impl SubjectPermit {
     }
 }
 
+impl SyncPermit {
+    /// The audience.
+    pub fn audience(&self) -> &Arc<Audience> {
+        &self.audience
+    }
+
+    /// The catalogue in force.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+}
+
 impl UnitPermit {
     /// The catalogue in force.
     pub fn catalogue(&self) -> &Catalogue {
@@ -449,6 +475,7 @@ impl Ask for SessionAsk {
             | Demand::Remedy
             | Demand::Unit
             | Demand::Subject
+            | Demand::Sync
             | Demand::Admin => true,
         }
     }
@@ -591,6 +618,22 @@ impl Ask for UnitAsk {
 
     fn grant(&self, policy: &Policy, client: &Arc<Client>) -> Result<UnitPermit, Denial> {
         Ok(UnitPermit { client: Arc::clone(client), catalogue: Arc::clone(policy.catalogue()) })
+    }
+}
+
+impl Ask for SyncAsk {
+    type Permit = SyncPermit;
+
+    fn serves(&self, demand: Demand) -> bool {
+        demand == Demand::Sync
+    }
+
+    fn grant(&self, policy: &Policy, client: &Arc<Client>) -> Result<SyncPermit, Denial> {
+        let denied = || Denial::ReachNotGranted { reach: Reach::Exact };
+        // A policy that exists names an audience of its own wherever it grants a replica.
+        let audience = policy.audiences().iter().find(|audience| Some(audience.id()) == client.audience());
+        let audience = Arc::clone(audience.ok_or_else(denied)?);
+        Ok(SyncPermit { client: Arc::clone(client), audience, catalogue: Arc::clone(policy.catalogue()) })
     }
 }
 

@@ -9,11 +9,13 @@ use std::collections::BTreeMap;
 
 use xinhub_domain::identity::Identity;
 use xinhub_domain::listing::{About, Body, EventKind};
+use xinhub_domain::time::Timestamp;
 use xinhub_index::{Change, Entry as IndexEntry, Key, Prf, Relations};
 
-use super::Ledger;
+use super::{Ledger, ReachError};
 use crate::command::CommandError;
 use crate::entry::Entry;
+use crate::position::Position;
 use crate::table::{ERASED, Place};
 use crate::vault::{Opened, VaultError};
 
@@ -126,26 +128,64 @@ impl Ledger {
         if revision >= end.revision {
             return Ok((revision == end.revision).then_some(Mark { lift_seq, ..end }));
         }
-        let journal = self.0.vault.journal();
-        // The first entry that ends at or beyond the revision.
-        let (mut low, mut high) = (0, end.sequence);
+        if revision == 0 {
+            return Ok(Some(Mark { revision, lift_seq, sequence: 0 }));
+        }
+        let low = self.sequence_of(revision)?;
+        let stored = self.0.vault.journal().after(low).next().transpose().map_err(unreadable)?;
+        let last = stored.map(|stored| Entry::decode(&stored.payload).map_err(unreadable)).transpose()?;
+        let ends_there = last.is_some_and(|entry| entry.last_revision() == revision);
+        Ok(ends_there.then_some(Mark { revision, lift_seq, sequence: low + 1 }))
+    }
+
+    /// The lift that a token's position is of: when it was committed, and its number in the count of lifts, or that of a later one
+    /// of the same commit. `None` where that position is of no lift.
+    ///
+    /// # Errors
+    /// A token of another hub or history, or of a position that is not reached.
+    pub fn lift_at(&self, token: &[u8]) -> Result<Option<(Timestamp, u64)>, ReachError> {
+        let (epoch, revision) = Position::parse_token(token)?;
+        let position = self.position();
+        if epoch != position.epoch {
+            return Err(ReachError::OtherEpoch);
+        }
+        if revision > position.revision {
+            return Err(ReachError::NotYet);
+        }
+        let found = self.sequence_of(revision).and_then(|sequence| self.lift_of(sequence, revision));
+        // A position that can't be read is not confirmed as anything; the cause is in the log.
+        found.map_err(|_| ReachError::NotYet)
+    }
+
+    /// How many entries lie before the one that holds a revision.
+    fn sequence_of(&self, revision: u64) -> Result<u64, CommandError> {
+        let (mut low, mut high) = (0, self.mark().sequence);
         while low < high {
             let middle = low + (high - low) / 2;
-            let stored = journal.after(middle).next().transpose().map_err(unreadable)?;
-            let Some(stored) = stored else { return Ok(None) };
+            let stored = self.0.vault.journal().after(middle).next().transpose().map_err(unreadable)?;
+            let Some(stored) = stored else { break };
             if Entry::decode(&stored.payload).map_err(unreadable)?.last_revision() < revision {
                 low = middle + 1;
             } else {
                 high = middle;
             }
         }
-        if revision == 0 {
-            return Ok(Some(Mark { revision, lift_seq, sequence: 0 }));
+        Ok(low)
+    }
+
+    fn lift_of(&self, before: u64, revision: u64) -> Result<Option<(Timestamp, u64)>, CommandError> {
+        let stored = self.0.vault.journal().after(before).next().transpose().map_err(unreadable)?;
+        let Some(stored) = stored else { return Ok(None) };
+        let entry = Entry::decode(&stored.payload).map_err(unreadable)?;
+        let mut last = None;
+        let mut is_lift = false;
+        for record in &entry.events {
+            let clear = record.clear().map_err(unreadable)?;
+            // What an upheld objection brings comes right behind the finding.
+            is_lift |= clear.lift_seq.is_some() && (revision..=revision + 1).contains(&clear.revision);
+            last = clear.lift_seq.or(last);
         }
-        let stored = journal.after(low).next().transpose().map_err(unreadable)?;
-        let last = stored.map(|stored| Entry::decode(&stored.payload).map_err(unreadable)).transpose()?;
-        let ends_there = last.is_some_and(|entry| entry.last_revision() == revision);
-        Ok(ends_there.then_some(Mark { revision, lift_seq, sequence: low + 1 }))
+        Ok(last.filter(|_| is_lift).map(|lift_seq| (entry.at, lift_seq)))
     }
 
     /// Which listings changed after a mark: to the end of the history, or to the entry with which `max_events` are reached.

@@ -34,7 +34,8 @@ impl Follower {
     pub(crate) fn follow(&mut self, ledger: &Ledger) -> Result<(), Difference> {
         let audiences = [self.audience.clone()];
         let again = ledger.mark_at(self.mark.revision, self.mark.lift_seq).map_err(|error| error.to_string())?;
-        if again != Some(self.mark) {
+        let place = |mark: Mark| (mark.revision, mark.lift_seq);
+        if again.map(place) != Some(place(self.mark)) {
             return Err(format!("the mark {:?} is found again as {again:?}", self.mark));
         }
         loop {

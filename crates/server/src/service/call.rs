@@ -72,6 +72,7 @@ impl Call {
             | Demand::Remedy
             | Demand::Unit
             | Demand::Subject
+            | Demand::Sync
             | Demand::Admin => Some(hub.audit.claim().map_err(|error| status::audit(&error))?),
         };
         let call = Call::new(hub, peer, method, request_id, ticket);
@@ -113,9 +114,13 @@ impl Call {
     pub(super) fn admit(&self) -> Result<(), Failure> {
         let row = self.method.row();
         let may_wait = match row.demand {
-            Demand::Lookup | Demand::Detail | Demand::Registry | Demand::Remedy | Demand::Unit | Demand::Subject => {
-                !row.is_lift
-            }
+            Demand::Lookup
+            | Demand::Detail
+            | Demand::Registry
+            | Demand::Remedy
+            | Demand::Unit
+            | Demand::Subject
+            | Demand::Sync => !row.is_lift,
             // What tells how the hub is.
             Demand::Session | Demand::Admin => false,
         };

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::super::client::{Class, Client, Grant, Quota, Reach, ReachSet};
 use super::super::read::{At, Reader, Section, one_of};
-use super::super::{Court, POLICY_FILE};
+use super::super::{Audience, Court, POLICY_FILE};
 use super::{id, is_id, measure};
 use crate::decision::{Field, FieldMask};
 use crate::fault::{Fault, choose};
-use crate::measure::{Catalogue, Measure};
+use crate::measure::{Catalogue, Measure, MeasureId};
 
 /// What one client may be given; above it a slip of the pen is likelier than a need.
 const MAX_RATE_PER_SECOND: u64 = 1_000_000;
@@ -18,6 +18,7 @@ pub(super) struct ClientReader<'a, 'd, 't> {
     pub(super) section: &'a Section<'d, 't>,
     pub(super) catalogue: &'a Catalogue,
     pub(super) courts: &'a [Court],
+    pub(super) audiences: &'a [Arc<Audience>],
     pub(super) warnings: &'a mut Vec<Fault>,
 }
 
@@ -47,6 +48,7 @@ impl<'d, 't> ClientReader<'_, 'd, 't> {
         let reach = self.reach(class);
         let fields = self.fields(class, reach);
         let grants = self.grants(class, unit.as_deref());
+        let audience = self.audience(class, reach, &grants);
         let exempt = self.crl_expiry_exempt(class);
         let acts_for_subjects = self.acts_for_subjects(class);
         let audit_class = section.text("audit_class");
@@ -70,6 +72,7 @@ impl<'d, 't> ClientReader<'_, 'd, 't> {
             impact_assessment: impact_assessment.map(|at| at.value.to_owned()),
             expires: expires?.value,
             reach,
+            audience,
             grants,
             fields,
             quota: quota?,
@@ -154,6 +157,36 @@ impl<'d, 't> ClientReader<'_, 'd, 't> {
             self.section.missing("reach", "say how it may ask, such as reach = [\"online\"]");
         }
         reaches.into_iter().map(|at| at.value).collect()
+    }
+
+    /// The audience of a client that keeps a replica. A replica answers all of its audience's measures, so all are granted.
+    fn audience(&self, class: Option<Class>, reach: ReachSet, grants: &[Grant]) -> Option<Arc<str>> {
+        let section = self.section;
+        let replica = reach.contains(Reach::Filter) || reach.contains(Reach::Exact);
+        let Some(at) = section.text("audience") else {
+            if replica && !section.has("audience") {
+                section.missing("audience", "name the audience whose replica it keeps, one of [[audience]]");
+            }
+            return None;
+        };
+        if class == Some(Class::Court) || (class.is_some() && !replica) {
+            let problem = "is for clients that keep a replica";
+            at.fault(self.reader(), problem, "take it out, or grant the reach `filter` or `exact`");
+        }
+        let Some(audience) = self.audiences.iter().find(|audience| audience.id() == at.value) else {
+            let fix = choose(at.value, self.audiences.iter().map(|audience| audience.id()));
+            at.fault(self.reader(), format!("audience `{}` is not in this file", at.value), fix);
+            return None;
+        };
+        let granted = |measure: &MeasureId| grants.iter().any(|grant| grant.measure == *measure);
+        let missing = audience.measures().iter().filter(|measure| !granted(measure));
+        let missing: Vec<&str> =
+            missing.filter_map(|measure| self.catalogue.by_id(*measure)).map(|row| &*row.code).collect();
+        if !missing.is_empty() {
+            let problem = format!("has measures that are not granted to this client: {}", missing.join(", "));
+            at.fault(self.reader(), problem, "grant them, or name an audience that asks for less");
+        }
+        Some(Arc::clone(&audience.id))
     }
 
     fn fields(&self, class: Option<Class>, reach: ReachSet) -> FieldMask {

@@ -38,6 +38,7 @@ use crate::import::{ImportSettings, Importer};
 use crate::metrics::Metrics;
 use crate::quota::Quotas;
 use crate::serve::Peer;
+use crate::sync::Replication;
 use crate::tls::{ClientCertificate, TlsSettings, TlsState};
 
 /// 2026-03-01T12:00:00+08:00.
@@ -170,6 +171,9 @@ impl Bench {
             max_registry_message_bytes: 1 << 20,
             max_stream_checks: 4,
         };
+        let parent = keys.current(Purpose::Audience).clone();
+        let replicas = dir.path().join("replicas");
+        let sync = Replication::open(replicas, parent, limits.lease, Arc::clone(&ledger_clock)).unwrap();
         let signer = Signer::from_seed("hub.test", keys.current(Purpose::Log).bytes()).unwrap();
         let audit = open_audit(keys, Arc::clone(&ledger_clock));
         let hub = Arc::new(Hub {
@@ -179,6 +183,7 @@ impl Bench {
             audit,
             signer,
             importer: Importer::open(ImportSettings::new(dir.path().join("staging"))).unwrap(),
+            sync: Arc::new(sync),
             quotas: Quotas::default(),
             metrics: Metrics::new(),
             clock: ledger_clock,

@@ -1,0 +1,377 @@
+//! FollowLifts and FollowChanges: one audience's feed, to one replica each.
+//!
+//! Promises: a beat goes out behind every lift that it names; the subscription is durable before the first; a replica that the
+//! feed can't lead on is told so, never skipped past anything; a stream ends when policy no longer grants it, when its audience
+//! has become another one, and when the hub drains. A replica that doesn't read holds up nothing but its own stream.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status, Streaming};
+use xinhub_api::reason::{Failure, Reason};
+use xinhub_api::v1;
+use xinhub_api::v1::follow_changes_request::Message as ChangesIn;
+use xinhub_api::v1::follow_changes_response::Message as ChangesOut;
+use xinhub_api::v1::follow_lifts_request::Message as LiftsIn;
+use xinhub_api::v1::follow_lifts_response::Message as LiftsOut;
+use xinhub_ledger::Mark;
+
+use super::call::Call;
+use super::door::catalogued;
+use super::sync::{beat_ms, entitled};
+use crate::sync::{Feed, Step, Subscriber};
+
+pub(super) type Lifts = ReceiverStream<Result<v1::FollowLiftsResponse, Status>>;
+pub(super) type Changes = ReceiverStream<Result<v1::FollowChangesResponse, Status>>;
+
+/// Messages that wait for their reader; what comes behind them waits in the feed or the journal.
+const AHEAD: usize = 4;
+/// Bytes of changes that travel unacknowledged.
+const WINDOW_BYTES: usize = 256 * 1024;
+/// Within how long replicas begin anew, each by chance, so that they don't all come at once.
+const RESYNC_WITHIN_MS: u32 = 5_000;
+/// How often confirmations are made durable where nothing else has.
+const SAVE_EVERY: Duration = Duration::from_secs(1);
+
+/// Why a stream ends.
+enum End {
+    /// The replica is gone or done.
+    Gone,
+    /// It has to begin anew.
+    Resync(v1::ResyncReason),
+    Failure(Failure),
+}
+
+impl From<Failure> for End {
+    fn from(failure: Failure) -> End {
+        End::Failure(failure)
+    }
+}
+
+/// One replica, and where it is.
+struct Follower {
+    call: Arc<Call>,
+    feed: Arc<Feed>,
+    ends: watch::Receiver<Mark>,
+    who: Subscriber,
+    mark: Mark,
+}
+
+impl Follower {
+    /// Where a replica may be led on from.
+    fn open(
+        call: &Arc<Call>,
+        instance: &[u8],
+        epoch: &[u8],
+        (revision, lift_seq): (u64, u64),
+    ) -> Result<Follower, End> {
+        let (permit, feed) = entitled(call)?;
+        call.charge(permit.client())?;
+        let Ok(instance) = instance.try_into() else {
+            return Err(Failure::field(Reason::InvalidField, "open.instance_id", "is 16 bytes").into());
+        };
+        let ledger = &call.hub().ledger;
+        if epoch != ledger.position().epoch {
+            return Err(End::Resync(v1::ResyncReason::Epoch));
+        }
+        let mark = ledger.mark_at(revision, lift_seq).map_err(super::status::command)?;
+        let mark = mark.ok_or(End::Resync(v1::ResyncReason::Position))?;
+        let who = Subscriber { client: call.peer().client_id().to_string(), instance };
+        Ok(Follower { call: Arc::clone(call), ends: feed.ends(), feed, who, mark })
+    }
+
+    /// The next stretch beyond where the replica is, if there is one.
+    async fn next(&self) -> Result<Option<Step>, End> {
+        let end = *self.ends.borrow();
+        if end.revision <= self.mark.revision {
+            return Ok(None);
+        }
+        if let Some(step) = self.feed.next(self.mark) {
+            return Ok(Some(step));
+        }
+        let (feed, ledger, mark) = (Arc::clone(&self.feed), self.call.hub().ledger.clone(), self.mark);
+        let step = tokio::task::spawn_blocking(move || feed.catch_up(&ledger, mark)).await;
+        let step = step.map_err(|_| Failure::new(Reason::Internal, "a thread of the hub died; follow on from here"))?;
+        Ok(Some(step.map_err(super::status::command)?))
+    }
+
+    /// Whether policy still grants the stream, and its audience is the one that it began with.
+    fn still_entitled(&self) -> Result<(), End> {
+        let (_, feed) = entitled(&self.call)?;
+        if Arc::ptr_eq(&feed, &self.feed) { Ok(()) } else { Err(End::Resync(v1::ResyncReason::Audience)) }
+    }
+
+    fn draining() -> End {
+        Failure::new(Reason::Draining, "this hub is stopping; connect again and follow on from here").into()
+    }
+}
+
+/// What a replica sent, or how its side ended.
+fn came<T>(message: Result<Option<T>, Status>) -> Result<T, End> {
+    match message {
+        Ok(Some(message)) => Ok(message),
+        Ok(None) => Err(End::Gone),
+        Err(status) => Err(catalogued(status.code()).map_or(End::Gone, End::Failure)),
+    }
+}
+
+fn missing_open() -> End {
+    Failure::field(Reason::InvalidField, "open", "comes first, and once").into()
+}
+
+/// Begins to tell of lifts.
+pub(super) fn lifts(call: Arc<Call>, incoming: Streaming<v1::FollowLiftsRequest>) -> Lifts {
+    let (out, stream) = mpsc::channel(AHEAD);
+    call.defer();
+    tokio::spawn(async move {
+        let end = follow_lifts(&call, incoming, &out).await;
+        let resync = |resync| v1::FollowLiftsResponse { message: Some(LiftsOut::Resync(resync)) };
+        finish(&call, &out, end, resync).await;
+    });
+    ReceiverStream::new(stream)
+}
+
+/// Begins to tell of changes.
+pub(super) fn changes(call: Arc<Call>, incoming: Streaming<v1::FollowChangesRequest>) -> Changes {
+    let (out, stream) = mpsc::channel(AHEAD);
+    call.defer();
+    tokio::spawn(async move {
+        let end = follow_changes(&call, incoming, &out).await;
+        let resync = |resync| v1::FollowChangesResponse { message: Some(ChangesOut::Resync(resync)) };
+        finish(&call, &out, end, resync).await;
+    });
+    ReceiverStream::new(stream)
+}
+
+async fn finish<T>(call: &Call, out: &mpsc::Sender<Result<T, Status>>, end: End, resync: impl FnOnce(v1::Resync) -> T) {
+    let (last, code, reason) = match end {
+        End::Gone => (None, Code::Ok, None),
+        End::Resync(reason) => {
+            let message = v1::Resync { reason: reason as i32, within_ms: RESYNC_WITHIN_MS };
+            (Some(Ok(resync(message))), Code::Ok, None)
+        }
+        End::Failure(failure) => {
+            let (code, reason) = (failure.code(), Some(failure.reason()));
+            (Some(Err(failure.into())), code, reason)
+        }
+    };
+    call.close_with(code, reason);
+    if let Some(last) = last {
+        let _ = out.send(last).await;
+    }
+}
+
+async fn follow_lifts(
+    call: &Arc<Call>,
+    mut incoming: Streaming<v1::FollowLiftsRequest>,
+    out: &mpsc::Sender<Result<v1::FollowLiftsResponse, Status>>,
+) -> End {
+    let opened = async {
+        let Some(LiftsIn::Open(open)) = came(incoming.message().await)?.message else { return Err(missing_open()) };
+        let follower = Follower::open(call, &open.instance_id, &open.epoch, (open.revision, open.lift_seq))?;
+        register(&follower, open.lift_seq).await?;
+        Ok(follower)
+    };
+    match opened.await {
+        Ok(follower) => {
+            // On record as it begins: a stream lasts for days, and a record waits for nobody.
+            call.close_with(Code::Ok, None);
+            LiftStream { follower, out, ping: 0, answered: 0, saved: Instant::now() }.run(incoming).await
+        }
+        Err(end) => end,
+    }
+}
+
+/// Durable before the first beat: from here on every lift waits for this replica.
+async fn register(follower: &Follower, lift_seq: u64) -> Result<(), End> {
+    let (hub, who, audience) = (Arc::clone(follower.call.hub()), follower.who.clone(), follower.feed.id().to_owned());
+    let registered =
+        tokio::task::spawn_blocking(move || hub.sync.subscribers.register(&who, &audience, lift_seq)).await;
+    match registered {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "a subscriber can't be made durable");
+            Err(Failure::new(Reason::Storage, "the subscription can't be made durable just now; try again").into())
+        }
+        Err(_) => Err(Failure::new(Reason::Internal, "a thread of the hub died; connect again").into()),
+    }
+}
+
+struct LiftStream<'a> {
+    follower: Follower,
+    out: &'a mpsc::Sender<Result<v1::FollowLiftsResponse, Status>>,
+    /// The last ping that came, and the last that a beat has answered.
+    ping: u64,
+    answered: u64,
+    saved: Instant,
+}
+
+impl LiftStream<'_> {
+    async fn run(mut self, mut incoming: Streaming<v1::FollowLiftsRequest>) -> End {
+        let call = Arc::clone(&self.follower.call);
+        let hub = call.hub();
+        let mut policy = hub.authority.changes();
+        let mut beats = interval(Duration::from_millis(u64::from(beat_ms(hub))));
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let opened = v1::FollowLiftsOpened { lift_seq: self.follower.mark.lift_seq };
+        let mut result = self.send(LiftsOut::Opened(opened)).await;
+        while result.is_ok() {
+            // What has come goes out before any beat that would name it.
+            result = self.tell().await;
+            if result.is_err() {
+                break;
+            }
+            result = tokio::select! {
+                biased;
+                () = hub.draining.cancelled() => Err(Follower::draining()),
+                () = self.out.closed() => Err(End::Gone),
+                changed = policy.changed() => {
+                    changed.map_err(|_| End::Gone).and_then(|()| self.follower.still_entitled())
+                }
+                message = incoming.message() => match came(message) {
+                    Ok(message) => self.take(message).await,
+                    Err(end) => Err(end),
+                },
+                changed = self.follower.ends.changed() => changed.map_err(|_| End::Gone),
+                _ = beats.tick() => self.beat().await,
+            };
+        }
+        self.save();
+        result.err().unwrap_or(End::Gone)
+    }
+
+    /// Tells every lift up to the feed's end.
+    async fn tell(&mut self) -> Result<(), End> {
+        self.follower.ends.borrow_and_update();
+        while let Some(step) = self.follower.next().await? {
+            let prev_lift_seq = self.follower.mark.lift_seq;
+            self.follower.mark = step.mark;
+            if step.mark.lift_seq > prev_lift_seq {
+                let (lift_seq, revision) = (step.mark.lift_seq, step.mark.revision);
+                let changes = step.lifted.to_vec();
+                self.send(LiftsOut::Lift(v1::Lift { prev_lift_seq, lift_seq, revision, changes })).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, message: v1::FollowLiftsRequest) -> Result<(), End> {
+        let subscribers = &self.follower.call.hub().sync.subscribers;
+        match message.message {
+            Some(LiftsIn::Ack(ack)) => {
+                // Nobody confirms what was not told.
+                subscribers.acknowledge(&self.follower.who, ack.lift_seq.min(self.follower.mark.lift_seq));
+                if self.saved.elapsed() >= SAVE_EVERY {
+                    self.save();
+                }
+                Ok(())
+            }
+            Some(LiftsIn::Ping(ping)) => {
+                self.ping = ping.number;
+                self.tell().await?;
+                self.beat().await
+            }
+            Some(LiftsIn::Open(_)) | None => Err(missing_open()),
+        }
+    }
+
+    /// Says how far the replica has been told, signed. The lease that it may begin is noted first.
+    async fn beat(&mut self) -> Result<(), End> {
+        let hub = self.follower.call.hub();
+        let (mark, epoch) = (self.follower.mark, hub.ledger.position().epoch);
+        let text = format!(
+            "xinhub beat 1\nepoch {:032x}\naudience {}\nrevision {}\nlift_seq {}\ntime_ms {}\n",
+            u128::from_be_bytes(epoch),
+            self.follower.feed.id(),
+            mark.revision,
+            mark.lift_seq,
+            hub.clock.wall().0,
+        );
+        let note = hub.signer.sign(&text);
+        let note = note.map_err(|_| Failure::new(Reason::Internal, "the beat can't be signed; connect again"))?;
+        // A lease counts from the sending of a ping that was not answered yet: other beats give none.
+        if self.ping > self.answered {
+            hub.sync.subscribers.beat(&self.follower.who);
+            self.answered = self.ping;
+        }
+        self.send(LiftsOut::Beat(v1::Beat { note, ping: self.ping })).await
+    }
+
+    async fn send(&self, message: LiftsOut) -> Result<(), End> {
+        let sent = self.out.send(Ok(v1::FollowLiftsResponse { message: Some(message) })).await;
+        sent.map_err(|_| End::Gone)
+    }
+
+    /// Makes confirmations durable, aside: nobody waits for it, and what is lost makes a lift wait longer.
+    fn save(&mut self) {
+        self.saved = Instant::now();
+        let hub = Arc::clone(self.follower.call.hub());
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = hub.sync.subscribers.save() {
+                tracing::error!(%error, "what replicas have confirmed can't be made durable");
+            }
+        });
+    }
+}
+
+async fn follow_changes(
+    call: &Arc<Call>,
+    mut incoming: Streaming<v1::FollowChangesRequest>,
+    out: &mpsc::Sender<Result<v1::FollowChangesResponse, Status>>,
+) -> End {
+    let opened = async {
+        let Some(ChangesIn::Open(open)) = came(incoming.message().await)?.message else { return Err(missing_open()) };
+        Follower::open(call, &open.instance_id, &open.epoch, (open.revision, open.lift_seq))
+    };
+    match opened.await {
+        Ok(follower) => {
+            call.close_with(Code::Ok, None);
+            tell_changes(follower, incoming, out).await.err().unwrap_or(End::Gone)
+        }
+        Err(end) => end,
+    }
+}
+
+async fn tell_changes(
+    mut follower: Follower,
+    mut incoming: Streaming<v1::FollowChangesRequest>,
+    out: &mpsc::Sender<Result<v1::FollowChangesResponse, Status>>,
+) -> Result<(), End> {
+    let call = Arc::clone(&follower.call);
+    let mut policy = call.hub().authority.changes();
+    // What travels: where each batch ends, and its bytes.
+    let mut travelling: Vec<(u64, usize)> = Vec::new();
+    loop {
+        let bytes: usize = travelling.iter().map(|(_, bytes)| bytes).sum();
+        if bytes < WINDOW_BYTES {
+            follower.ends.borrow_and_update();
+            if let Some(step) = follower.next().await? {
+                let (revision, lift_seq) = (step.mark.revision, step.mark.lift_seq);
+                let (prev_revision, changes) = (follower.mark.revision, step.changes.to_vec());
+                travelling.push((revision, changes.len()));
+                follower.mark = step.mark;
+                let batch = v1::ChangeBatch { prev_revision, revision, lift_seq, changes };
+                let message = Some(ChangesOut::Batch(batch));
+                out.send(Ok(v1::FollowChangesResponse { message })).await.map_err(|_| End::Gone)?;
+                continue;
+            }
+        }
+        tokio::select! {
+            biased;
+            () = call.hub().draining.cancelled() => return Err(Follower::draining()),
+            () = out.closed() => return Err(End::Gone),
+            changed = policy.changed() => {
+                changed.map_err(|_| End::Gone)?;
+                follower.still_entitled()?;
+            }
+            message = incoming.message() => match came(message)?.message {
+                Some(ChangesIn::Ack(ack)) => travelling.retain(|(revision, _)| *revision > ack.revision),
+                Some(ChangesIn::Open(_)) | None => return Err(missing_open()),
+            },
+            changed = follower.ends.changed(), if bytes < WINDOW_BYTES => changed.map_err(|_| End::Gone)?,
+        }
+    }
+}

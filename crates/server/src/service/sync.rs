@@ -1,0 +1,183 @@
+//! SyncService: what replicas begin with, and what they follow. The streams are in [`super::follow`].
+
+use std::io::Read;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+use xinhub_api::convert::timestamp_to;
+use xinhub_api::reason::{Failure, Reason};
+use xinhub_api::v1;
+use xinhub_api::v1::sync_service_server::SyncService;
+use xinhub_domain::policy::{AdminAsk, SyncAsk, SyncPermit};
+use xinhub_domain::time::Timestamp;
+
+use super::call::{Call, unary};
+use super::{Hub, follow, status};
+use crate::sync::Feed;
+
+/// Bytes of a snapshot in one message.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// Messages of a snapshot that wait for their reader.
+const CHUNKS_AHEAD: usize = 4;
+
+/// The service.
+pub(super) struct Replicas;
+
+type Chunks = ReceiverStream<Result<v1::FetchChunksResponse, Status>>;
+
+#[tonic::async_trait]
+impl SyncService for Replicas {
+    async fn get_manifest(
+        &self,
+        request: Request<v1::GetManifestRequest>,
+    ) -> Result<Response<v1::GetManifestResponse>, Status> {
+        unary(request, get_manifest).await
+    }
+
+    type FetchChunksStream = Chunks;
+
+    async fn fetch_chunks(&self, request: Request<v1::FetchChunksRequest>) -> Result<Response<Chunks>, Status> {
+        let call = Call::of(&request)?;
+        let result = fetch_chunks(&call, request.get_ref());
+        call.close(result).await.map(Response::new).map_err(Status::from)
+    }
+
+    type FollowLiftsStream = follow::Lifts;
+
+    async fn follow_lifts(
+        &self,
+        request: Request<Streaming<v1::FollowLiftsRequest>>,
+    ) -> Result<Response<follow::Lifts>, Status> {
+        let call = Call::of(&request)?;
+        Ok(Response::new(follow::lifts(call, request.into_inner())))
+    }
+
+    type FollowChangesStream = follow::Changes;
+
+    async fn follow_changes(
+        &self,
+        request: Request<Streaming<v1::FollowChangesRequest>>,
+    ) -> Result<Response<follow::Changes>, Status> {
+        let call = Call::of(&request)?;
+        Ok(Response::new(follow::changes(call, request.into_inner())))
+    }
+
+    async fn get_lift_status(
+        &self,
+        request: Request<v1::GetLiftStatusRequest>,
+    ) -> Result<Response<v1::GetLiftStatusResponse>, Status> {
+        unary(request, get_lift_status).await
+    }
+}
+
+/// The right to a replica, and the feed of its audience.
+pub(super) fn entitled(call: &Call) -> Result<(SyncPermit, Arc<Feed>), Failure> {
+    let hub = call.hub();
+    let permit = hub.authority.permit(call.peer(), call.method(), &SyncAsk, call.now())?;
+    let feed = hub.sync.feed(permit.audience().id()).filter(|feed| feed.audience() == permit.audience());
+    // Between a policy and the feeds that it brings lies a moment.
+    let feed = feed.ok_or_else(|| Failure::new(Reason::Overloaded, "the audience is being set up; try again"))?;
+    Ok((permit, feed))
+}
+
+/// How often beats go out: four of them within a lease, and one a second at least.
+pub(super) fn beat_ms(hub: &Hub) -> u32 {
+    u32::try_from(hub.limits.lease.as_millis() / 4).unwrap_or(u32::MAX).min(1_000)
+}
+
+async fn get_manifest(call: Arc<Call>, _request: v1::GetManifestRequest) -> Result<v1::GetManifestResponse, Failure> {
+    let hub = call.hub();
+    let (permit, feed) = entitled(&call)?;
+    call.charge(permit.client())?;
+    let snapshot = hub.sync.snapshots.current(&feed, &hub.ledger).await.map_err(|error| {
+        tracing::error!(%error, "no snapshot can be made");
+        Failure::new(Reason::Storage, "the hub can't make a snapshot just now; its operator finds why in the log")
+    })?;
+    let measures = permit.audience().measures().iter().filter_map(|measure| permit.catalogue().by_id(*measure));
+    let (key, key_epoch) = feed.key();
+    Ok(v1::GetManifestResponse {
+        audience: feed.id().to_owned(),
+        key: key.to_vec(),
+        key_epoch,
+        measures: measures.map(|measure| measure.code.to_string()).collect(),
+        snapshot: Some(v1::Snapshot {
+            epoch: snapshot.epoch.to_vec(),
+            revision: snapshot.revision,
+            lift_seq: snapshot.lift_seq,
+            id: snapshot.id(),
+            bytes: snapshot.bytes,
+            entries: snapshot.entries,
+            sha256: snapshot.sha256.to_vec(),
+            state_digest: snapshot.state_digest.to_vec(),
+        }),
+        lease_ms: u32::try_from(hub.limits.lease.as_millis()).unwrap_or(u32::MAX),
+        beat_ms: beat_ms(hub),
+        verifier_key: hub.signer.verifier_key(),
+    })
+}
+
+fn fetch_chunks(call: &Arc<Call>, request: &v1::FetchChunksRequest) -> Result<Chunks, Failure> {
+    let hub = call.hub();
+    let (permit, feed) = entitled(call)?;
+    call.charge(permit.client())?;
+    let gone = || Failure::new(Reason::NotFound, "the snapshot is no longer there: take the manifest anew");
+    let snapshot = hub.sync.snapshots.find(&feed, &request.snapshot).ok_or_else(gone)?;
+    if request.offset > snapshot.bytes {
+        return Err(Failure::field(Reason::InvalidField, "offset", "lies beyond the snapshot's end"));
+    }
+    let mut from = hub.sync.snapshots.read(&snapshot, request.offset).map_err(|_| gone())?;
+    let (chunks, stream) = mpsc::channel(CHUNKS_AHEAD);
+    let mut offset = request.offset;
+    tokio::task::spawn_blocking(move || {
+        loop {
+            let mut data = vec![0; CHUNK_BYTES];
+            let read = match from.read(&mut data) {
+                Ok(0) => return,
+                Ok(read) => read,
+                Err(error) => {
+                    tracing::error!(%error, "a snapshot for replicas can't be read");
+                    let failure = Failure::new(Reason::Storage, "the snapshot can't be read; fetch on from here");
+                    let _ = chunks.blocking_send(Err(failure.into()));
+                    return;
+                }
+            };
+            data.truncate(read);
+            if chunks.blocking_send(Ok(v1::FetchChunksResponse { offset, data })).is_err() {
+                return;
+            }
+            offset += read as u64;
+        }
+    });
+    Ok(ReceiverStream::new(stream))
+}
+
+async fn get_lift_status(
+    call: Arc<Call>,
+    request: v1::GetLiftStatusRequest,
+) -> Result<v1::GetLiftStatusResponse, Failure> {
+    let hub = call.hub();
+    let permit = hub.authority.permit(call.peer(), call.method(), &AdminAsk, call.now())?;
+    call.charge(permit.client())?;
+    let token = request.position.map(|position| position.token).unwrap_or_default();
+    let (at, lift_seq) = hub.ledger.lift_at(&token).map_err(status::reach)?.ok_or_else(|| {
+        let problem = "is not that of a lift: give back the position that the lift was answered with";
+        Failure::field(Reason::InvalidField, "position", problem)
+    })?;
+    let standing = hub.sync.subscribers.standing(lift_seq);
+    let (now, lease_ms) = (call.now(), i64::try_from(hub.limits.lease.as_millis()).unwrap_or(i64::MAX));
+    // What was answered online just before the lift may be used for a lease.
+    let online = at.0.saturating_add(lease_ms);
+    let replicas = now.0.saturating_add(i64::try_from(standing.pending_ms).unwrap_or(i64::MAX));
+    let complete = standing.pending == 0 && online <= now.0;
+    let end = if standing.pending == 0 { online } else { online.max(replicas) };
+    Ok(v1::GetLiftStatusResponse {
+        subscribers: standing.subscribers,
+        acknowledged: standing.acknowledged,
+        lease_run_out: standing.lease_run_out,
+        pending: standing.pending,
+        complete,
+        complete_time: Some(timestamp_to(Timestamp(end))),
+    })
+}

@@ -1,0 +1,318 @@
+//! Snapshots of an audience's index: made in one pass over all listings, in bounded memory, and kept on disk until replicas that
+//! began to fetch one have had the time to.
+//!
+//! The pass digests every identity under the audience's key, which orders them anew: entries go to [`PARTS`] files by the leading
+//! bits of their key, and each is sorted by itself. What changes meanwhile comes behind, and of a key the last wins.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use minicbor::{Decode, Encode};
+use parking_lot::Mutex;
+use tokio::sync::Mutex as AsyncMutex;
+use xinhub_domain::time::Timestamp;
+use xinhub_index::{Change, Heads, SectionWriter, StateDigest, encode_change, read_changes};
+use xinhub_ledger::{CommandError, Ledger};
+
+use super::Feed;
+
+/// How many files a pass sorts by: of 15 million entries one takes some 6 MB.
+const PARTS: usize = 64;
+/// A snapshot that is this many events behind is not worth leading on from: a new one is made.
+const MAX_BEHIND_EVENTS: u64 = 200_000;
+/// How long one stays after a newer one was made: whoever began to fetch it can end.
+const KEPT: Duration = Duration::from_secs(3_600);
+const FORMAT: u16 = 1;
+
+/// What a snapshot is, as it stands beside its file.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Snapshot {
+    #[n(0)]
+    format: u16,
+    #[n(1)]
+    audience: String,
+    /// The generation of the audience's key, and a digest of it: under another one no key is found.
+    #[n(2)]
+    key_epoch: u32,
+    #[n(3)]
+    #[cbor(with = "minicbor::bytes")]
+    key_digest: [u8; 32],
+    #[n(4)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(crate) epoch: [u8; 16],
+    #[n(5)]
+    pub(crate) revision: u64,
+    #[n(6)]
+    pub(crate) lift_seq: u64,
+    #[n(7)]
+    pub(crate) bytes: u64,
+    #[n(8)]
+    pub(crate) entries: u64,
+    #[n(9)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(crate) sha256: [u8; 32],
+    #[n(10)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(crate) state_digest: [u8; 32],
+    #[n(11)]
+    made: Timestamp,
+}
+
+impl Snapshot {
+    /// Its name to those who fetch it, and of its file.
+    pub(crate) fn id(&self) -> String {
+        format!("{}-{:016x}-{:08x}", self.audience, self.revision, u32::from_be_bytes(first_four(&self.sha256)))
+    }
+
+    fn is_of(&self, feed: &Feed, epoch: [u8; 16]) -> bool {
+        let (key, key_epoch) = feed.key();
+        self.format == FORMAT
+            && self.epoch == epoch
+            && self.audience == feed.id()
+            && (self.key_epoch, self.key_digest) == (key_epoch, key_digest(feed, key))
+    }
+}
+
+fn first_four(hash: &[u8; 32]) -> [u8; 4] {
+    [hash[0], hash[1], hash[2], hash[3]]
+}
+
+/// Binds a snapshot to the key that made it, and to the relations that it was cut to.
+fn key_digest(feed: &Feed, key: &[u8; 32]) -> [u8; 32] {
+    let mut context = Context::new(&SHA256);
+    context.update(b"xinhub audience key digest v1");
+    context.update(key);
+    context.update(&[feed.audience().relations().bits()]);
+    finished(context)
+}
+
+fn finished(context: Context) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(context.finish().as_ref());
+    hash
+}
+
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SnapshotError {
+    #[error("a snapshot for replicas: {0}")]
+    Io(#[from] io::Error),
+    #[error("a snapshot for replicas: {0}")]
+    Ledger(#[from] CommandError),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Snapshots {
+    dir: PathBuf,
+    known: Mutex<Vec<Arc<Snapshot>>>,
+    /// One is made at a time.
+    making: AsyncMutex<()>,
+}
+
+impl Snapshots {
+    pub(super) fn open(dir: PathBuf) -> io::Result<Snapshots> {
+        let mut known = Vec::new();
+        for file in fs::read_dir(&dir)? {
+            let path = file?.path();
+            let extension = path.extension().and_then(|extension| extension.to_str());
+            match extension {
+                Some("about") => match minicbor::decode::<Snapshot>(&fs::read(&path)?) {
+                    Ok(snapshot) if path.with_extension("snap").exists() => known.push(Arc::new(snapshot)),
+                    // Half of one, or of another format: it is made anew.
+                    Ok(_) | Err(_) => fs::remove_file(&path)?,
+                },
+                // What a stop in the middle has left.
+                Some("part" | "new") if !path.ends_with("subscribers.new") => fs::remove_file(&path)?,
+                Some(_) | None => {}
+            }
+        }
+        Ok(Snapshots { dir, known: Mutex::new(known), making: AsyncMutex::default() })
+    }
+
+    /// The snapshot that a replica of this audience begins with: one that is there, or a new one.
+    pub(crate) async fn current(&self, feed: &Arc<Feed>, ledger: &Ledger) -> Result<Arc<Snapshot>, SnapshotError> {
+        if let Some(known) = self.fresh(feed, ledger) {
+            return Ok(known);
+        }
+        let _one_at_a_time = self.making.lock().await;
+        if let Some(known) = self.fresh(feed, ledger) {
+            return Ok(known);
+        }
+        let (dir, feed, ledger) = (self.dir.clone(), Arc::clone(feed), ledger.clone());
+        let made = tokio::task::spawn_blocking(move || make(&dir, &feed, &ledger)).await;
+        let made = Arc::new(made.map_err(io::Error::other)??);
+        self.known.lock().push(Arc::clone(&made));
+        self.forget_old(&made)?;
+        Ok(made)
+    }
+
+    /// The snapshot of this name, if it is the audience's.
+    pub(crate) fn find(&self, feed: &Feed, id: &str) -> Option<Arc<Snapshot>> {
+        self.known.lock().iter().find(|known| known.audience == feed.id() && known.id() == id).cloned()
+    }
+
+    /// Its bytes from an offset on.
+    pub(crate) fn read(&self, snapshot: &Snapshot, offset: u64) -> io::Result<impl Read + use<>> {
+        let mut file = File::open(self.dir.join(snapshot.id()).with_extension("snap"))?;
+        file.seek(SeekFrom::Start(offset))?;
+        Ok(file)
+    }
+
+    fn fresh(&self, feed: &Feed, ledger: &Ledger) -> Option<Arc<Snapshot>> {
+        let position = ledger.position();
+        let usable = |known: &&Arc<Snapshot>| {
+            known.is_of(feed, position.epoch)
+                && known.revision <= position.revision
+                && position.revision - known.revision <= MAX_BEHIND_EVENTS
+        };
+        self.known.lock().iter().filter(usable).max_by_key(|known| known.revision).cloned()
+    }
+
+    fn forget_old(&self, newest: &Snapshot) -> io::Result<()> {
+        let kept_ms = i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX);
+        let is_old = |known: &Arc<Snapshot>| {
+            known.audience == newest.audience && known.id() != newest.id() && newest.made.0 - known.made.0 > kept_ms
+        };
+        let old: Vec<Arc<Snapshot>> = self.known.lock().extract_if(.., |known| is_old(known)).collect();
+        for one in old {
+            // The text first: a file without one is passed over.
+            for extension in ["about", "snap"] {
+                fs::remove_file(self.dir.join(one.id()).with_extension(extension))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn make(dir: &Path, feed: &Feed, ledger: &Ledger) -> Result<Snapshot, SnapshotError> {
+    let mut parts = Parts::new(dir, feed.id())?;
+    let mut failed = None;
+    let told = std::slice::from_ref(feed.told());
+    let mark = ledger.walk(told, |_, change| {
+        if failed.is_none() {
+            failed = parts.put(&change).err();
+        }
+    })?;
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    let new = dir.join(format!("{}.new", feed.id()));
+    let (key, key_epoch) = feed.key();
+    let mut out = Hashed { file: BufWriter::new(File::create(&new)?), context: Context::new(&SHA256), bytes: 0 };
+    let mut digest = StateDigest::new();
+    let mut entries = 0;
+    let mut section = SectionWriter::new(key_epoch, Heads::Drop, &mut out);
+    for part in 0..PARTS {
+        for (key, entry) in parts.sorted(part)? {
+            section.entry(&key, &entry)?;
+            digest.add(&key, &entry);
+            entries += 1;
+        }
+    }
+    section.end()?;
+    let position = ledger.position();
+    let snapshot = Snapshot {
+        format: FORMAT,
+        audience: feed.id().to_owned(),
+        key_epoch,
+        key_digest: key_digest(feed, key),
+        epoch: position.epoch,
+        revision: mark.revision,
+        lift_seq: mark.lift_seq,
+        bytes: out.bytes,
+        entries,
+        sha256: finished(out.context),
+        state_digest: digest.value(),
+        made: position.time,
+    };
+    let file = out.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.sync_all()?;
+    let path = dir.join(snapshot.id());
+    fs::rename(&new, path.with_extension("snap"))?;
+    // Last: what has a text is whole.
+    let text = minicbor::to_vec(&snapshot).map_err(io::Error::other)?;
+    let about = dir.join(format!("{}.about.new", feed.id()));
+    let mut file = File::create(&about)?;
+    file.write_all(&text)?;
+    file.sync_all()?;
+    fs::rename(about, path.with_extension("about"))?;
+    File::open(dir)?.sync_all()?;
+    Ok(snapshot)
+}
+
+/// Changes by the leading bits of their keys, on disk. They go with it.
+struct Parts {
+    files: Vec<(PathBuf, BufWriter<File>)>,
+    encoded: Vec<u8>,
+}
+
+impl Parts {
+    fn new(dir: &Path, audience: &str) -> io::Result<Parts> {
+        let file = |part| {
+            let path = dir.join(format!("{audience}-{part}.part"));
+            let options = File::options().read(true).write(true).create(true).truncate(true).open(&path)?;
+            Ok((path, BufWriter::new(options)))
+        };
+        let files = (0..PARTS).map(file).collect::<io::Result<_>>()?;
+        Ok(Parts { files, encoded: Vec::new() })
+    }
+
+    fn put(&mut self, (key, entry): &Change) -> io::Result<()> {
+        self.encoded.clear();
+        encode_change(key, entry.as_ref(), &mut self.encoded);
+        let part = usize::from(key.0[0]) * PARTS / 256;
+        self.files[part].1.write_all(&self.encoded)
+    }
+
+    /// The entries of one part, by key; of each the last that was put.
+    fn sorted(&mut self, part: usize) -> io::Result<Vec<(xinhub_index::Key, xinhub_index::Entry)>> {
+        let file = &mut self.files[part].1;
+        file.flush()?;
+        let mut bytes = Vec::new();
+        let mut file = file.get_ref();
+        file.seek(SeekFrom::Start(0))?;
+        BufReader::new(file).read_to_end(&mut bytes)?;
+        let mut changes = read_changes(&bytes).map_err(io::Error::other)?;
+        drop(bytes);
+        // Stable: those of one key stay in their order.
+        changes.sort_by_key(|change| change.0);
+        changes.reverse();
+        changes.dedup_by_key(|change| change.0);
+        let held = changes.into_iter().rev().filter_map(|(key, entry)| Some((key, entry?)));
+        Ok(held.collect())
+    }
+}
+
+impl Drop for Parts {
+    fn drop(&mut self) {
+        for (path, _) in &self.files {
+            // What stays is taken away at the next start.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Hashes and counts what it writes.
+struct Hashed {
+    file: BufWriter<File>,
+    context: Context,
+    bytes: u64,
+}
+
+impl Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.context.update(&bytes[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}

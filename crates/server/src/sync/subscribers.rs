@@ -1,0 +1,236 @@
+//! Replicas that every lift waits for, and what they have confirmed.
+//!
+//! A subscriber is a client and the id that its replica has chosen. It is kept in one small file, written anew as a whole:
+//! before its first beat, and when it has confirmed more. What a crash forgets of confirmations makes a lift wait longer, never
+//! shorter.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use xinhub_domain::time::Timestamp;
+use xinhub_ledger::clock::Clock;
+
+const FILE: &str = "subscribers";
+const HEADER: &str = "xinhub-subscribers;format=1";
+/// A subscriber that was silent for so long is gone.
+const SILENCE_MS: i64 = 30 * 86_400_000;
+
+/// Who a replica is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Subscriber {
+    /// The client.
+    pub(crate) client: String,
+    /// What its replica calls itself.
+    pub(crate) instance: [u8; 16],
+}
+
+#[derive(Clone, Debug)]
+struct Standing {
+    audience: String,
+    /// Every lift up to this one is applied there.
+    acknowledged: u64,
+    /// When it last said something.
+    heard: Timestamp,
+    /// By the boot clock: when the last beat went out that its lease may rest on.
+    beat_ms: u64,
+}
+
+/// Where a lift stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LiftStanding {
+    pub(crate) subscribers: u32,
+    pub(crate) acknowledged: u32,
+    pub(crate) lease_run_out: u32,
+    pub(crate) pending: u32,
+    /// Milliseconds until the last lease that may still stand has run out.
+    pub(crate) pending_ms: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Subscribers {
+    path: PathBuf,
+    lease: Duration,
+    clock: Arc<dyn Clock>,
+    known: Mutex<BTreeMap<Subscriber, Standing>>,
+    /// One writes at a time, so that the file is never older than what was said to be durable.
+    writing: Mutex<()>,
+}
+
+impl Subscribers {
+    pub(super) fn open(dir: &Path, lease: Duration, clock: Arc<dyn Clock>) -> io::Result<Subscribers> {
+        let path = dir.join(FILE);
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            read => read?,
+        };
+        // Whenever the last beat went out before the stop, it was before now.
+        let known = parse(&text, clock.boot_ms())?;
+        Ok(Subscribers { path, lease, clock, known: Mutex::new(known), writing: Mutex::default() })
+    }
+
+    /// Registers a replica that has applied every lift up to `lift_seq`. Durable when it returns.
+    pub(crate) fn register(&self, who: &Subscriber, audience: &str, lift_seq: u64) -> io::Result<()> {
+        let now = self.clock.wall();
+        {
+            let mut known = self.known.lock();
+            known.retain(|_, standing| now.0 - standing.heard.0 < SILENCE_MS);
+            let standing = known.entry(who.clone()).or_insert_with(|| Standing {
+                audience: audience.to_owned(),
+                acknowledged: 0,
+                heard: now,
+                beat_ms: self.clock.boot_ms(),
+            });
+            audience.clone_into(&mut standing.audience);
+            // A replica that began anew has applied what its snapshot holds, and no more than it says.
+            (standing.acknowledged, standing.heard) = (lift_seq, now);
+        }
+        self.save()
+    }
+
+    /// Notes that a beat goes out now that answers a ping: from here the replica may answer for a lease.
+    pub(crate) fn beat(&self, who: &Subscriber) {
+        let now_ms = self.clock.boot_ms();
+        if let Some(standing) = self.known.lock().get_mut(who) {
+            standing.beat_ms = now_ms;
+        }
+    }
+
+    /// Notes what a replica has confirmed. What it confirmed once stays confirmed.
+    pub(crate) fn acknowledge(&self, who: &Subscriber, lift_seq: u64) {
+        let now = self.clock.wall();
+        if let Some(standing) = self.known.lock().get_mut(who) {
+            standing.acknowledged = standing.acknowledged.max(lift_seq);
+            standing.heard = now;
+        }
+    }
+
+    /// Where a lift stands.
+    pub(crate) fn standing(&self, lift_seq: u64) -> LiftStanding {
+        let (now_ms, lease_ms) = (self.clock.boot_ms(), u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX));
+        let mut found = LiftStanding::default();
+        for standing in self.known.lock().values() {
+            let left_ms = standing.beat_ms.saturating_add(lease_ms).saturating_sub(now_ms);
+            found.subscribers += 1;
+            if standing.acknowledged >= lift_seq {
+                found.acknowledged += 1;
+            } else if left_ms == 0 {
+                found.lease_run_out += 1;
+            } else {
+                found.pending += 1;
+                found.pending_ms = found.pending_ms.max(left_ms);
+            }
+        }
+        found
+    }
+
+    /// Makes what is known durable.
+    pub(crate) fn save(&self) -> io::Result<()> {
+        let _one_at_a_time = self.writing.lock();
+        let mut text = format!("{HEADER}\n");
+        for (who, standing) in self.known.lock().iter() {
+            let instance = u128::from_be_bytes(who.instance);
+            let Standing { audience, acknowledged, heard, .. } = standing;
+            // Writing to a string can't fail.
+            let _ = writeln!(text, "{}\t{instance:032x}\t{audience}\t{acknowledged}\t{}", who.client, heard.0);
+        }
+        let new = self.path.with_extension("new");
+        let mut file = File::create(&new)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&new, &self.path)?;
+        File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    }
+}
+
+fn parse(text: &str, boot_ms: u64) -> io::Result<BTreeMap<Subscriber, Standing>> {
+    let bad = |line: usize| {
+        let problem = format!("line {line} of {FILE} is not as the hub writes it; restore the file from a backup");
+        io::Error::new(io::ErrorKind::InvalidData, problem)
+    };
+    let mut lines = text.lines().zip(1..);
+    match lines.next() {
+        None => return Ok(BTreeMap::new()),
+        Some((HEADER, _)) => {}
+        Some(_) => return Err(bad(1)),
+    }
+    let mut known = BTreeMap::new();
+    for (line, number) in lines {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let [client, instance, audience, acknowledged, heard] = fields[..] else { return Err(bad(number)) };
+        let instance = u128::from_str_radix(instance, 16).map_err(|_| bad(number))?.to_be_bytes();
+        let standing = Standing {
+            audience: audience.to_owned(),
+            acknowledged: acknowledged.parse().map_err(|_| bad(number))?,
+            heard: Timestamp(heard.parse().map_err(|_| bad(number))?),
+            beat_ms: boot_ms,
+        };
+        known.insert(Subscriber { client: client.to_owned(), instance }, standing);
+    }
+    Ok(known)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use xinhub_ledger::clock::manual::ManualClock;
+
+    const LEASE: Duration = Duration::from_secs(10);
+
+    fn who(client: &str) -> Subscriber {
+        Subscriber { client: client.to_owned(), instance: [3; 16] }
+    }
+
+    #[test]
+    fn a_lift_waits_for_every_subscriber_or_its_whole_lease_also_after_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(Timestamp(1_772_337_600_000)));
+        let open = || Subscribers::open(dir.path(), LEASE, clock.clone()).unwrap();
+        let subscribers = open();
+        for client in ["bank", "platform"] {
+            subscribers.register(&who(client), "audience", 4).unwrap();
+            subscribers.beat(&who(client));
+        }
+        let standing = |one: &Subscribers, seq| {
+            let LiftStanding { acknowledged, lease_run_out, pending, .. } = one.standing(seq);
+            (acknowledged, lease_run_out, pending)
+        };
+        assert_eq!(standing(&subscribers, 4), (2, 0, 0));
+        assert_eq!(standing(&subscribers, 5), (0, 0, 2));
+        subscribers.acknowledge(&who("bank"), 5);
+        // What is confirmed stays so.
+        subscribers.acknowledge(&who("bank"), 3);
+        clock.advance_ms(9_999);
+        assert_eq!(standing(&subscribers, 5), (1, 0, 1));
+        clock.advance_ms(1);
+        assert_eq!(standing(&subscribers, 5), (1, 1, 0));
+        // A beat begins another lease, and a restart does: nobody knows when the last one went out.
+        subscribers.beat(&who("platform"));
+        assert_eq!(standing(&subscribers, 5), (1, 0, 1));
+        clock.advance_ms(10_000);
+        subscribers.save().unwrap();
+        let subscribers = open();
+        assert_eq!(standing(&subscribers, 5), (1, 0, 1));
+        clock.advance_ms(10_000);
+        assert_eq!(standing(&subscribers, 5), (1, 1, 0));
+        // Silent for thirty days, and another comes.
+        clock.advance_ms(30 * 86_400_000);
+        subscribers.register(&who("hotel"), "audience", 5).unwrap();
+        assert_eq!(standing(&subscribers, 5), (1, 0, 0));
+    }
+
+    #[test]
+    fn a_file_that_is_not_the_hubs_is_refused() {
+        for text in ["xinhub-subscribers;format=2\n", "other\n", "xinhub-subscribers;format=1\na\tb\n"] {
+            assert_eq!(parse(text, 0).unwrap_err().kind(), io::ErrorKind::InvalidData, "{text}");
+        }
+        assert!(parse("", 0).unwrap().is_empty());
+    }
+}
