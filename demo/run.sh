@@ -10,6 +10,7 @@ rows_per_court=5000
 start_seconds=60 # more than any start here takes, on any machine
 step="getting ready"
 hub_pid=""
+watch_pid=""
 dir=""
 
 fail() {
@@ -20,6 +21,9 @@ fail() {
 end() {
     local code=$?
     trap - EXIT INT TERM HUP
+    if [[ -n $watch_pid ]]; then
+        kill -KILL "$watch_pid" 2>/dev/null || true
+    fi
     if [[ -n $hub_pid ]]; then
         kill -KILL "$hub_pid" 2>/dev/null || true
         wait "$hub_pid" 2>/dev/null || true
@@ -271,10 +275,35 @@ run 0 xinhub deadlines --context leizhou --clock review --output json
 expect "$dir/out" "\"clock\":\"review\" \"petition\":$petition, \"status\":\"RUNNING\""
 ask 11 borrower "$listed" "${lending[@]}" --kind resident_id
 
+begin "The bank keeps a replica of the lenders' list in a process of its own, fed by push" \
+    "银行在自己的进程中保存授信名单的副本，由枢纽推送更新"
+run 0 xinhub sync replica --context bank --output json
+expect "$dir/out" '"synced":true,'
+(cd "$dir" && exec "$bin/xinhub" watch replica --context bank --output json --lifts 1 >watch) &
+watch_pid=$!
+deadline=$((SECONDS + start_seconds))
+until grep -q '"synced":true' "$dir/watch"; do
+    ((SECONDS < deadline)) || fail "the replica does not follow"
+    sleep 0.1
+done
+
 begin "The court upholds it: the finding and the revocation are one commit" "法院认定成立：决定与撤销名单在同一提交中生效"
 run 0 xinhub objection --context leizhou --output json decide "$petition" --upheld --revoke --reasons 担保足以覆盖债务
 expect "$dir/out" "\"state\":\"UPHELD\" \"listing\":$listing, \"listing_state\":\"REVOKED\""
 token=$(sed 's/.*"token":"\([0-9a-f]*\)".*/\1/' "$dir/out")
+
+begin "The lift was pushed to the replica, applied and confirmed; it is complete once no answer from before it may be used" \
+    "撤销已推送至副本、已生效并确认；此前的答复均失效后，该次解除即告完成"
+wait "$watch_pid" || fail "the replica heard of no lift"
+watch_pid=
+expect "$dir/watch" '"event":"lift" "keys":1'
+deadline=$((SECONDS + start_seconds))
+until xinhub lifts "$token" --context leizhou --output json >"$dir/json" && grep -q '"complete":true' "$dir/json"; do
+    ((SECONDS < deadline)) || fail "the lift does not become complete"
+    sleep 0.5
+done
+expect "$dir/json" '"subscribers":1, "acknowledged":1, "pending":0,'
+run 0 xinhub lifts "$token" --context leizhou --lang zh
 
 begin "The bank's next answer is clear: at least as new as the revocation" "银行随即得到CLEAR：不早于该撤销"
 ask 0 borrower '"verdict":"CLEAR" "reason":"NOT_LISTED"' "${lending[@]}" --kind resident_id --at-least "$token"

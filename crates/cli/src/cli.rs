@@ -25,6 +25,7 @@ use crate::listing::{self, ApproveArgs, GetArgs, ListingArgs, NoticeArgs, Propos
 use crate::measure::{self, MeasureArgs};
 use crate::output::{Format, Out};
 use crate::petition::{self, ApplicationArgs, ComplaintArgs, ObjectionArgs};
+use crate::replica::{self, LiftsArgs, SyncArgs, WatchArgs};
 use crate::report::{self, ReportArgs};
 use crate::status::{self, StatusArgs};
 use crate::subject::{self, SubjectArgs};
@@ -70,6 +71,9 @@ enum Command {
     Announcements(AnnouncementsArgs),
     Relation(RelationArgs),
     Get(GetArgs),
+    Sync(SyncArgs),
+    Watch(WatchArgs),
+    Lifts(LiftsArgs),
     Status(StatusArgs),
     /// Name hubs and certificates once, and use them by name
     ///
@@ -132,6 +136,9 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Announcements(args) => in_runtime(announcements::run(args, global, &mut out)),
         Command::Relation(args) => in_runtime(listing::run_relation(args, global, &mut out)),
         Command::Get(args) => in_runtime(listing::get(args, global, &mut out)),
+        Command::Sync(args) => in_runtime(replica::sync(args, global, &mut out)),
+        Command::Watch(args) => in_runtime(replica::watch(args, global, &mut out)),
+        Command::Lifts(args) => in_runtime(replica::lifts(args, global, &mut out)),
         Command::Status(args) => in_runtime(status::run(args, global, &mut out)),
         Command::Context { command } => context::run(command, &mut out),
         Command::Certs(args) => certs::run(args).map(|()| Exit::Success).map_err(Failure::from),

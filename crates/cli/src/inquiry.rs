@@ -34,7 +34,13 @@ pub(crate) struct PurposeArgs {
 #[derive(Clone, Debug)]
 pub(crate) struct Token(Vec<u8>);
 
-fn token(text: &str) -> Result<Token, String> {
+impl From<Token> for Vec<u8> {
+    fn from(token: Token) -> Vec<u8> {
+        token.0
+    }
+}
+
+pub(crate) fn token(text: &str) -> Result<Token, String> {
     let byte = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
     let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(|pair| byte(pair).filter(|_| pair.len() == 2)).collect();
     bytes.filter(|bytes| !bytes.is_empty()).map(Token).ok_or_else(|| "expected hex, as JSON output shows it".to_owned())

@@ -28,6 +28,7 @@ mod listing;
 mod measure;
 mod output;
 mod petition;
+mod replica;
 mod report;
 mod session;
 mod shapes;

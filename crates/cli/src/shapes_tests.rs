@@ -84,6 +84,9 @@ fn output_md_documents_every_field() {
     check("outcome", &Outcome::from(v1::MutationOutcome { position: position(), ..Default::default() }));
     check("listing", &Listing::from(listing()));
     let alarms = vec![v1::Alarm::default()];
+    check("sync", &crate::replica::samples::state());
+    check("watch", &crate::replica::samples::lift());
+    check("lifts", &crate::replica::samples::standing());
     check("status", &Status::from(v1::GetStatusResponse { position: position(), alarms, ..Default::default() }));
     check("synthesize", &crate::synthesize::Summary::default());
 }

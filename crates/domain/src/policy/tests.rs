@@ -111,7 +111,10 @@ fn refuses_grants_that_do_not_fit_their_class() {
             format!("reach = [\"online\", \"detail\"]\n{lodging}"),
             vec!["reach[1]: a client of class hotel gets one bit"],
         ),
-        (format!("reach = [\"online\", \"exact\"]\n{lodging}"), vec!["reach[1]: a client of class hotel gets one bit"]),
+        (
+            format!("reach = [\"online\", \"exact\"]\n{lodging}"),
+            vec!["audience: is missing", "reach[1]: a client of class hotel gets one bit"],
+        ),
         (
             format!("reach = [\"online\"]\nfields = [\"relation\", \"effect\"]\n{lodging}"),
             vec!["fields[0]: a client of class hotel gets one bit", "fields[1]: a client"],
@@ -195,7 +198,8 @@ fn names_faults_of_the_rest_of_the_file() {
         ("[limits]\n\"consumption.resort-limit\" = -5\n", vec!["is no whole number of at least 0"]),
         ("[grace]\nmax_days = 93\n", vec!["grace.max_days: is out of range; write a number from 0 to 92"]),
         ("[grounds]\n\"x\" = 7\n", vec!["is no ground; write 1 to 6"]),
-        ("[audience]\n", vec!["audience: is not a key of this table"]),
+        ("[audiences]\n", vec!["audiences: is not a key of this table"]),
+        ("[audience]\n", vec!["audience: is"]),
         ("client = 5\n", vec!["client: is a integer, not a list of tables"]),
         (
             "[[court]]\nid = \"a\"\nname_zh = \"甲\"\nabove = \"b\"\n[[court]]\nid = \"b\"\nname_zh = \"甲\"\nabove = \"a\"\nregion = \"44\"\n",
@@ -286,10 +290,17 @@ fn the_matrix_of_methods_and_classes() {
             lines.push_str(
                 "unit = \"finance-office\"\nimpact_assessment = \"y\"\nmeasures = [{ code = \"credit.lending\" }]\n",
             );
-            let reach = if class.is_one_bit() { "[\"online\"]" } else { "[\"online\", \"detail\"]" };
+            let reach = if class.is_one_bit() {
+                "[\"online\"]"
+            } else if *class == Class::Court {
+                "[\"online\", \"detail\"]"
+            } else {
+                "[\"online\", \"detail\", \"exact\"]\naudience = \"lenders\""
+            };
             lines.push_str(&format!("reach = {reach}\n"));
         }
-        let policy = parse(&with_client(&lines));
+        let audience = "[[audience]]\nid = \"lenders\"\nmeasures = [\"credit.lending\"]\n";
+        let policy = parse(&format!("{}{audience}", with_client(&lines)));
         for method in Method::ALL {
             let open = method.is_open_to(*class);
             let demand = method.row().demand;
@@ -298,6 +309,7 @@ fn the_matrix_of_methods_and_classes() {
                 (Demand::Lookup, decide(&policy, "x", *method, &lending(), now()).is_ok()),
                 (Demand::Detail, decide(&policy, "x", *method, &DetailAsk, now()).is_ok()),
                 (Demand::Registry, decide(&policy, "x", *method, &RegistryAsk { court: Some("a") }, now()).is_ok()),
+                (Demand::Sync, decide(&policy, "x", *method, &SyncAsk, now()).is_ok()),
                 (Demand::Admin, decide(&policy, "x", *method, &AdminAsk, now()).is_ok()),
             ];
             for (asked, permitted) in outcomes {
@@ -405,4 +417,46 @@ proptest::proptest! {
             proptest::prop_assert!(faults.iter().all(|fault| fault.line.is_some() && !fault.fix.is_empty()));
         }
     }
+}
+
+#[test]
+fn a_replica_belongs_to_an_audience_whose_measures_are_all_granted() {
+    let audience = |id: &str, measures: &str| format!("[[audience]]\nid = \"{id}\"\nmeasures = [{measures}]\n");
+    let bank = |reach: &str, more: &str| {
+        with_client(&format!("{}{more}\n", BANK.replace("\"online\"", &format!("\"online\", {reach}"))))
+    };
+    let lenders = audience("lenders", "\"credit.lending\"");
+    let exact = bank("\"exact\"", "audience = \"lenders\"");
+    let policy = parse(&format!("{exact}{lenders}"));
+    let [only] = policy.audiences() else { panic!("{:?}", policy.audiences()) };
+    let lending = policy.catalogue().measure("credit.lending").unwrap();
+    assert_eq!((only.id(), only.measures()), ("lenders", &[lending.id][..]));
+    // A company's officers are looked up as debtors themselves.
+    assert_eq!(only.relations(), lending.mask().or(RelationSet::DEBTOR));
+    let permit = decide(&policy, "b", Method::GetManifest, &SyncAsk, now()).unwrap();
+    assert_eq!(permit.audience(), only);
+    let filter = parse(&format!("{}{lenders}", bank("\"filter\"", "audience = \"lenders\"")));
+    let denied = decide(&filter, "b", Method::GetManifest, &SyncAsk, now()).unwrap_err();
+    assert_eq!(denied, Denial::ReachNotGranted { reach: Reach::Exact });
+
+    check_faults(&bank("\"exact\"", ""), &["client[0].audience: is missing"]);
+    check_faults(&exact, &["client[0].audience: audience `lenders` is not in this file"]);
+    let online = with_client(&format!("{BANK}audience = \"lenders\"\n"));
+    check_faults(&format!("{online}{lenders}"), &["client[0].audience: is for clients that keep a replica"]);
+    let more = audience("lenders", "\"credit.lending\", \"procurement.supplier\"");
+    let expected = "client[0].audience: has measures that are not granted to this client: procurement.supplier";
+    check_faults(&format!("{exact}{more}"), &[expected]);
+    let head = "format = 1\nrelease = \"one\"\n";
+    for (measures, expected) in [
+        ("\"credit.lending\", \"credit.lending\"", "audience[0].measures[1]: `credit.lending` stands twice"),
+        ("\"criminal.refusal\"", "audience[0].measures[0]: `criminal.refusal` can't be asked here"),
+        ("\"credit.landing\"", "did you mean `credit.lending`?"),
+    ] {
+        check_faults(&format!("{head}{}", audience("a", measures)), &[expected]);
+    }
+    check_faults(&format!("{head}[[audience]]\nid = \"a\"\n"), &["audience[0].measures: is missing"]);
+    let twice = format!("{head}{}{}", audience("a", ""), audience("a", ""));
+    check_faults(&twice, &["audience[1].id: audience `a` stands twice"]);
+    let many: String = (0..17).map(|number| audience(&format!("a-{number}"), "")).collect();
+    check_faults(&format!("{head}{many}"), &["audience[16].id: is one audience more than the 16"]);
 }

@@ -119,7 +119,7 @@ impl Ledger {
         }
     }
 
-    /// The mark at a revision that an entry ends with; `None` where none does: whoever stands there can't be led on from it.
+    /// The mark at a revision that an entry ends with, for whoever has been told of lifts up to `lift_seq`; `None` where none does: whoever stands there can't be led on from it.
     ///
     /// # Errors
     /// Where the journal can't be read.
@@ -214,7 +214,8 @@ impl Ledger {
         for record in &entry.events {
             let clear = record.clear()?;
             touched.mark.revision = clear.revision;
-            touched.mark.lift_seq += u64::from(clear.lift_seq.is_some());
+            // By its own number: whoever is led on from here may have been told of lifts beyond it.
+            touched.mark.lift_seq = clear.lift_seq.unwrap_or(touched.mark.lift_seq);
             if clear.kind.about() != About::Listing {
                 continue;
             }

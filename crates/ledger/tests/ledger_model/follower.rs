@@ -38,6 +38,13 @@ impl Follower {
         if again.map(place) != Some(place(self.mark)) {
             return Err(format!("the mark {:?} is found again as {again:?}", self.mark));
         }
+        // One that was told of lifts ahead of the rest counts none of them twice.
+        let ahead = ledger.mark_at(self.mark.revision, ledger.lift_seq()).map_err(|error| error.to_string())?;
+        let led =
+            ahead.map(|ahead| ledger.touched(ahead, usize::MAX)).transpose().map_err(|error| error.to_string())?;
+        if led.is_none_or(|led| led.mark != ledger.mark()) {
+            return Err("lifts that were told ahead are counted twice".to_owned());
+        }
         loop {
             let touched = ledger.touched(self.mark, BATCH_EVENTS).map_err(|error| error.to_string())?;
             if touched.mark == self.mark {
@@ -69,7 +76,7 @@ impl Follower {
 
     fn compare(&mut self, ledger: &Ledger) -> Result<(), Difference> {
         let mut walked: BTreeMap<Key, Option<Entry>> = BTreeMap::new();
-        let mark = ledger.walk(&[self.audience.clone()], |_, (key, entry)| drop(walked.insert(key, entry)));
+        let mark = ledger.walk(std::slice::from_ref(&self.audience), |_, (key, entry)| drop(walked.insert(key, entry)));
         let mark = mark.map_err(|error| error.to_string())?;
         let walked: Vec<(Key, Entry)> = walked.into_iter().filter_map(|(key, entry)| Some((key, entry?))).collect();
         let held: Vec<(Key, Entry)> = self.writer.freeze().entries().collect();

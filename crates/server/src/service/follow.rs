@@ -78,6 +78,8 @@ impl Follower {
             return Err(End::Resync(v1::ResyncReason::Epoch));
         }
         let mark = ledger.mark_at(revision, lift_seq).map_err(super::status::command)?;
+        // Nobody has applied a lift that has not been.
+        let mark = mark.filter(|_| lift_seq <= ledger.lift_seq());
         let mark = mark.ok_or(End::Resync(v1::ResyncReason::Position))?;
         let who = Subscriber { client: call.peer().client_id().to_string(), instance };
         Ok(Follower { call: Arc::clone(call), ends: feed.ends(), feed, who, mark })
@@ -179,7 +181,8 @@ async fn follow_lifts(
         Ok(follower) => {
             // On record as it begins: a stream lasts for days, and a record waits for nobody.
             call.close_with(Code::Ok, None);
-            LiftStream { follower, out, ping: 0, answered: 0, saved: Instant::now() }.run(incoming).await
+            let told = follower.mark.lift_seq;
+            LiftStream { follower, out, told, ping: 0, answered: 0, saved: Instant::now() }.run(incoming).await
         }
         Err(end) => end,
     }
@@ -192,6 +195,10 @@ async fn register(follower: &Follower, lift_seq: u64) -> Result<(), End> {
         tokio::task::spawn_blocking(move || hub.sync.subscribers.register(&who, &audience, lift_seq)).await;
     match registered {
         Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::QuotaExceeded => {
+            let text = "this client keeps as many replicas as one may; end one, or come again once one has been silent";
+            Err(Failure::new(Reason::Overloaded, text).into())
+        }
         Ok(Err(error)) => {
             tracing::error!(%error, "a subscriber can't be made durable");
             Err(Failure::new(Reason::Storage, "the subscription can't be made durable just now; try again").into())
@@ -203,6 +210,8 @@ async fn register(follower: &Follower, lift_seq: u64) -> Result<(), End> {
 struct LiftStream<'a> {
     follower: Follower,
     out: &'a mpsc::Sender<Result<v1::FollowLiftsResponse, Status>>,
+    /// The lift up to which all is told. The replica may have been told of lifts beyond where its changes are.
+    told: u64,
     /// The last ping that came, and the last that a beat has answered.
     ping: u64,
     answered: u64,
@@ -216,7 +225,7 @@ impl LiftStream<'_> {
         let mut policy = hub.authority.changes();
         let mut beats = interval(Duration::from_millis(u64::from(beat_ms(hub))));
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let opened = v1::FollowLiftsOpened { lift_seq: self.follower.mark.lift_seq };
+        let opened = v1::FollowLiftsOpened { lift_seq: self.told };
         let mut result = self.send(LiftsOut::Opened(opened)).await;
         while result.is_ok() {
             // What has come goes out before any beat that would name it.
@@ -247,12 +256,12 @@ impl LiftStream<'_> {
     async fn tell(&mut self) -> Result<(), End> {
         self.follower.ends.borrow_and_update();
         while let Some(step) = self.follower.next().await? {
-            let prev_lift_seq = self.follower.mark.lift_seq;
             self.follower.mark = step.mark;
-            if step.mark.lift_seq > prev_lift_seq {
-                let (lift_seq, revision) = (step.mark.lift_seq, step.mark.revision);
-                let changes = step.lifted.to_vec();
+            let (prev_lift_seq, lift_seq) = (self.told, step.mark.lift_seq);
+            if lift_seq > prev_lift_seq {
+                let (revision, changes) = (step.mark.revision, step.lifted.to_vec());
                 self.send(LiftsOut::Lift(v1::Lift { prev_lift_seq, lift_seq, revision, changes })).await?;
+                self.told = lift_seq;
             }
         }
         Ok(())
@@ -263,7 +272,7 @@ impl LiftStream<'_> {
         match message.message {
             Some(LiftsIn::Ack(ack)) => {
                 // Nobody confirms what was not told.
-                subscribers.acknowledge(&self.follower.who, ack.lift_seq.min(self.follower.mark.lift_seq));
+                subscribers.acknowledge(&self.follower.who, ack.lift_seq.min(self.told));
                 if self.saved.elapsed() >= SAVE_EVERY {
                     self.save();
                 }
@@ -287,7 +296,7 @@ impl LiftStream<'_> {
             u128::from_be_bytes(epoch),
             self.follower.feed.id(),
             mark.revision,
-            mark.lift_seq,
+            self.told,
             hub.clock.wall().0,
         );
         let note = hub.signer.sign(&text);

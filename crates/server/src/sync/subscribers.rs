@@ -21,6 +21,9 @@ const HEADER: &str = "xinhub-subscribers;format=1";
 /// A subscriber that was silent for so long is gone.
 const SILENCE_MS: i64 = 30 * 86_400_000;
 
+/// Replicas of one client. Whoever makes more has made them in directories that are gone: the one silent for longest makes room.
+const MAX_PER_CLIENT: usize = 64;
+
 /// Who a replica is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Subscriber {
@@ -81,6 +84,16 @@ impl Subscribers {
         {
             let mut known = self.known.lock();
             known.retain(|_, standing| now.0 - standing.heard.0 < SILENCE_MS);
+            let is_new = !known.contains_key(who);
+            let of_client = known.iter().filter(|(other, _)| other.client == who.client);
+            if is_new && of_client.clone().count() >= MAX_PER_CLIENT {
+                let silent = of_client.min_by_key(|(_, standing)| standing.heard).map(|(other, _)| other.clone());
+                let lease_ms = i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX);
+                let gone = silent.filter(|other| known.get(other).is_some_and(|one| now.0 - one.heard.0 > lease_ms));
+                // One that may still answer is never forgotten: a lift would be called complete too early.
+                let gone = gone.ok_or_else(|| io::Error::from(io::ErrorKind::QuotaExceeded))?;
+                known.remove(&gone);
+            }
             let standing = known.entry(who.clone()).or_insert_with(|| Standing {
                 audience: audience.to_owned(),
                 acknowledged: 0,
@@ -224,6 +237,29 @@ mod tests {
         clock.advance_ms(30 * 86_400_000);
         subscribers.register(&who("hotel"), "audience", 5).unwrap();
         assert_eq!(standing(&subscribers, 5), (1, 0, 0));
+    }
+
+    #[test]
+    fn a_client_has_so_many_replicas_and_none_that_may_still_answer_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(Timestamp(1_772_337_600_000)));
+        let subscribers = Subscribers::open(dir.path(), LEASE, clock.clone()).unwrap();
+        let nth =
+            |number: usize| Subscriber { client: "bank".to_owned(), instance: [u8::try_from(number).unwrap(); 16] };
+        for number in 0..MAX_PER_CLIENT {
+            subscribers.register(&nth(number), "audience", 1).unwrap();
+            clock.advance_ms(1);
+        }
+        let refused = subscribers.register(&nth(99), "audience", 1).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::QuotaExceeded);
+        // Another client's are its own, and one that is known comes again as it likes.
+        subscribers.register(&who("hotel"), "audience", 1).unwrap();
+        subscribers.register(&nth(0), "audience", 1).unwrap();
+        clock.advance_ms(10_000);
+        subscribers.acknowledge(&nth(0), 1);
+        subscribers.register(&nth(99), "audience", 1).unwrap();
+        let known = subscribers.known.lock();
+        assert!(known.contains_key(&nth(0)) && known.contains_key(&nth(99)) && !known.contains_key(&nth(1)));
     }
 
     #[test]
