@@ -110,6 +110,11 @@ async fn a_lift_is_pushed_confirmed_and_complete() {
     let state = following.replica.state();
     assert!(state.answers() && state.trouble.is_none(), "{state:?}");
     until("a lease stands", || async { (following.replica.state().lease() > Duration::ZERO).then_some(()) }).await;
+    // Closed right behind a lift, it has confirmed it all the same.
+    let third = court.remove(second.listing).await.unwrap();
+    until("the last lift has come", || async { (following.lifts.load(Ordering::Relaxed) == 2).then_some(()) }).await;
+    following.replica.close().await.unwrap();
+    assert_eq!(status(&court.client, &third).await.acknowledged, 1);
     // A listing is no lift, nor is a position that nobody has reached.
     let request = v1::GetLiftStatusRequest { position: second.position };
     refused(court.client.sync().get_lift_status(request).await, Code::InvalidArgument, Reason::InvalidField);

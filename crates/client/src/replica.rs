@@ -28,6 +28,9 @@ use held::Held;
 /// Past this without a word from the hub nothing is answered from here.
 const MAX_AGE: Duration = Duration::from_secs(24 * 3_600);
 
+/// How long a replica that is closed waits for the hub to read what it has confirmed.
+const CLOSE_WITHIN: Duration = Duration::from_secs(3);
+
 /// How a replica is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReplicaState {
@@ -95,7 +98,7 @@ impl ReplicaConfig {
         ReplicaConfig { dir: dir.into(), on_lift: None }
     }
 
-    /// Calls this once a lift is applied and confirmed. Of new listings nothing is told: what was bought stays bought.
+    /// Calls this once a lift is applied, and its confirmation on the way. Of new listings nothing is told: what was bought stays bought.
     #[must_use]
     pub fn on_lift(mut self, call: impl Fn(Lifted) + Send + Sync + 'static) -> ReplicaConfig {
         self.on_lift = Some(Box::new(call));
@@ -120,6 +123,7 @@ struct Shared {
     /// Under which key identities are looked up, and for which measures; none until the hub has told.
     audience: arc_swap::ArcSwapOption<Audience>,
     state: watch::Sender<ReplicaState>,
+    stop: watch::Sender<bool>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -190,6 +194,7 @@ impl Replica {
             held: Mutex::new(Held::new(writer)),
             audience: arc_swap::ArcSwapOption::empty(),
             state: watch::channel(ReplicaState::default()).0,
+            stop: watch::channel(false).0,
         });
         let following = tokio::spawn(follow::run(Arc::clone(&shared), hub.config().clone()));
         Ok(Replica { shared, hub: hub.clone(), following })
@@ -261,12 +266,16 @@ impl Replica {
         (self.is_clear(identities) == Some(true)).then_some(Replied::Clear { epoch, revision })
     }
 
-    /// Stops following, and writes what it holds to its directory.
+    /// Stops following, once the hub has what was confirmed, and writes what it holds to its directory.
     ///
     /// # Errors
     /// [`Error::Config`] where it can't be written; the directory keeps what it had.
-    pub async fn close(self) -> Result<(), Error> {
-        self.following.abort();
+    pub async fn close(mut self) -> Result<(), Error> {
+        self.shared.stop.send_replace(true);
+        // A hub that isn't reached is not waited for.
+        if tokio::time::timeout(CLOSE_WITHIN, &mut self.following).await.is_err() {
+            self.following.abort();
+        }
         let shared = Arc::clone(&self.shared);
         let saved = tokio::task::spawn_blocking(move || store::save(&shared)).await;
         saved.unwrap_or_else(|error| Err(Error::Config(error.to_string())))

@@ -34,6 +34,8 @@ const LEASE_USED_PERCENT: u64 = 80;
 
 /// Why a session ended.
 enum End {
+    /// The replica was closed, and all that it had to confirm is with the hub.
+    Stopped,
     /// What is held can't be led on from: it is fetched anew.
     Resync(Duration),
     /// The connection, or the hub.
@@ -64,6 +66,7 @@ pub(super) async fn run(shared: Arc<Shared>, config: Config) {
             pause = RETRY_FIRST;
         }
         let wait = match end {
+            End::Stopped => return,
             End::Resync(within) => {
                 tracing::info!("the replica is fetched anew");
                 forget(&shared);
@@ -80,9 +83,19 @@ pub(super) async fn run(shared: Arc<Shared>, config: Config) {
                 chance(pause)
             }
         };
-        sleep(wait).await;
+        tokio::select! {
+            () = stopped(&shared) => return,
+            () = sleep(wait) => {}
+        }
         pause = (pause * 2).min(RETRY_MOST);
     }
+}
+
+/// Resolves once the replica is to end.
+async fn stopped(shared: &Shared) {
+    let mut stop = shared.stop.subscribe();
+    // The sender lives as long as this.
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 /// Half of a time, and by chance up to the whole.
@@ -229,11 +242,7 @@ async fn save_regularly(shared: &Arc<Shared>) -> Result<End, End> {
 async fn follow_lifts(shared: &Shared, hub: &Hub, open: v1::FollowLiftsOpen) -> Result<End, End> {
     let Some(audience) = shared.audience.load_full() else { return Ok(End::Resync(Duration::ZERO)) };
     let (out, requests) = mpsc::channel(AHEAD);
-    let send = |message| {
-        let sent = out.try_send(v1::FollowLiftsRequest { message: Some(message) });
-        sent.map_err(|_| End::Lost(Error::Connection("the hub does not read".to_owned())))
-    };
-    send(LiftsOut::Open(open))?;
+    send(&out, LiftsOut::Open(open))?;
     let mut stream = hub.sync().follow_lifts(ReceiverStream::new(requests)).await?;
     let mut pings = Pings { number: 0, sent_ms: Vec::new() };
     let mut every = interval(Duration::from_millis(audience.beat_ms));
@@ -243,12 +252,18 @@ async fn follow_lifts(shared: &Shared, hub: &Hub, open: v1::FollowLiftsOpen) -> 
     let mut heard = Instant::now();
     loop {
         let message = tokio::select! {
+            () = stopped(shared) => {
+                // What was confirmed is on its way: the hub has read it all once it ends the stream itself.
+                drop(out);
+                while let Ok(Some(_)) = stream.next().await {}
+                return Ok(End::Stopped);
+            }
             message = stream.next() => message?,
             _ = every.tick() => {
                 if heard.elapsed() > silence {
                     return Ok(End::Lost(Error::Connection("no beat came for a whole lease".to_owned())));
                 }
-                send(LiftsOut::Ping(v1::Ping { number: pings.next() }))?;
+                send(&out, LiftsOut::Ping(v1::Ping { number: pings.next() }))?;
                 continue;
             }
         };
@@ -257,7 +272,7 @@ async fn follow_lifts(shared: &Shared, hub: &Hub, open: v1::FollowLiftsOpen) -> 
             Some(Some(LiftsIn::Opened(_))) => tell(shared, None),
             Some(Some(LiftsIn::Lift(lift))) => {
                 let keys = apply(shared, &lift)?;
-                send(LiftsOut::Ack(v1::LiftAck { lift_seq: lift.lift_seq }))?;
+                send(&out, LiftsOut::Ack(v1::LiftAck { lift_seq: lift.lift_seq }))?;
                 if let Some(call) = shared.on_lift.as_ref().filter(|_| keys > 0) {
                     call(Lifted { lift_seq: lift.lift_seq, revision: lift.revision, keys });
                 }
@@ -265,7 +280,7 @@ async fn follow_lifts(shared: &Shared, hub: &Hub, open: v1::FollowLiftsOpen) -> 
             Some(Some(LiftsIn::Beat(beat))) => {
                 let lift_seq = heard_beat(shared, &audience, &mut pings, &beat)?;
                 // Cumulative: where nothing came there may still be something that the hub has forgotten.
-                send(LiftsOut::Ack(v1::LiftAck { lift_seq }))?;
+                send(&out, LiftsOut::Ack(v1::LiftAck { lift_seq }))?;
             }
             Some(Some(LiftsIn::Resync(resync))) => return Ok(resynced(&resync)),
             // What a newer hub may say beside it.
@@ -273,6 +288,11 @@ async fn follow_lifts(shared: &Shared, hub: &Hub, open: v1::FollowLiftsOpen) -> 
             None => return Ok(End::Lost(Error::Connection("the hub ended the stream".to_owned()))),
         }
     }
+}
+
+fn send(out: &mpsc::Sender<v1::FollowLiftsRequest>, message: LiftsOut) -> Result<(), End> {
+    let sent = out.try_send(v1::FollowLiftsRequest { message: Some(message) });
+    sent.map_err(|_| End::Lost(Error::Connection("the hub does not read".to_owned())))
 }
 
 fn resynced(resync: &v1::Resync) -> End {
