@@ -52,9 +52,19 @@ async fn a_proposal_waits_for_another_of_the_courts_signers() {
     // A signer is no second person to its own proposal.
     let policy = policy.replace("signers = [", &format!("signers = [\"{}\", ", clerk().staff_id));
     hub.put_policy(&policy).await;
-    let second = propose(&court, content(&Subject::person())).await;
+    let says = content(&Subject::person());
+    let second = propose(&court, says.clone()).await;
     let own = approve(&court, &clerk().staff_id, &second).await;
     refused(own, Code::PermissionDenied, Reason::SecondPersonRequired);
+    // Nor once another has changed a trifle of it.
+    let trifle = ListingContent { area: "雷州".to_owned(), ..says };
+    let mutation = Some(xinhub_client::mutation(actor("clerk-0002", "clerk"), Some(second.etag)));
+    let request = v1::AmendRequest { mutation, listing: second.listing, content: Some(trifle) };
+    let second = court.client.registry().amend(request).await.unwrap().outcome.unwrap();
+    for staff_id in [clerk().staff_id.as_str(), "clerk-0002"] {
+        let own = approve(&court, staff_id, &second).await;
+        refused(own, Code::PermissionDenied, Reason::SecondPersonRequired);
+    }
     assert_eq!(approve(&court, parties::SECOND_SIGNER, &second).await.unwrap(), State::Listed);
     // Whoever lifts needs nobody else.
     assert_eq!(court.remove(proposed.listing).await.unwrap().state(), State::Removed);

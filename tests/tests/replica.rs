@@ -105,7 +105,7 @@ async fn a_lift_is_pushed_confirmed_and_complete() {
     let complete = until("the lift is complete", || async {
         Some(status(&court.client, &lift).await).filter(|seen| seen.complete)
     });
-    assert!(complete.await.complete_time.is_some());
+    assert!(complete.await.complete_time.is_none());
     assert_eq!(following.lifts.load(Ordering::Relaxed), 1);
     let state = following.replica.state();
     assert!(state.answers() && state.trouble.is_none(), "{state:?}");

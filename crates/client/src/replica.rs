@@ -118,6 +118,8 @@ struct Shared {
     dir: PathBuf,
     on_lift: Option<Box<dyn Fn(Lifted) + Send + Sync>>,
     instance: [u8; 16],
+    /// No other replica has the directory while this is held.
+    _lock: std::fs::File,
     index: Index,
     held: Mutex<Held>,
     /// Under which key identities are looked up, and for which measures; none until the hub has told.
@@ -184,12 +186,13 @@ impl Replica {
     /// # Errors
     /// [`Error::Config`] where the directory can't be used.
     pub fn open(hub: &Hub, config: ReplicaConfig) -> Result<Replica, Error> {
-        let instance = store::prepare(&config.dir)?;
+        let (instance, lock) = store::prepare(&config.dir)?;
         let (index, writer) = Index::new();
         let shared = Arc::new(Shared {
             dir: config.dir,
             on_lift: config.on_lift,
             instance,
+            _lock: lock,
             index,
             held: Mutex::new(Held::new(writer)),
             audience: arc_swap::ArcSwapOption::empty(),

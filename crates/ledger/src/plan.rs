@@ -378,8 +378,9 @@ impl Planner<'_> {
     }
 
     fn approve(&mut self, subject: &Subject, permit: &RegistryPermit, actor: &Actor) -> Result<Plan, CommandError> {
-        let (content, proposer) = self.content_and_actor(subject)?;
-        if proposer.staff_id == actor.staff_id || self.named_alone(subject, &actor.staff_id)? {
+        let content = self.content(subject)?;
+        let shaped_by = self.shaped_by(Some(subject))?.unwrap_or_default();
+        if shaped_by.contains(&actor.staff_id) || self.named_alone(subject, &actor.staff_id)? {
             return Err(CommandError::SecondPersonRequired);
         }
         if !permit.signing().is_signer(&actor.staff_id) {

@@ -141,6 +141,7 @@ impl Server {
         });
         let mark = hub.ledger.mark();
         hub.sync.take(&hub.authority.policy(), mark);
+        tokio::spawn(Arc::clone(&hub.sync).keep(hub.draining.clone()));
         tokio::spawn(Arc::clone(&hub.sync).follow(hub.ledger.clone(), mark, hub.draining.clone()));
         let (door, health) = service::services(&hub).await?;
         let gate = Gate::new(tls, settings.limits.clone()).map_err(io_error("threads for handshakes"))?;

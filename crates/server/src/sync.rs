@@ -9,12 +9,14 @@ mod feed;
 mod snapshot;
 mod subscribers;
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use xinhub_domain::policy::Policy;
 use xinhub_index::Relations;
@@ -27,8 +29,12 @@ pub(crate) use feed::{Feed, Step};
 pub(crate) use snapshot::Snapshots;
 pub(crate) use subscribers::{Subscriber, Subscribers};
 
+/// How soon confirmations are durable. What a crash forgets makes a lift wait longer, never shorter.
+const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// Events that are worked out in one go. A lift behind an import waits no longer than these take.
 const STEP_EVENTS: usize = 1_000;
+/// Steps with lifts of which the time is kept. Of an older lift the time of the oldest kept is an upper bound.
+const REMEMBERED_LIFTS: usize = 4_096;
 /// How long to wait after a failure of the disk before it is tried again.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
@@ -42,6 +48,11 @@ pub struct Replication {
     /// What a replica begins with.
     pub(crate) snapshots: Snapshots,
     parent: Key,
+    clock: Arc<dyn Clock>,
+    /// By the boot clock: when the hub started, and since when lifts have been visible, oldest first.
+    started_ms: u64,
+    visible: Mutex<VecDeque<(u64, u64)>>,
+    told: Mutex<u64>,
 }
 
 impl Replication {
@@ -53,15 +64,30 @@ impl Replication {
         std::fs::create_dir_all(&dir)?;
         Ok(Replication {
             feeds: ArcSwap::default(),
-            subscribers: Subscribers::open(&dir, lease, clock)?,
+            subscribers: Subscribers::open(&dir, lease, Arc::clone(&clock))?,
             snapshots: Snapshots::open(dir)?,
             parent,
+            started_ms: clock.boot_ms(),
+            clock,
+            visible: Mutex::default(),
+            told: Mutex::default(),
         })
     }
 
     /// The feed of an audience.
     pub(crate) fn feed(&self, audience: &str) -> Option<Arc<Feed>> {
         self.feeds.load().iter().find(|feed| feed.id() == audience).cloned()
+    }
+
+    /// For how long a lift has been visible at least; `None` while it is on its way. A lift from before the start counts from there:
+    /// what was answered just before may be used as long as one just after it.
+    pub(crate) fn visible_for_ms(&self, lift_seq: u64) -> Option<u64> {
+        if lift_seq > *self.told.lock() {
+            return None;
+        }
+        let visible = self.visible.lock();
+        let at = visible.iter().find(|(seq, _)| *seq >= lift_seq).map_or(self.started_ms, |(_, at)| *at);
+        Some(self.clock.boot_ms().saturating_sub(at))
     }
 
     /// Takes the audiences that a policy names. A feed whose audience has stayed the same goes on; the streams of one that has
@@ -71,8 +97,10 @@ impl Replication {
         let feeds = policy.audiences().iter().map(|audience| {
             let same = known.iter().find(|feed| feed.audience() == audience);
             same.cloned().unwrap_or_else(|| {
-                let key = crypto::derive(self.parent.bytes(), &[b"audience index", audience.id().as_bytes()]);
                 let relations = Relations::from_bits(audience.relations().bits()).unwrap_or(Relations::NONE);
+                // Told of more or of fewer, it is another audience: what replicas hold under the old key is fetched anew.
+                let parts: [&[u8]; 3] = [b"audience index", audience.id().as_bytes(), &[relations.bits()]];
+                let key = crypto::derive(self.parent.bytes(), &parts);
                 let told = Audience::new(&key, relations);
                 Arc::new(Feed::new(Arc::clone(audience), *key, self.parent.key_epoch(), told, mark))
             })
@@ -80,8 +108,23 @@ impl Replication {
         self.feeds.store(Arc::new(feeds.collect()));
     }
 
+    /// Makes what replicas confirm durable, soon after they do, until `stop`.
+    pub(crate) async fn keep(self: Arc<Self>, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(SAVE_EVERY) => {}
+            }
+            let this = Arc::clone(&self);
+            if let Ok(Err(error)) = tokio::task::spawn_blocking(move || this.subscribers.save_changed()).await {
+                tracing::error!(%error, "what replicas have confirmed can't be made durable");
+            }
+        }
+    }
+
     /// Follows the history until `stop`, and tells every feed.
     pub(crate) async fn follow(self: Arc<Self>, ledger: Ledger, mut mark: Mark, stop: CancellationToken) {
+        *self.told.lock() = mark.lift_seq;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -92,7 +135,7 @@ impl Replication {
             let step = tokio::task::spawn_blocking(move || this.step(&ledger, mark)).await;
             match step {
                 Ok(Some(next)) => mark = next,
-                // Told where it happened. Beats still name what was told last, so leases run out rather than lie.
+                // Told where it happened. Beats answer no ping while a lift is not told, so leases run out.
                 Ok(None) | Err(_) => tokio::time::sleep(AFTER_FAILURE).await,
             }
         }
@@ -106,6 +149,14 @@ impl Replication {
         for (feed, changes) in feeds.iter().zip(changes) {
             feed.tell(Step::new(mark, touched.mark, &changes));
         }
+        if touched.mark.lift_seq > mark.lift_seq {
+            let mut visible = self.visible.lock();
+            visible.push_back((touched.mark.lift_seq, self.clock.boot_ms()));
+            if visible.len() > REMEMBERED_LIFTS {
+                visible.pop_front();
+            }
+        }
+        *self.told.lock() = touched.mark.lift_seq;
         Some(touched.mark)
     }
 }

@@ -17,7 +17,7 @@ use xinhub_translog::note::Verifier;
 
 use super::held::Broken;
 use super::store::{self, About};
-use super::{Audience, Lifted, ReplicaState, Shared, boot_ms};
+use super::{Audience, Lifted, Shared, boot_ms};
 use crate::{Config, Error, Hub};
 
 /// Between two tries where the hub isn't reached: at first, and at most. Each waits by a chance of its own.
@@ -336,7 +336,7 @@ fn heard_beat(shared: &Shared, audience: &Audience, pings: &mut Pings, beat: &v1
     let text = audience.verifier.verify(&beat.note).map_err(|error| End::Broken(format!("a beat {error}")))?;
     let said = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     let number = |name: &str| said(name).and_then(|value| value.parse::<u64>().ok());
-    let (epoch, _, applied) = place(shared);
+    let (epoch, revision, applied) = place(shared);
     let is_ours = text.starts_with("xinhub beat 1\n")
         && said("epoch") == Some(&*format!("{:032x}", u128::from_be_bytes(epoch)))
         && said("audience") == Some(&*audience.id);
@@ -347,12 +347,17 @@ fn heard_beat(shared: &Shared, audience: &Audience, pings: &mut Pings, beat: &v1
         return Err(End::Broken("a beat names a lift that did not come before it".to_owned()));
     }
     let answered = pings.answered(beat.ping);
+    let holds_all = number("revision").is_some_and(|named| named <= revision);
     shared.state.send_modify(|state| {
+        // What is held is all that there is, or was when the ping was sent; until a beat says so nothing is answered from it.
+        if let Some(sent_ms) = answered.filter(|_| holds_all) {
+            state.synced = true;
+            state.heard_ms = state.heard_ms.max(sent_ms);
+        }
         // From the sending of the ping: whatever was under way since is on the hub's side of it.
         if let Some(sent_ms) = answered {
             let lease_ms = audience.lease_ms * LEASE_USED_PERCENT / 100;
             state.lease_until_ms = state.lease_until_ms.max(sent_ms + lease_ms);
-            state.heard_ms = state.heard_ms.max(sent_ms);
         }
     });
     Ok(applied)
@@ -370,7 +375,8 @@ async fn follow_changes(shared: &Shared, hub: &Hub, open: v1::FollowChangesOpen)
     while let Some(message) = stream.next().await? {
         match message.message {
             Some(ChangesIn::Batch(batch)) => {
-                shared.held.lock().change(batch.prev_revision, batch.revision, &batch.changes)?;
+                let to = (batch.revision, batch.lift_seq);
+                shared.held.lock().change(batch.prev_revision, to, &batch.changes)?;
                 show(shared);
                 send(ChangesOut::Ack(v1::ChangesAck { revision: batch.revision }))?;
             }
@@ -381,15 +387,13 @@ async fn follow_changes(shared: &Shared, hub: &Hub, open: v1::FollowChangesOpen)
     Ok(End::Lost(Error::Connection("the hub ended the stream".to_owned())))
 }
 
-/// Tells where the replica is. The hub has let it in just now, so what it holds is worth answering from.
+/// Tells where the replica is.
 fn show(shared: &Shared) {
     let held = shared.held.lock();
     let (epoch, revision, lift_seq) = (held.epoch, held.revision, held.lift_seq);
     let entries = held.writer.index().len() as u64;
     drop(held);
-    shared.state.send_modify(|state: &mut ReplicaState| {
-        let heard_ms = if state.synced { state.heard_ms } else { boot_ms() };
-        let ReplicaState { lease_until_ms, trouble, .. } = std::mem::take(state);
-        *state = ReplicaState { synced: true, epoch, revision, lift_seq, entries, heard_ms, lease_until_ms, trouble };
+    shared.state.send_modify(|state| {
+        (state.epoch, state.revision, state.lift_seq, state.entries) = (epoch, revision, lift_seq, entries);
     });
 }

@@ -16,6 +16,8 @@ pub(super) struct Held {
     pub(super) epoch: [u8; 16],
     pub(super) revision: u64,
     pub(super) lift_seq: u64,
+    /// The lifts that are within `revision`.
+    pub(super) changed_lift_seq: u64,
     /// Keys that lifts have changed beyond `revision`: changes from before that must not undo it.
     lifted: HashMap<Key, u64>,
 }
@@ -23,12 +25,13 @@ pub(super) struct Held {
 impl Held {
     pub(super) fn new(writer: IndexWriter) -> Held {
         let (digest, lifted) = (StateDigest::new(), HashMap::new());
-        Held { writer, digest, epoch: [0; 16], revision: 0, lift_seq: 0, lifted }
+        Held { writer, digest, epoch: [0; 16], revision: 0, lift_seq: 0, changed_lift_seq: 0, lifted }
     }
 
     /// The index was loaded anew as a whole.
     pub(super) fn loaded(&mut self, epoch: [u8; 16], revision: u64, lift_seq: u64, digest: StateDigest) {
         (self.epoch, self.revision, self.lift_seq, self.digest) = (epoch, revision, lift_seq, digest);
+        self.changed_lift_seq = lift_seq;
         self.lifted.clear();
     }
 
@@ -57,7 +60,7 @@ impl Held {
     }
 
     /// Applies a stretch of changes.
-    pub(super) fn change(&mut self, prev: u64, revision: u64, bytes: &[u8]) -> Result<(), Broken> {
+    pub(super) fn change(&mut self, prev: u64, (revision, lift_seq): (u64, u64), bytes: &[u8]) -> Result<(), Broken> {
         if prev > self.revision {
             return Err(Broken("skips a change"));
         }
@@ -71,6 +74,9 @@ impl Held {
             }
         }
         self.revision = revision;
+        // The lifts of the stretch came with it.
+        self.changed_lift_seq = self.changed_lift_seq.max(lift_seq);
+        self.lift_seq = self.lift_seq.max(lift_seq);
         self.lifted.retain(|_, lifted| *lifted > revision);
         Ok(())
     }
@@ -121,18 +127,18 @@ mod tests {
     fn bulk_does_not_bring_a_lifted_key_back_and_a_new_listing_does() {
         let mut held = held();
         let empty = held.digest.value();
-        held.change(0, 5, &listed()).unwrap();
+        held.change(0, (5, 0), &listed()).unwrap();
         assert!(is_listed(&held));
         // The lift of revision 9 overtakes the change of revision 7.
         assert_eq!(held.lift((0, 1), 9, &absent()), Ok(1));
         assert!(!is_listed(&held));
-        held.change(5, 7, &listed()).unwrap();
+        held.change(5, (7, 0), &listed()).unwrap();
         assert!(!is_listed(&held), "bulk brought a lifted key back");
         assert_eq!(held.digest.value(), empty);
-        held.change(7, 9, &absent()).unwrap();
+        held.change(7, (9, 0), &absent()).unwrap();
         assert!(!is_listed(&held));
         // Listed anew by a later decision.
-        held.change(9, 12, &listed()).unwrap();
+        held.change(9, (12, 0), &listed()).unwrap();
         assert!(is_listed(&held));
         // The same lift again, by a stream that was opened anew: it lies behind what is held.
         assert_eq!(held.lift((0, 1), 9, &absent()), Ok(1));
@@ -143,10 +149,10 @@ mod tests {
     #[test]
     fn what_skips_or_is_damaged_changes_nothing() {
         let mut held = held();
-        held.change(0, 5, &listed()).unwrap();
-        assert_eq!(held.change(6, 8, &absent()), Err(Broken("skips a change")));
+        held.change(0, (5, 0), &listed()).unwrap();
+        assert_eq!(held.change(6, (8, 0), &absent()), Err(Broken("skips a change")));
         assert_eq!(held.lift((1, 2), 8, &absent()), Err(Broken("skips a lift")));
-        assert!(held.change(5, 8, &absent()[..18]).is_err());
+        assert!(held.change(5, (8, 0), &absent()[..18]).is_err());
         assert!(held.lift((0, 1), 8, &absent()[..18]).is_err());
         assert!(is_listed(&held));
         assert_eq!((held.revision, held.lift_seq), (5, 0));

@@ -50,9 +50,18 @@ fn cannot(dir: &Path, what: &str) -> impl Fn(io::Error) -> Error {
     move |error| Error::Config(format!("{text}: {error}"))
 }
 
-/// Makes the directory where it is missing; returns what the replica calls itself.
-pub(super) fn prepare(dir: &Path) -> Result<[u8; 16], Error> {
+/// Makes the directory where it is missing, and takes it for this replica alone, as long as the file is held; returns what the
+/// replica calls itself.
+pub(super) fn prepare(dir: &Path) -> Result<([u8; 16], File), Error> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(cannot(dir, "can't be made"))?;
+    let lock = create(&dir.join("lock")).map_err(cannot(dir, "can't be written"))?;
+    if lock.try_lock().is_err() {
+        return Err(Error::Config(format!("replica directory {}: another replica has it", dir.display())));
+    }
+    instance(dir).map(|instance| (instance, lock))
+}
+
+fn instance(dir: &Path) -> Result<[u8; 16], Error> {
     let path = dir.join(INSTANCE);
     match fs::read_to_string(&path) {
         Ok(text) => uuid::Uuid::try_parse(text.trim()).map(uuid::Uuid::into_bytes).map_err(|_| {
@@ -142,7 +151,8 @@ pub(super) fn save(shared: &Shared) -> Result<(), Error> {
             key_check: key_check(&audience),
             epoch: held.epoch,
             revision: held.revision,
-            lift_seq: held.lift_seq,
+            // Those told ahead are told again: what is told here can't keep bulk from undoing them.
+            lift_seq: held.changed_lift_seq,
             state_digest: held.digest.value(),
         };
         (held.writer.freeze(), about)

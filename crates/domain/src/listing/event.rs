@@ -351,6 +351,9 @@ pub enum Body {
         /// The identities that a rectification took away: whoever keeps a copy has to drop them too.
         #[n(6)]
         former: Option<Vec<Identity>>,
+        /// While it is a proposal: the staff ids of who shaped it before. None of them releases it.
+        #[n(7)]
+        shaped_by: Option<Vec<String>>,
     },
     /// An act without content: `Approve`, `Reject`, `Withdraw`, `Hide`, `Revoke`, `Remove`, `GiveReason`, `RecordPerformance`,
     /// and `Import` once it is staged.

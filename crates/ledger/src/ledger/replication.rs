@@ -16,7 +16,7 @@ use super::{Ledger, ReachError};
 use crate::command::CommandError;
 use crate::entry::Entry;
 use crate::position::Position;
-use crate::table::{ERASED, Place};
+use crate::table::{ERASED, OWN_UNIT_ONLY, Place};
 use crate::vault::{Opened, VaultError};
 
 /// Listings that are opened in one go while all of them are walked through.
@@ -77,6 +77,8 @@ pub struct Touched {
 struct Touch {
     /// A lift is among what happened.
     lift: bool,
+    /// One of them was that only the own unit may be shown it any more.
+    hides: bool,
     /// Identities that were rectified away.
     former: Vec<Identity>,
 }
@@ -221,6 +223,7 @@ impl Ledger {
             }
             let touch = touched.listings.entry(clear.listing).or_default();
             touch.lift |= clear.lift_seq.is_some();
+            touch.hides |= clear.lift_seq.is_some() && clear.kind == EventKind::Amend;
             if clear.kind == EventKind::Rectify
                 && let Opened::Body(body) = self.0.vault.open(record, &clear)?
                 && let Body::Content { former: Some(former), .. } = *body
@@ -238,11 +241,16 @@ impl Ledger {
     pub fn current(&self, touched: &Touched, audiences: &[Audience]) -> Result<Vec<Vec<KeyChange>>, CommandError> {
         let mut keys: Vec<BTreeMap<Key, (Key, bool)>> = vec![BTreeMap::new(); audiences.len()];
         for (listing, touch) in &touched.listings {
+            if self.is_own_unit_only(*listing) && !touch.hides {
+                // Not even that something happened is told of whom only the own unit may be shown.
+                continue;
+            }
             let identities = self.identities_of(*listing).map_err(unreadable)?;
             for input in identities.iter().chain(&touch.former).flat_map(Identity::keys) {
                 let hub_key = Key(self.0.prf.digest(input.as_bytes()));
                 for (audience, keys) in audiences.iter().zip(&mut keys) {
                     let known = keys.entry(audience.key(input.as_bytes())).or_insert((hub_key, false));
+                    // An entry goes by a lift alone: of whoever has none without one, nothing is told.
                     known.1 |= touch.lift;
                 }
             }
@@ -253,11 +261,17 @@ impl Ledger {
         };
         let (changes, _) = self.consistent(|| {
             let of = |(audience, keys): (&Audience, &BTreeMap<Key, (Key, bool)>)| {
-                keys.iter().map(|(key, known)| told(audience, key, known)).collect()
+                let changes = keys.iter().map(|(key, known)| told(audience, key, known));
+                changes.filter(|one| one.lift || one.change.1.is_some()).collect()
             };
             audiences.iter().zip(&keys).map(of).collect()
         });
         Ok(changes)
+    }
+
+    fn is_own_unit_only(&self, listing: u64) -> bool {
+        let resident = self.0.resident.read();
+        resident.table.row_of(listing).is_some_and(|row| resident.table.row(row).has(OWN_UNIT_ONLY))
     }
 
     /// Everybody whom a listing names: its subject and all who are or were related to it. Nobody once it is erased.

@@ -270,6 +270,7 @@ impl Planner<'_> {
             application: None,
             approver: None,
             former: None,
+            shaped_by: self.shaped_by(subject)?,
         };
         let mut plan = self.event_of(record.number, court, kind, record, Some(state), Some(body));
         plan.event.new_record = subject.is_none();
@@ -297,6 +298,28 @@ impl Planner<'_> {
 
     pub(super) fn content(&self, subject: &Subject) -> Result<Content, CommandError> {
         self.content_and_actor(subject).map(|(content, _)| content)
+    }
+
+    /// Who has shaped a proposal so far: whoever changes a trifle of it last is not the only one who must not release it.
+    pub(super) fn shaped_by(&self, subject: Option<&Subject>) -> Result<Option<Vec<String>>, CommandError> {
+        let Some(subject) = subject.filter(|subject| subject.state == State::Proposed) else { return Ok(None) };
+        let shaped = |actor: &Actor, before: Option<&[String]>| {
+            let mut staff = before.map(<[String]>::to_vec).unwrap_or_default();
+            if !staff.contains(&actor.staff_id) {
+                staff.push(actor.staff_id.clone());
+            }
+            Some(staff)
+        };
+        if let Some((actor, before)) = self.pending.shaped_by(subject.number) {
+            return Ok(shaped(actor, before));
+        }
+        match self.vault.read(subject.place) {
+            Ok((_, Opened::Body(body))) => match *body {
+                Body::Content { actor, shaped_by, .. } => Ok(shaped(&actor, shaped_by.as_deref())),
+                _ => Err(CommandError::Unreadable),
+            },
+            Ok((_, Opened::Erased | Opened::Nothing)) | Err(_) => Err(CommandError::Unreadable),
+        }
     }
 
     pub(super) fn content_and_actor(&self, subject: &Subject) -> Result<(Content, Actor), CommandError> {

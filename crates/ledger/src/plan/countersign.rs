@@ -95,7 +95,15 @@ impl Planner<'_> {
             // Without a decision nothing binds, and what has no end can't last longer.
             (Some(None) | None, _) | (_, None) => false,
         };
-        longer || self.keys(new).iter().any(|key| !before.contains(key))
+        // Under a flagged identity nobody is restricted: a firm one in its place does it.
+        let firm = |content: &Content| {
+            let firm = content.identities.iter().filter(|identity| !identity.is_flagged());
+            firm.flat_map(|identity| self.resident.keys(identity)).collect::<Vec<xinhub_index::Key>>()
+        };
+        let firm_before = firm(old);
+        longer
+            || self.keys(new).iter().any(|key| !before.contains(key))
+            || firm(new).iter().any(|key| !firm_before.contains(key))
     }
 
     /// Whether one of a listing's related people was named by this member of staff and by nobody else: who releases the proposal

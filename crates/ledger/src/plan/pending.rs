@@ -122,4 +122,13 @@ impl Pending {
             _ => None,
         }
     }
+
+    /// Who gave a listing's newest content, and who shaped it before, if it is among these.
+    pub(crate) fn shaped_by(&self, number: u64) -> Option<(&Actor, Option<&[String]>)> {
+        let Opened::Body(body) = &self.events[*self.contents.get(&number)?].opened else { return None };
+        match &**body {
+            Body::Content { actor, shaped_by, .. } => Some((actor, shaped_by.as_deref())),
+            _ => None,
+        }
+    }
 }

@@ -155,7 +155,7 @@ pub(crate) struct Listing {
     /// Also those that a rectification has replaced: an exemption given for one stays the debtor's.
     ever: Vec<Who>,
     /// Who last gave it its content: who releases it must be another.
-    author: String,
+    shaped_by: Vec<String>,
     pub(crate) relations: Vec<Related>,
     pub(crate) exemptions: Vec<Exempted>,
     pub(crate) told: BTreeSet<usize>,
@@ -442,7 +442,7 @@ impl Listing {
             state: State::Noticed,
             ever: facts.who.clone(),
             facts,
-            author: author.to_owned(),
+            shaped_by: vec![author.to_owned()],
             relations: Vec::new(),
             exemptions: Vec::new(),
             told: BTreeSet::new(),

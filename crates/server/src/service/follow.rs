@@ -33,8 +33,10 @@ const AHEAD: usize = 4;
 const WINDOW_BYTES: usize = 256 * 1024;
 /// Within how long replicas begin anew, each by chance, so that they don't all come at once.
 const RESYNC_WITHIN_MS: u32 = 5_000;
-/// How often confirmations are made durable where nothing else has.
-const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// How long a stream waits for its first message, or for a reader of its last.
+const OPEN_WITHIN: Duration = Duration::from_secs(10);
+/// Events that a replica may be behind and still be led on.
+const MAX_BEHIND_EVENTS: u64 = 400_000;
 
 /// Why a stream ends.
 enum End {
@@ -80,6 +82,8 @@ impl Follower {
         let mark = ledger.mark_at(revision, lift_seq).map_err(super::status::command)?;
         // Nobody has applied a lift that has not been.
         let mark = mark.filter(|_| lift_seq <= ledger.lift_seq());
+        // Further behind than this a snapshot is shorter, for either side.
+        let mark = mark.filter(|mark| ledger.position().revision - mark.revision <= MAX_BEHIND_EVENTS);
         let mark = mark.ok_or(End::Resync(v1::ResyncReason::Position))?;
         let who = Subscriber { client: call.peer().client_id().to_string(), instance };
         Ok(Follower { call: Arc::clone(call), ends: feed.ends(), feed, who, mark })
@@ -98,6 +102,14 @@ impl Follower {
         let step = tokio::task::spawn_blocking(move || feed.catch_up(&ledger, mark)).await;
         let step = step.map_err(|_| Failure::new(Reason::Internal, "a thread of the hub died; follow on from here"))?;
         Ok(Some(step.map_err(super::status::command)?))
+    }
+
+    /// Whether the stream may go on.
+    fn go_on<T>(&self, out: &mpsc::Sender<T>) -> Result<(), End> {
+        if out.is_closed() {
+            return Err(End::Gone);
+        }
+        if self.call.hub().draining.is_cancelled() { Err(Follower::draining()) } else { self.still_entitled() }
     }
 
     /// Whether policy still grants the stream, and its audience is the one that it began with.
@@ -122,6 +134,16 @@ fn came<T>(message: Result<Option<T>, Status>) -> Result<T, End> {
 
 fn missing_open() -> End {
     Failure::field(Reason::InvalidField, "open", "comes first, and once").into()
+}
+
+/// The first message, which is not waited for for ever.
+async fn first<T: Default>(call: &Call, incoming: &mut Streaming<T>) -> Result<T, End> {
+    tokio::select! {
+        () = call.hub().draining.cancelled() => Err(Follower::draining()),
+        message = tokio::time::timeout(OPEN_WITHIN, incoming.message()) => {
+            message.map_err(|_| missing_open()).and_then(came)
+        }
+    }
 }
 
 /// Begins to tell of lifts.
@@ -162,7 +184,8 @@ async fn finish<T>(call: &Call, out: &mpsc::Sender<Result<T, Status>>, end: End,
     };
     call.close_with(code, reason);
     if let Some(last) = last {
-        let _ = out.send(last).await;
+        // Who doesn't read has no use for it.
+        let _ = tokio::time::timeout(OPEN_WITHIN, out.send(last)).await;
     }
 }
 
@@ -172,29 +195,33 @@ async fn follow_lifts(
     out: &mpsc::Sender<Result<v1::FollowLiftsResponse, Status>>,
 ) -> End {
     let opened = async {
-        let Some(LiftsIn::Open(open)) = came(incoming.message().await)?.message else { return Err(missing_open()) };
+        let Some(LiftsIn::Open(open)) = first(call, &mut incoming).await?.message else { return Err(missing_open()) };
         let follower = Follower::open(call, &open.instance_id, &open.epoch, (open.revision, open.lift_seq))?;
-        register(&follower, open.lift_seq).await?;
-        Ok(follower)
+        let generation = register(&follower, open.lift_seq).await?;
+        Ok((follower, generation))
     };
     match opened.await {
-        Ok(follower) => {
+        Ok((follower, generation)) => {
             // On record as it begins: a stream lasts for days, and a record waits for nobody.
             call.close_with(Code::Ok, None);
             let told = follower.mark.lift_seq;
-            LiftStream { follower, out, told, ping: 0, answered: 0, saved: Instant::now() }.run(incoming).await
+            let now = Instant::now();
+            let pings = Pings { last: 0, answered: 0, beat_at: now };
+            LiftStream { follower, out, generation, told, confirmed: told, behind_since: now, pings }
+                .run(incoming)
+                .await
         }
         Err(end) => end,
     }
 }
 
 /// Durable before the first beat: from here on every lift waits for this replica.
-async fn register(follower: &Follower, lift_seq: u64) -> Result<(), End> {
+async fn register(follower: &Follower, lift_seq: u64) -> Result<u64, End> {
     let (hub, who, audience) = (Arc::clone(follower.call.hub()), follower.who.clone(), follower.feed.id().to_owned());
     let registered =
         tokio::task::spawn_blocking(move || hub.sync.subscribers.register(&who, &audience, lift_seq)).await;
     match registered {
-        Ok(Ok(())) => Ok(()),
+        Ok(Ok(generation)) => Ok(generation),
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::QuotaExceeded => {
             let text = "this client keeps as many replicas as one may; end one, or come again once one has been silent";
             Err(Failure::new(Reason::Overloaded, text).into())
@@ -210,12 +237,21 @@ async fn register(follower: &Follower, lift_seq: u64) -> Result<(), End> {
 struct LiftStream<'a> {
     follower: Follower,
     out: &'a mpsc::Sender<Result<v1::FollowLiftsResponse, Status>>,
+    /// By which number it speaks for the replica.
+    generation: u64,
     /// The lift up to which all is told. The replica may have been told of lifts beyond where its changes are.
     told: u64,
-    /// The last ping that came, and the last that a beat has answered.
-    ping: u64,
+    /// The lift up to which all is confirmed, and since when that is less than was told.
+    confirmed: u64,
+    behind_since: Instant,
+    pings: Pings,
+}
+
+/// The last ping that came, the last that a beat has answered, and when the last beat went out.
+struct Pings {
+    last: u64,
     answered: u64,
-    saved: Instant,
+    beat_at: Instant,
 }
 
 impl LiftStream<'_> {
@@ -248,7 +284,6 @@ impl LiftStream<'_> {
                 _ = beats.tick() => self.beat().await,
             };
         }
-        self.save();
         result.err().unwrap_or(End::Gone)
     }
 
@@ -256,11 +291,15 @@ impl LiftStream<'_> {
     async fn tell(&mut self) -> Result<(), End> {
         self.follower.ends.borrow_and_update();
         while let Some(step) = self.follower.next().await? {
+            self.follower.go_on(self.out)?;
             self.follower.mark = step.mark;
             let (prev_lift_seq, lift_seq) = (self.told, step.mark.lift_seq);
             if lift_seq > prev_lift_seq {
                 let (revision, changes) = (step.mark.revision, step.lifted.to_vec());
                 self.send(LiftsOut::Lift(v1::Lift { prev_lift_seq, lift_seq, revision, changes })).await?;
+                if self.confirmed >= prev_lift_seq {
+                    self.behind_since = Instant::now();
+                }
                 self.told = lift_seq;
             }
         }
@@ -272,14 +311,16 @@ impl LiftStream<'_> {
         match message.message {
             Some(LiftsIn::Ack(ack)) => {
                 // Nobody confirms what was not told.
-                subscribers.acknowledge(&self.follower.who, ack.lift_seq.min(self.told));
-                if self.saved.elapsed() >= SAVE_EVERY {
-                    self.save();
-                }
-                Ok(())
+                self.confirmed = self.confirmed.max(ack.lift_seq.min(self.told));
+                let speaks = subscribers.acknowledge(&self.follower.who, self.generation, self.confirmed);
+                if speaks { Ok(()) } else { Err(superseded()) }
             }
             Some(LiftsIn::Ping(ping)) => {
-                self.ping = ping.number;
+                self.pings.last = ping.number;
+                // Each costs a signature: who pings more often waits for the next beat.
+                if self.pings.beat_at.elapsed().as_millis() < u128::from(beat_ms(self.follower.call.hub()) / 2) {
+                    return Ok(());
+                }
                 self.tell().await?;
                 self.beat().await
             }
@@ -301,29 +342,34 @@ impl LiftStream<'_> {
         );
         let note = hub.signer.sign(&text);
         let note = note.map_err(|_| Failure::new(Reason::Internal, "the beat can't be signed; connect again"))?;
-        // A lease counts from the sending of a ping that was not answered yet: other beats give none.
-        if self.ping > self.answered {
-            hub.sync.subscribers.beat(&self.follower.who);
-            self.answered = self.ping;
+        // A lease counts from the sending of a ping that was not answered yet: other beats give none. None is given while a lift is
+        // on its way to the feed, nor to a replica that was told of one a lease ago and has not confirmed it.
+        let (lease, pings) = (hub.limits.lease, &mut self.pings);
+        let confirms = self.confirmed >= self.told || self.behind_since.elapsed() < lease;
+        if pings.last > pings.answered && confirms && self.told >= hub.ledger.lift_seq() {
+            if !hub.sync.subscribers.beat(&self.follower.who, self.generation) {
+                return Err(superseded());
+            }
+            pings.answered = pings.last;
         }
-        self.send(LiftsOut::Beat(v1::Beat { note, ping: self.ping })).await
+        pings.beat_at = Instant::now();
+        let ping = pings.answered;
+        self.send(LiftsOut::Beat(v1::Beat { note, ping })).await
     }
 
     async fn send(&self, message: LiftsOut) -> Result<(), End> {
         let sent = self.out.send(Ok(v1::FollowLiftsResponse { message: Some(message) })).await;
         sent.map_err(|_| End::Gone)
     }
+}
 
-    /// Makes confirmations durable, aside: nobody waits for it, and what is lost makes a lift wait longer.
-    fn save(&mut self) {
-        self.saved = Instant::now();
-        let hub = Arc::clone(self.follower.call.hub());
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = hub.sync.subscribers.save() {
-                tracing::error!(%error, "what replicas have confirmed can't be made durable");
-            }
-        });
-    }
+/// Another stream was opened in the replica's name, or it was forgotten: this one speaks for nobody.
+fn superseded() -> End {
+    Failure::new(
+        Reason::Overloaded,
+        "another connection follows in this replica's name; two replicas never share a directory",
+    )
+    .into()
 }
 
 async fn follow_changes(
@@ -332,7 +378,7 @@ async fn follow_changes(
     out: &mpsc::Sender<Result<v1::FollowChangesResponse, Status>>,
 ) -> End {
     let opened = async {
-        let Some(ChangesIn::Open(open)) = came(incoming.message().await)?.message else { return Err(missing_open()) };
+        let Some(ChangesIn::Open(open)) = first(call, &mut incoming).await?.message else { return Err(missing_open()) };
         Follower::open(call, &open.instance_id, &open.epoch, (open.revision, open.lift_seq))
     };
     match opened.await {
@@ -356,6 +402,7 @@ async fn tell_changes(
     loop {
         let bytes: usize = travelling.iter().map(|(_, bytes)| bytes).sum();
         if bytes < WINDOW_BYTES {
+            follower.go_on(out)?;
             follower.ends.borrow_and_update();
             if let Some(step) = follower.next().await? {
                 let (revision, lift_seq) = (step.mark.revision, step.mark.lift_seq);

@@ -127,30 +127,50 @@ fn fetch_chunks(call: &Arc<Call>, request: &v1::FetchChunksRequest) -> Result<Ch
     if request.offset > snapshot.bytes {
         return Err(Failure::field(Reason::InvalidField, "offset", "lies beyond the snapshot's end"));
     }
-    let mut from = hub.sync.snapshots.read(&snapshot, request.offset).map_err(|_| gone())?;
+    let from = hub.sync.snapshots.read(&snapshot, request.offset).map_err(|_| gone())?;
     let (chunks, stream) = mpsc::channel(CHUNKS_AHEAD);
-    let mut offset = request.offset;
-    tokio::task::spawn_blocking(move || {
-        loop {
-            let mut data = vec![0; CHUNK_BYTES];
-            let read = match from.read(&mut data) {
-                Ok(0) => return,
-                Ok(read) => read,
-                Err(error) => {
-                    tracing::error!(%error, "a snapshot for replicas can't be read");
-                    let failure = Failure::new(Reason::Storage, "the snapshot can't be read; fetch on from here");
-                    let _ = chunks.blocking_send(Err(failure.into()));
-                    return;
-                }
-            };
-            data.truncate(read);
-            if chunks.blocking_send(Ok(v1::FetchChunksResponse { offset, data })).is_err() {
-                return;
-            }
-            offset += read as u64;
-        }
-    });
+    tokio::spawn(send_chunks(Arc::clone(call), from, request.offset, chunks));
     Ok(ReceiverStream::new(stream))
+}
+
+/// Sends a snapshot as fast as it is read, and no thread waits for the reader.
+async fn send_chunks(
+    call: Arc<Call>,
+    mut from: impl Read + Send + 'static,
+    mut offset: u64,
+    chunks: mpsc::Sender<Result<v1::FetchChunksResponse, Status>>,
+) {
+    let (failed, died) =
+        ("the snapshot can't be read; fetch on from here", "a thread of the hub died; fetch on from here");
+    loop {
+        let read = tokio::task::spawn_blocking(move || {
+            let mut data = vec![0; CHUNK_BYTES];
+            let read = from.read(&mut data);
+            (from, read.map(|read| data[..read].to_vec()))
+        });
+        let Ok((source, read)) = read.await else {
+            let _ = chunks.send(Err(Failure::new(Reason::Internal, died).into())).await;
+            return;
+        };
+        from = source;
+        // Whoever may hold a replica no longer gets no more of it.
+        let read = entitled(&call).and_then(|_| {
+            read.map_err(|error| {
+                tracing::error!(%error, "a snapshot for replicas can't be read");
+                Failure::new(Reason::Storage, failed)
+            })
+        });
+        let chunk = match read {
+            Ok(data) if data.is_empty() => return,
+            Ok(data) => Ok(v1::FetchChunksResponse { offset, data }),
+            Err(failure) => Err(Status::from(failure)),
+        };
+        offset += chunk.as_ref().map_or(0, |chunk| chunk.data.len() as u64);
+        let ends = chunk.is_err();
+        if chunks.send(chunk).await.is_err() || ends {
+            return;
+        }
+    }
 }
 
 async fn get_lift_status(
@@ -161,23 +181,24 @@ async fn get_lift_status(
     let permit = hub.authority.permit(call.peer(), call.method(), &AdminAsk, call.now())?;
     call.charge(permit.client())?;
     let token = request.position.map(|position| position.token).unwrap_or_default();
-    let (at, lift_seq) = hub.ledger.lift_at(&token).map_err(status::reach)?.ok_or_else(|| {
+    let (_, lift_seq) = hub.ledger.lift_at(&token).map_err(status::reach)?.ok_or_else(|| {
         let problem = "is not that of a lift: give back the position that the lift was answered with";
         Failure::field(Reason::InvalidField, "position", problem)
     })?;
     let standing = hub.sync.subscribers.standing(lift_seq);
-    let (now, lease_ms) = (call.now(), i64::try_from(hub.limits.lease.as_millis()).unwrap_or(i64::MAX));
-    // What was answered online just before the lift may be used for a lease.
-    let online = at.0.saturating_add(lease_ms);
-    let replicas = now.0.saturating_add(i64::try_from(standing.pending_ms).unwrap_or(i64::MAX));
-    let complete = standing.pending == 0 && online <= now.0;
-    let end = if standing.pending == 0 { online } else { online.max(replicas) };
+    let lease_ms = u64::try_from(hub.limits.lease.as_millis()).unwrap_or(u64::MAX);
+    // What was answered online just before the lift was visible may be used for a lease. By the boot clock: the wall may be set.
+    let visible_ms = hub.sync.visible_for_ms(lift_seq);
+    let online_ms = lease_ms.saturating_sub(visible_ms.unwrap_or(0));
+    let left_ms = online_ms.max(standing.pending_ms);
+    let complete = standing.pending == 0 && visible_ms.is_some() && left_ms == 0;
+    let end = call.now().0.saturating_add(i64::try_from(left_ms).unwrap_or(i64::MAX));
     Ok(v1::GetLiftStatusResponse {
         subscribers: standing.subscribers,
         acknowledged: standing.acknowledged,
         lease_run_out: standing.lease_run_out,
         pending: standing.pending,
         complete,
-        complete_time: Some(timestamp_to(Timestamp(end))),
+        complete_time: (!complete).then(|| timestamp_to(Timestamp(end))),
     })
 }

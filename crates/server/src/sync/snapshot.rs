@@ -109,9 +109,9 @@ pub(crate) enum SnapshotError {
 #[derive(Debug)]
 pub(crate) struct Snapshots {
     dir: PathBuf,
-    known: Mutex<Vec<Arc<Snapshot>>>,
-    /// One is made at a time.
-    making: AsyncMutex<()>,
+    known: Arc<Mutex<Vec<Arc<Snapshot>>>>,
+    /// One is made at a time, also where whoever asked for it has gone.
+    making: Arc<AsyncMutex<()>>,
 }
 
 impl Snapshots {
@@ -131,7 +131,7 @@ impl Snapshots {
                 Some(_) | None => {}
             }
         }
-        Ok(Snapshots { dir, known: Mutex::new(known), making: AsyncMutex::default() })
+        Ok(Snapshots { dir, known: Arc::new(Mutex::new(known)), making: Arc::default() })
     }
 
     /// The snapshot that a replica of this audience begins with: one that is there, or a new one.
@@ -139,16 +139,20 @@ impl Snapshots {
         if let Some(known) = self.fresh(feed, ledger) {
             return Ok(known);
         }
-        let _one_at_a_time = self.making.lock().await;
+        let one_at_a_time = Arc::clone(&self.making).lock_owned().await;
         if let Some(known) = self.fresh(feed, ledger) {
             return Ok(known);
         }
-        let (dir, feed, ledger) = (self.dir.clone(), Arc::clone(feed), ledger.clone());
-        let made = tokio::task::spawn_blocking(move || make(&dir, &feed, &ledger)).await;
-        let made = Arc::new(made.map_err(io::Error::other)??);
-        self.known.lock().push(Arc::clone(&made));
-        self.forget_old(&made)?;
-        Ok(made)
+        let (dir, known, feed, ledger) = (self.dir.clone(), Arc::clone(&self.known), Arc::clone(feed), ledger.clone());
+        // It goes on without its caller: two passes would write over each other's files.
+        let made = tokio::task::spawn_blocking(move || {
+            let _one_at_a_time = one_at_a_time;
+            let made = Arc::new(make(&dir, &feed, &ledger)?);
+            known.lock().push(Arc::clone(&made));
+            forget_old(&dir, &known, &made);
+            Ok(made)
+        });
+        made.await.map_err(io::Error::other)?
     }
 
     /// The snapshot of this name, if it is the audience's.
@@ -172,20 +176,26 @@ impl Snapshots {
         };
         self.known.lock().iter().filter(usable).max_by_key(|known| known.revision).cloned()
     }
+}
 
-    fn forget_old(&self, newest: &Snapshot) -> io::Result<()> {
-        let kept_ms = i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX);
-        let is_old = |known: &Arc<Snapshot>| {
-            known.audience == newest.audience && known.id() != newest.id() && newest.made.0 - known.made.0 > kept_ms
-        };
-        let old: Vec<Arc<Snapshot>> = self.known.lock().extract_if(.., |known| is_old(known)).collect();
-        for one in old {
-            // The text first: a file without one is passed over.
-            for extension in ["about", "snap"] {
-                fs::remove_file(self.dir.join(one.id()).with_extension(extension))?;
+/// Takes away what was superseded so long ago that whoever began to fetch it has ended.
+fn forget_old(dir: &Path, known: &Mutex<Vec<Arc<Snapshot>>>, newest: &Snapshot) {
+    let kept_ms = i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX);
+    let mut known = known.lock();
+    let made: Vec<Timestamp> = known.iter().filter(|one| one.audience == newest.audience).map(|one| one.made).collect();
+    let is_old = |one: &Arc<Snapshot>| {
+        let successor = made.iter().filter(|made| **made > one.made).min();
+        one.audience == newest.audience && successor.is_some_and(|made| newest.made.0 - made.0 > kept_ms)
+    };
+    let old: Vec<Arc<Snapshot>> = known.extract_if(.., |one| is_old(one)).collect();
+    drop(known);
+    for one in old {
+        // The text first: a file without one is passed over.
+        for extension in ["about", "snap"] {
+            if let Err(error) = fs::remove_file(dir.join(one.id()).with_extension(extension)) {
+                tracing::warn!(%error, "an old snapshot for replicas can't be taken away");
             }
         }
-        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -20,6 +21,8 @@ const FILE: &str = "subscribers";
 const HEADER: &str = "xinhub-subscribers;format=1";
 /// A subscriber that was silent for so long is gone.
 const SILENCE_MS: i64 = 30 * 86_400_000;
+/// The longest lease that a hub ever gives: before a restart it may have been configured otherwise.
+const MAX_LEASE_MS: u64 = 30_000;
 
 /// Replicas of one client. Whoever makes more has made them in directories that are gone: the one silent for longest makes room.
 const MAX_PER_CLIENT: usize = 64;
@@ -42,6 +45,10 @@ struct Standing {
     heard: Timestamp,
     /// By the boot clock: when the last beat went out that its lease may rest on.
     beat_ms: u64,
+    /// Which stream speaks for it: the one opened last.
+    generation: u64,
+    /// What the stream before had confirmed, and until when its lease may last: two replicas may go by one name.
+    before: (u64, u64),
 }
 
 /// Where a lift stands.
@@ -62,6 +69,8 @@ pub(crate) struct Subscribers {
     lease: Duration,
     clock: Arc<dyn Clock>,
     known: Mutex<BTreeMap<Subscriber, Standing>>,
+    /// Something was confirmed that is not durable yet.
+    changed: AtomicBool,
     /// One writes at a time, so that the file is never older than what was said to be durable.
     writing: Mutex<()>,
 }
@@ -74,23 +83,30 @@ impl Subscribers {
             read => read?,
         };
         // Whenever the last beat went out before the stop, it was before now.
-        let known = parse(&text, clock.boot_ms())?;
-        Ok(Subscribers { path, lease, clock, known: Mutex::new(known), writing: Mutex::default() })
+        let lease_ms = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
+        let known = parse(&text, (clock.boot_ms() + MAX_LEASE_MS).saturating_sub(lease_ms))?;
+        let (known, changed) = (Mutex::new(known), AtomicBool::new(false));
+        Ok(Subscribers { path, lease, clock, known, changed, writing: Mutex::default() })
     }
 
-    /// Registers a replica that has applied every lift up to `lift_seq`. Durable when it returns.
-    pub(crate) fn register(&self, who: &Subscriber, audience: &str, lift_seq: u64) -> io::Result<()> {
-        let now = self.clock.wall();
-        {
+    fn lease_ms(&self) -> u64 {
+        u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Registers a replica that has applied every lift up to `lift_seq`. Durable when it returns; returns the number by which its
+    /// stream speaks for it.
+    pub(crate) fn register(&self, who: &Subscriber, audience: &str, lift_seq: u64) -> io::Result<u64> {
+        let (now, now_ms, lease_ms) = (self.clock.wall(), self.clock.boot_ms(), self.lease_ms());
+        // One that may still answer is never forgotten: a lift would be called complete too early.
+        let is_over = |standing: &Standing| standing.beat_ms.saturating_add(lease_ms) <= now_ms;
+        let generation = {
             let mut known = self.known.lock();
-            known.retain(|_, standing| now.0 - standing.heard.0 < SILENCE_MS);
+            known.retain(|_, standing| now.0 - standing.heard.0 < SILENCE_MS || !is_over(standing));
             let is_new = !known.contains_key(who);
             let of_client = known.iter().filter(|(other, _)| other.client == who.client);
             if is_new && of_client.clone().count() >= MAX_PER_CLIENT {
                 let silent = of_client.min_by_key(|(_, standing)| standing.heard).map(|(other, _)| other.clone());
-                let lease_ms = i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX);
-                let gone = silent.filter(|other| known.get(other).is_some_and(|one| now.0 - one.heard.0 > lease_ms));
-                // One that may still answer is never forgotten: a lift would be called complete too early.
+                let gone = silent.filter(|other| known.get(other).is_some_and(is_over));
                 let gone = gone.ok_or_else(|| io::Error::from(io::ErrorKind::QuotaExceeded))?;
                 known.remove(&gone);
             }
@@ -98,40 +114,67 @@ impl Subscribers {
                 audience: audience.to_owned(),
                 acknowledged: 0,
                 heard: now,
-                beat_ms: self.clock.boot_ms(),
+                beat_ms: now_ms.saturating_sub(lease_ms),
+                generation: 0,
+                before: (u64::MAX, 0),
             });
             audience.clone_into(&mut standing.audience);
             // A replica that began anew has applied what its snapshot holds, and no more than it says.
+            standing.before = (standing.acknowledged, standing.beat_ms.saturating_add(lease_ms));
             (standing.acknowledged, standing.heard) = (lift_seq, now);
-        }
-        self.save()
+            standing.generation += 1;
+            standing.generation
+        };
+        self.save().map(|()| generation)
     }
 
     /// Notes that a beat goes out now that answers a ping: from here the replica may answer for a lease.
-    pub(crate) fn beat(&self, who: &Subscriber) {
+    ///
+    /// Says whether the stream still speaks for the replica: if not, no beat may go out on it.
+    pub(crate) fn beat(&self, who: &Subscriber, generation: u64) -> bool {
         let now_ms = self.clock.boot_ms();
-        if let Some(standing) = self.known.lock().get_mut(who) {
-            standing.beat_ms = now_ms;
-        }
+        let mut known = self.known.lock();
+        let Some(standing) = known.get_mut(who).filter(|standing| standing.generation == generation) else {
+            return false;
+        };
+        standing.beat_ms = now_ms;
+        true
     }
 
     /// Notes what a replica has confirmed. What it confirmed once stays confirmed.
-    pub(crate) fn acknowledge(&self, who: &Subscriber, lift_seq: u64) {
+    ///
+    /// Says whether the stream still speaks for the replica.
+    pub(crate) fn acknowledge(&self, who: &Subscriber, generation: u64, lift_seq: u64) -> bool {
         let now = self.clock.wall();
-        if let Some(standing) = self.known.lock().get_mut(who) {
-            standing.acknowledged = standing.acknowledged.max(lift_seq);
-            standing.heard = now;
+        let mut known = self.known.lock();
+        let Some(standing) = known.get_mut(who).filter(|standing| standing.generation == generation) else {
+            return false;
+        };
+        if lift_seq > standing.acknowledged {
+            standing.acknowledged = lift_seq;
+            self.changed.store(true, Ordering::Relaxed);
         }
+        standing.heard = now;
+        true
+    }
+
+    /// Makes what was confirmed durable, if anything was.
+    pub(crate) fn save_changed(&self) -> io::Result<()> {
+        if self.changed.swap(false, Ordering::Relaxed) { self.save() } else { Ok(()) }
     }
 
     /// Where a lift stands.
     pub(crate) fn standing(&self, lift_seq: u64) -> LiftStanding {
-        let (now_ms, lease_ms) = (self.clock.boot_ms(), u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX));
+        let (now_ms, lease_ms) = (self.clock.boot_ms(), self.lease_ms());
         let mut found = LiftStanding::default();
         for standing in self.known.lock().values() {
-            let left_ms = standing.beat_ms.saturating_add(lease_ms).saturating_sub(now_ms);
+            let confirmed = standing.acknowledged >= lift_seq;
+            let (before, until_ms) = standing.before;
+            let before_ms = if before >= lift_seq { 0 } else { until_ms.saturating_sub(now_ms) };
+            let own_ms = standing.beat_ms.saturating_add(lease_ms).saturating_sub(now_ms);
+            let left_ms = if confirmed { before_ms } else { before_ms.max(own_ms) };
             found.subscribers += 1;
-            if standing.acknowledged >= lift_seq {
+            if confirmed && left_ms == 0 {
                 found.acknowledged += 1;
             } else if left_ms == 0 {
                 found.lease_run_out += 1;
@@ -162,6 +205,7 @@ impl Subscribers {
     }
 }
 
+/// `boot_ms` is when the last beats count as sent.
 fn parse(text: &str, boot_ms: u64) -> io::Result<BTreeMap<Subscriber, Standing>> {
     let bad = |line: usize| {
         let problem = format!("line {line} of {FILE} is not as the hub writes it; restore the file from a backup");
@@ -183,6 +227,8 @@ fn parse(text: &str, boot_ms: u64) -> io::Result<BTreeMap<Subscriber, Standing>>
             acknowledged: acknowledged.parse().map_err(|_| bad(number))?,
             heard: Timestamp(heard.parse().map_err(|_| bad(number))?),
             beat_ms: boot_ms,
+            generation: 0,
+            before: (u64::MAX, 0),
         };
         known.insert(Subscriber { client: client.to_owned(), instance }, standing);
     }
@@ -208,8 +254,8 @@ mod tests {
         let open = || Subscribers::open(dir.path(), LEASE, clock.clone()).unwrap();
         let subscribers = open();
         for client in ["bank", "platform"] {
-            subscribers.register(&who(client), "audience", 4).unwrap();
-            subscribers.beat(&who(client));
+            assert_eq!(subscribers.register(&who(client), "audience", 4).unwrap(), 1);
+            assert!(subscribers.beat(&who(client), 1) && !subscribers.beat(&who(client), 2));
         }
         let standing = |one: &Subscribers, seq| {
             let LiftStanding { acknowledged, lease_run_out, pending, .. } = one.standing(seq);
@@ -217,22 +263,34 @@ mod tests {
         };
         assert_eq!(standing(&subscribers, 4), (2, 0, 0));
         assert_eq!(standing(&subscribers, 5), (0, 0, 2));
-        subscribers.acknowledge(&who("bank"), 5);
+        assert!(subscribers.acknowledge(&who("bank"), 1, 5));
         // What is confirmed stays so.
-        subscribers.acknowledge(&who("bank"), 3);
+        assert!(subscribers.acknowledge(&who("bank"), 1, 3));
         clock.advance_ms(9_999);
         assert_eq!(standing(&subscribers, 5), (1, 0, 1));
         clock.advance_ms(1);
         assert_eq!(standing(&subscribers, 5), (1, 1, 0));
         // A beat begins another lease, and a restart does: nobody knows when the last one went out.
-        subscribers.beat(&who("platform"));
+        assert!(subscribers.beat(&who("platform"), 1));
         assert_eq!(standing(&subscribers, 5), (1, 0, 1));
         clock.advance_ms(10_000);
-        subscribers.save().unwrap();
+        subscribers.save_changed().unwrap();
         let subscribers = open();
         assert_eq!(standing(&subscribers, 5), (1, 0, 1));
-        clock.advance_ms(10_000);
+        // The lease may have been a longer one then.
+        clock.advance_ms(29_999);
+        assert_eq!(standing(&subscribers, 5), (1, 0, 1));
+        clock.advance_ms(1);
         assert_eq!(standing(&subscribers, 5), (1, 1, 0));
+        // Another stream in its name: the one before speaks for nobody any more, and its lease is waited for.
+        assert_eq!(subscribers.register(&who("platform"), "audience", 4).unwrap(), 1);
+        assert!(subscribers.beat(&who("platform"), 1));
+        clock.advance_ms(4_000);
+        assert_eq!(subscribers.register(&who("platform"), "audience", 5).unwrap(), 2);
+        assert!(!subscribers.beat(&who("platform"), 1) && !subscribers.acknowledge(&who("platform"), 1, 9));
+        assert_eq!(standing(&subscribers, 5), (1, 0, 1));
+        clock.advance_ms(6_000);
+        assert_eq!(standing(&subscribers, 5), (2, 0, 0));
         // Silent for thirty days, and another comes.
         clock.advance_ms(30 * 86_400_000);
         subscribers.register(&who("hotel"), "audience", 5).unwrap();
@@ -247,16 +305,17 @@ mod tests {
         let nth =
             |number: usize| Subscriber { client: "bank".to_owned(), instance: [u8::try_from(number).unwrap(); 16] };
         for number in 0..MAX_PER_CLIENT {
-            subscribers.register(&nth(number), "audience", 1).unwrap();
+            let generation = subscribers.register(&nth(number), "audience", 1).unwrap();
+            assert!(subscribers.beat(&nth(number), generation));
             clock.advance_ms(1);
         }
         let refused = subscribers.register(&nth(99), "audience", 1).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::QuotaExceeded);
         // Another client's are its own, and one that is known comes again as it likes.
         subscribers.register(&who("hotel"), "audience", 1).unwrap();
-        subscribers.register(&nth(0), "audience", 1).unwrap();
+        let generation = subscribers.register(&nth(0), "audience", 1).unwrap();
         clock.advance_ms(10_000);
-        subscribers.acknowledge(&nth(0), 1);
+        assert!(subscribers.acknowledge(&nth(0), generation, 1));
         subscribers.register(&nth(99), "audience", 1).unwrap();
         let known = subscribers.known.lock();
         assert!(known.contains_key(&nth(0)) && known.contains_key(&nth(99)) && !known.contains_key(&nth(1)));

@@ -75,7 +75,7 @@ impl Reference {
             let own_unit = listing.facts.own_unit;
             listing.facts = Facts { own_unit, noticed: true, ..row.clone() };
             listing.ever.extend(row.who.iter().copied());
-            listing.author = "clerk".to_owned();
+            listing.shaped_by.push("clerk".to_owned());
             listing.touched = true;
             let state = listing.standing(now);
             self.enter(at, Some(State::Noticed), state, false);
@@ -94,7 +94,7 @@ impl Reference {
             return RowSeen::Fault("refused");
         }
         listing.facts.conduct = row.conduct;
-        listing.author = "clerk".to_owned();
+        listing.shaped_by.push("clerk".to_owned());
         listing.touched = true;
         RowSeen::Amended(number)
     }

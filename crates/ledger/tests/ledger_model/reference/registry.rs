@@ -152,7 +152,9 @@ impl Reference {
                 why.extend(self.follows(listing.court, &facts, *follows));
             }
             What::Approve => {
-                if listing.author == one.staff && self.wrong != Some(Wrong::ProposerReleases) {
+                if listing.shaped_by.iter().any(|staff| staff == one.staff)
+                    && self.wrong != Some(Wrong::ProposerReleases)
+                {
                     why.insert(Why::SecondPerson);
                 }
                 let running = listing.relations.iter().filter(|relation| !relation.ended);
@@ -358,7 +360,10 @@ impl Reference {
             }
             _ => return self.record(one, at),
         }
-        one.staff.clone_into(&mut listing.author);
+        if matches!(one.what, What::Propose(..)) {
+            listing.shaped_by.clear();
+        }
+        listing.shaped_by.push(one.staff.to_owned());
         0
     }
 
