@@ -222,7 +222,7 @@ impl Replica {
 
     /// Whether none of these is listed for any measure of the audience. `None` where that can't be said from here: the hub can.
     ///
-    /// Neither allocates nor locks.
+    /// Allocates nothing, and waits for nobody but a moment for the state's own lock.
     pub fn is_clear<'a>(&self, identities: impl IntoIterator<Item = &'a Identity>) -> Option<bool> {
         let audience = self.shared.audience.load();
         let audience = audience.as_ref()?;
