@@ -100,7 +100,8 @@ async fn stopped(shared: &Shared) {
 
 /// Half of a time, and by chance up to the whole.
 fn chance(most: Duration) -> Duration {
-    let (_, low) = uuid::Uuid::new_v4().as_u64_pair();
+    // The second half of a UUIDv7 is random (RFC 9562, section 5.7).
+    let (_, low) = uuid::Uuid::now_v7().as_u64_pair();
     let share = u32::try_from(low % 1_000).unwrap_or(0);
     most / 2 + most / 2_000 * share
 }
