@@ -83,13 +83,6 @@ struct Touch {
     former: Vec<Identity>,
 }
 
-impl Touched {
-    /// Whether nobody is concerned.
-    pub fn is_empty(&self) -> bool {
-        self.listings.is_empty()
-    }
-}
-
 /// What a key has from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyChange {
@@ -121,7 +114,8 @@ impl Ledger {
         }
     }
 
-    /// The mark at a revision that an entry ends with, for whoever has been told of lifts up to `lift_seq`; `None` where none does: whoever stands there can't be led on from it.
+    /// The mark at a revision that an entry ends with, for whoever has been told of lifts up to `lift_seq`; `None` where none does:
+    /// whoever stands there can't be led on from it.
     ///
     /// # Errors
     /// Where the journal can't be read.
