@@ -22,6 +22,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(FILES, [&proto])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("xinhub_v1_descriptor.bin"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure().build_transport(true).compile_fds(descriptors)?;
+    // What is encoded once for many readers is shared, and not copied for each of them.
+    let shared = [".xinhub.v1.Lift.changes", ".xinhub.v1.ChangeBatch.changes", ".xinhub.v1.FetchChunksResponse.data"];
+    let mut generate = tonic_prost_build::configure().build_transport(true);
+    for field in shared {
+        generate = generate.bytes(field);
+    }
+    generate.compile_fds(descriptors)?;
     Ok(())
 }

@@ -60,6 +60,8 @@ pub const STRANGER: &str = "stranger";
 
 /// The audience of [`BANK`] and [`BUREAU`].
 pub const LENDERS: &str = "lenders";
+/// That of [`HOTEL`].
+pub const HOTELS: &str = "hotels";
 
 /// Every client with a certificate.
 pub const ALL: &[&str] = &[
@@ -118,10 +120,21 @@ const AUDIENCES: &[(&str, &[&str])] = &[
     ("platforms", &["procurement.supplier", "procurement.public-project"]),
     ("insurers", &["consumption.insurance"]),
     ("housing", &["transaction.real-estate"]),
+    (HOTELS, &["consumption.hotel"]),
+    ("ticket-desks", &["consumption.rail-air"]),
+    ("tours", &["consumption.outbound-tour", "consumption.resort-limit"]),
 ];
 /// Whoever may keep a replica, and of which audience.
-const MEMBERS: &[(&str, &str)] =
-    &[(BANK, LENDERS), (BUREAU, LENDERS), (PROCUREMENT, "platforms"), (INSURER, "insurers"), (UNIT, "housing")];
+const MEMBERS: &[(&str, &str)] = &[
+    (BANK, LENDERS),
+    (BUREAU, LENDERS),
+    (PROCUREMENT, "platforms"),
+    (INSURER, "insurers"),
+    (UNIT, "housing"),
+    (HOTEL, HOTELS),
+    (TICKETING, "ticket-desks"),
+    (TRAVEL, "tours"),
+];
 
 const ONLINE: &str = r#"["online"]"#;
 const ONLINE_DETAIL: &str = r#"["online", "detail"]"#;
@@ -237,8 +250,10 @@ max_days = 90
         let Grant { id, class, unit, reach, fields, measures } = grant;
         let measures: Vec<String> = measures.iter().map(|measure| granted(measure)).collect();
         let member = MEMBERS.iter().find(|(member, _)| member == id);
+        // Whoever gets one bit never holds the list itself.
+        let replica = if class.is_one_bit() { ", \"filter\"]" } else { ", \"filter\", \"exact\"]" };
         let (reach, audience) = match member {
-            Some((_, audience)) => (reach.replace(']', ", \"exact\"]"), format!("audience = \"{audience}\"\n")),
+            Some((_, audience)) => (reach.replace(']', replica), format!("audience = \"{audience}\"\n")),
             None => ((*reach).to_owned(), String::new()),
         };
         let keys = format!(

@@ -36,6 +36,7 @@ impl Records {
                 (key_epoch, Entry::Call(call)) => calls.push((key_epoch, *call)),
                 (_, Entry::Coarse(call)) => coarse.push(call),
                 (_, Entry::Gap(gap)) => panic!("nothing was full: {gap:?}"),
+                (_, Entry::Reported(reported)) => panic!("nobody keeps a replica: {reported:?}"),
             }
         }
         Records { reader, calls, coarse }

@@ -9,8 +9,8 @@ mod registry;
 mod shown;
 
 pub use enums::{
-    capacity_from, capacity_to, effect_to, kind_from, kind_to, on_unknown_to, reason_to, relation_from, relation_to,
-    state_from, state_to, verdict_to,
+    capacity_from, capacity_to, effect_from, effect_to, kind_from, kind_to, on_unknown_to, reason_from, reason_to,
+    relation_from, relation_to, state_from, state_to, verdict_from, verdict_to,
 };
 pub use identity::{Role, identity, identity_to, identity_to_masked};
 pub use lookup::{Inquiry, MAX_BATCH, MAX_CONDITIONS, MAX_REFERENCE_CHARS, answer_to, check_reference, inquiry, item};

@@ -8,6 +8,20 @@
 pub mod convert;
 pub mod reason;
 
+impl v1::Answer {
+    /// Whether the purchase, booking or award must be refused: `RESTRICTED` by a prohibition, and nothing else.
+    pub fn must_refuse(&self) -> bool {
+        self.verdict() == v1::Verdict::Restricted && self.effect() == v1::Effect::Prohibit
+    }
+}
+
+impl v1::CheckResponse {
+    /// As [`v1::Answer::must_refuse`]; false without an answer.
+    pub fn must_refuse(&self) -> bool {
+        self.answer.as_ref().is_some_and(v1::Answer::must_refuse)
+    }
+}
+
 /// What `proto/xinhub/v1` generates.
 pub mod v1 {
     #![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, clippy::disallowed_methods)]

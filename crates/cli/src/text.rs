@@ -106,6 +106,9 @@ pub(crate) fn reason(answer: &v1::Answer, lang: Lang) -> String {
         AnswerReason::ClockUnsure => {
             ("The hub's clock is unsure, and the term may be over.", "平台时钟存疑，期限可能已届满。")
         }
+        AnswerReason::NotFresh => {
+            ("The replica may be out of date, and the hub is not reached.", "本地副本可能已过期，且无法连接平台。")
+        }
         AnswerReason::CourtOrder => ("Restricted by court order.", "依法院命令受到限制。"),
     };
     lang.pick(en, zh).to_owned()

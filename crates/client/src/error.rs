@@ -95,6 +95,15 @@ impl Error {
         matches!(self, Error::Connection(_))
     }
 
+    /// True when nobody has answered: the hub was not reached, took too long, or can't serve just now.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        match self {
+            Error::Connection(_) | Error::Deadline(_) => true,
+            Error::Hub(refusal) => refusal.code == Code::Unavailable,
+            Error::Config(_) => false,
+        }
+    }
+
     /// Takes apart what tonic reports. `deadline` is what the call was given.
     pub(crate) fn from_status(status: &Status, deadline: Option<Duration>) -> Self {
         if let Some(cause) = StdError::source(status) {

@@ -46,10 +46,12 @@ use tonic::transport::Channel;
 
 pub use config::{Config, Timeouts};
 pub use error::{Error, FieldFault, Refusal};
-pub use replica::{Lifted, Replica, ReplicaConfig, ReplicaState, Replied};
+pub use replica::{By, Lifted, Replica, ReplicaConfig, ReplicaState, Replied};
 pub use services::{Admin, Audit, Lookup, Measures, Registry, Remedy, Replication, Responses};
 pub use tonic::Code;
+pub use xinhub_api::convert::Inquiry;
 pub use xinhub_api::v1;
+pub use xinhub_domain::decision::Answer;
 
 /// A hub, and the way to it. Cheap to clone; clones share one connection.
 #[derive(Clone)]

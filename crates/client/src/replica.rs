@@ -2,34 +2,46 @@
 //!
 //! Promises: it follows by itself until it is dropped, through lost connections, renewed certificates and restarts on either side;
 //! what it shows was checked whole before; a lift is applied and confirmed as it comes, and nothing that comes later by another
-//! way brings a lifted entry back; and it speaks against nobody: it says `CLEAR` where nobody in the question is listed, and asks
-//! the hub for everything else, so that every adverse answer is the hub's own, on record there.
+//! way brings a lifted entry back. It speaks against nobody whom it can't prove to be listed still: an adverse answer is given under
+//! a lease alone, and has its place in the records ([`records`]) before it is given. Everything else it asks of the hub.
 
+mod answer;
 mod follow;
 mod held;
+mod records;
 mod store;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
-use xinhub_api::convert;
+use xinhub_api::convert::{self, Inquiry};
 use xinhub_api::v1;
-use xinhub_domain::identity::Identity;
+use xinhub_domain::decision::{Answer, FieldMask};
+use xinhub_domain::measure::{Catalogue, Measure};
 use xinhub_domain::time::Timestamp;
-use xinhub_index::{Index, Key, Prf};
+use xinhub_index::Prf;
 
 use crate::{Error, Hub};
-use held::Held;
+use held::{Held, View};
+use records::Records;
+
+use xinhub_api::v1::ReplicaReach;
 
 /// Past this without a word from the hub nothing is answered from here.
 const MAX_AGE: Duration = Duration::from_secs(24 * 3_600);
 
-/// How long a replica that is closed waits for the hub to read what it has confirmed.
+/// How long a replica that is closed waits for the hub to read what it has confirmed, and to take what it reports.
 const CLOSE_WITHIN: Duration = Duration::from_secs(3);
+
+/// A lease ends where wall and boot clock have parted by more than this since the ping that it rests on.
+const MAX_PARTED_MS: i64 = 1_000;
 
 /// How a replica is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,8 +54,12 @@ pub struct ReplicaState {
     pub revision: u64,
     /// How far it has applied lifts: at least as far.
     pub lift_seq: u64,
-    /// How many keys have an entry.
+    /// How many keys have an entry; of a filter, how many came since it was made.
     pub entries: u64,
+    /// What it takes in memory, in bytes.
+    pub memory_bytes: u64,
+    /// Answers of its own that the hub does not have on record yet.
+    pub unreported: u64,
     /// When the hub last said that this is all, in milliseconds of the boot clock.
     pub heard_ms: u64,
     /// Until when its lease lasts, in milliseconds of the boot clock: so long the hub waits for it at every lift.
@@ -83,6 +99,7 @@ pub struct Lifted {
 /// Where a replica keeps itself, and what it does as lifts come.
 pub struct ReplicaConfig {
     dir: PathBuf,
+    reach: ReplicaReach,
     on_lift: Option<Box<dyn Fn(Lifted) + Send + Sync>>,
 }
 
@@ -95,7 +112,14 @@ impl std::fmt::Debug for ReplicaConfig {
 impl ReplicaConfig {
     /// A replica of its own directory, which is made where it is missing. Two replicas never share one.
     pub fn new(dir: impl Into<PathBuf>) -> ReplicaConfig {
-        ReplicaConfig { dir: dir.into(), on_lift: None }
+        ReplicaConfig { dir: dir.into(), reach: ReplicaReach::Unspecified, on_lift: None }
+    }
+
+    /// Which reach it is to have: the widest that is granted where nothing is said.
+    #[must_use]
+    pub fn reach(mut self, reach: ReplicaReach) -> ReplicaConfig {
+        self.reach = reach;
+        self
     }
 
     /// Calls this once a lift is applied, and its confirmation on the way. Of new listings nothing is told: what was bought stays bought.
@@ -116,14 +140,19 @@ pub struct Replica {
 
 struct Shared {
     dir: PathBuf,
+    reach: ReplicaReach,
     on_lift: Option<Box<dyn Fn(Lifted) + Send + Sync>>,
     instance: [u8; 16],
     /// No other replica has the directory while this is held.
     _lock: std::fs::File,
-    index: Index,
-    held: Mutex<Held>,
-    /// Under which key identities are looked up, and for which measures; none until the hub has told.
-    audience: arc_swap::ArcSwapOption<Audience>,
+    /// What look-ups read; none while nothing may be answered.
+    standing: ArcSwapOption<Standing>,
+    /// Where it is written to, and where in the history that is.
+    held: Mutex<Option<Held>>,
+    times: Times,
+    /// None until the hub has given the key for it.
+    records: ArcSwapOption<Records>,
+    saving: Mutex<()>,
     state: watch::Sender<ReplicaState>,
     stop: watch::Sender<bool>,
 }
@@ -134,68 +163,159 @@ impl std::fmt::Debug for Shared {
     }
 }
 
+/// What is held, and by which rules it is read.
+struct Standing {
+    epoch: [u8; 16],
+    audience: Arc<Audience>,
+    view: Arc<View>,
+}
+
+/// What changes from beat to beat. By the boot clock, in milliseconds.
+#[derive(Default)]
+struct Times {
+    /// When the hub last said that what is held is all; 0: never.
+    heard: AtomicU64,
+    /// Until when the lease lasts.
+    lease_until: AtomicU64,
+    /// Wall minus boot clock when the ping was sent that the lease rests on.
+    parted: AtomicI64,
+    /// Hub time minus boot clock.
+    hub_ahead: AtomicI64,
+    revision: AtomicU64,
+}
+
+impl Times {
+    /// Whether what is held is fresh enough to be answered from.
+    fn answers(&self) -> bool {
+        let heard = self.heard.load(Ordering::Acquire);
+        heard != 0 && Duration::from_millis(boot_ms().saturating_sub(heard)) <= MAX_AGE
+    }
+
+    /// Whether the lease lasts.
+    fn leased(&self) -> bool {
+        let boot = boot_ms();
+        let parted = (wall_ms() - signed(boot)).abs_diff(self.parted.load(Ordering::Acquire));
+        boot < self.lease_until.load(Ordering::Acquire) && parted <= MAX_PARTED_MS.unsigned_abs()
+    }
+
+    /// Hub time, by its last beat and the boot clock since.
+    fn hub_now(&self) -> Timestamp {
+        Timestamp(self.hub_ahead.load(Ordering::Acquire).saturating_add(signed(boot_ms())))
+    }
+}
+
 struct Audience {
     id: String,
     key: [u8; 32],
     key_epoch: u32,
+    reach: ReplicaReach,
     prf: Prf,
-    measures: Vec<String>,
+    catalogue: Catalogue,
+    /// What may be asked, by code.
+    measures: HashMap<String, Granted>,
+    fields: FieldMask,
     lease_ms: u64,
     beat_ms: u64,
     verifier: xinhub_translog::note::Verifier,
 }
 
+/// What is granted of a measure.
+struct Granted {
+    items: Vec<String>,
+    limit_fen: Option<u64>,
+    clears: Arc<AtomicU64>,
+}
+
+impl Audience {
+    fn granted(&self, code: &str) -> Option<(&Measure, &Granted)> {
+        self.catalogue.measure(code).zip(self.measures.get(code))
+    }
+}
+
+impl Shared {
+    /// Shows what was loaded, under what it was made for.
+    fn hold(&self, held: Held, view: View, audience: &Arc<Audience>) {
+        let (epoch, audience) = (held.epoch, Arc::clone(audience));
+        *self.held.lock() = Some(held);
+        self.standing.store(Some(Arc::new(Standing { epoch, audience, view: Arc::new(view) })));
+    }
+
+    /// What is held goes on under other rules.
+    fn set_audience(&self, audience: &Arc<Audience>) {
+        self.standing.rcu(|standing| {
+            standing.as_ref().map(|standing| {
+                let (view, audience) = (Arc::clone(&standing.view), Arc::clone(audience));
+                Arc::new(Standing { epoch: standing.epoch, audience, view })
+            })
+        });
+    }
+
+    /// Answers nothing from what was held any more.
+    fn forget(&self) {
+        self.times.lease_until.store(0, Ordering::Release);
+        self.times.heard.store(0, Ordering::Release);
+        self.standing.store(None);
+        *self.held.lock() = None;
+        self.state.send_modify(|state| (state.synced, state.lease_until_ms) = (false, 0));
+    }
+
+    /// Of what is held.
+    fn audience(&self) -> Option<Arc<Audience>> {
+        self.standing.load().as_ref().map(|standing| Arc::clone(&standing.audience))
+    }
+}
+
+/// Who has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The replica, in this process.
+    Replica,
+    /// The hub.
+    Hub,
+    /// Nobody could: the answer is `UNKNOWN`, and restricts nobody.
+    Nobody,
+}
+
 /// What a replica answers.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Replied {
-    /// Nobody in the question is listed for any measure of the audience: `CLEAR`, found here, at this revision.
-    Clear {
-        /// The history.
-        epoch: [u8; 16],
-        /// Where in it the replica stands.
-        revision: u64,
-    },
-    /// The hub's own answer.
-    Asked(Box<v1::CheckResponse>),
+pub struct Replied {
+    /// The answer, with the place in the history that it was read at.
+    pub response: v1::CheckResponse,
+    /// Who has given it.
+    pub by: By,
 }
 
 impl Replied {
     /// The verdict.
     pub fn verdict(&self) -> v1::Verdict {
-        match self {
-            Replied::Clear { .. } => v1::Verdict::Clear,
-            Replied::Asked(response) => response.answer.as_ref().map_or(v1::Verdict::Unspecified, v1::Answer::verdict),
-        }
+        self.response.answer.as_ref().map_or(v1::Verdict::Unspecified, v1::Answer::verdict)
     }
 
     /// Whether the purchase, booking or award must be refused: `RESTRICTED` by a prohibition, and nothing else.
     pub fn must_refuse(&self) -> bool {
-        match self {
-            Replied::Clear { .. } => false,
-            Replied::Asked(response) => response.answer.as_ref().is_some_and(|answer| {
-                answer.verdict() == v1::Verdict::Restricted && answer.effect() == v1::Effect::Prohibit
-            }),
-        }
+        self.response.must_refuse()
     }
 }
 
 impl Replica {
-    /// Opens a replica in its directory, and follows the hub from then on. What the directory holds is shown at once; an empty one
-    /// is filled first. Returns at once: [`Replica::synced`] waits.
+    /// Opens a replica in its directory, and follows the hub from then on. What the directory holds is shown once the hub is
+    /// reached; an empty one is filled first. Returns at once: [`Replica::synced`] waits.
     ///
     /// # Errors
     /// [`Error::Config`] where the directory can't be used.
     pub fn open(hub: &Hub, config: ReplicaConfig) -> Result<Replica, Error> {
         let (instance, lock) = store::prepare(&config.dir)?;
-        let (index, writer) = Index::new();
         let shared = Arc::new(Shared {
             dir: config.dir,
+            reach: config.reach,
             on_lift: config.on_lift,
             instance,
             _lock: lock,
-            index,
-            held: Mutex::new(Held::new(writer)),
-            audience: arc_swap::ArcSwapOption::empty(),
+            standing: ArcSwapOption::empty(),
+            held: Mutex::new(None),
+            times: Times::default(),
+            records: ArcSwapOption::empty(),
+            saving: Mutex::default(),
             state: watch::channel(ReplicaState::default()).0,
             stop: watch::channel(false).0,
         });
@@ -220,67 +340,111 @@ impl Replica {
         let _ = state.wait_for(|state| state.synced).await;
     }
 
-    /// Whether none of these is listed for any measure of the audience. `None` where that can't be said from here: the hub can.
-    ///
-    /// Allocates nothing, and waits for nobody but a moment for the state's own lock.
-    pub fn is_clear<'a>(&self, identities: impl IntoIterator<Item = &'a Identity>) -> Option<bool> {
-        let audience = self.shared.audience.load();
-        let audience = audience.as_ref()?;
-        if !self.shared.state.borrow().answers() {
-            return None;
-        }
-        for identity in identities {
-            // One that may mean somebody else is for the hub to judge.
-            if identity.is_flagged() {
-                return None;
-            }
-            let mut keys = identity.keys().map(|input| Key(audience.prf.digest(input.as_bytes())));
-            if keys.any(|key| self.shared.index.probe_mask(&key, xinhub_index::Relations::ALL).is_some()) {
-                return Some(false);
-            }
-        }
-        Some(true)
+    /// An inquiry, checked, for [`Replica::answer`]. `None` where something is wrong with it: [`Replica::check`] says what.
+    pub fn inquiry(&self, inquiry: &v1::Inquiry) -> Option<Inquiry> {
+        convert::inquiry(Some(inquiry), "inquiry", self.shared.times.hub_now().date()).ok()
     }
 
-    /// Answers a question: here where nobody in it is listed, and else by asking the hub.
+    /// Answers here, or not at all: `None` where only the hub can say. Whoever may not be answered from here is not.
+    ///
+    /// A question about nobody who is listed allocates nothing, and no question waits for anybody. An adverse answer is on its way to
+    /// the disk when it is returned, and there within 100 ms.
+    pub fn answer(&self, measure: &str, item: Option<&str>, inquiry: &Inquiry) -> Option<Answer> {
+        self.shared.answer(measure, item, inquiry, None)
+    }
+
+    /// Answers a question: here where that can be said from here, and else by asking the hub. Where the hub is not reached either, the
+    /// answer is `UNKNOWN` with what the measure's row says to do then.
     ///
     /// # Errors
-    /// As of a check by the hub. Without an answer nobody is restricted.
+    /// [`Error::Refused`](crate::Error::Refused) and the like: what is wrong with the question. Without an answer nobody is restricted.
     pub async fn check(&self, request: v1::CheckRequest) -> Result<Replied, Error> {
-        match self.clear(&request) {
-            Some(clear) => Ok(clear),
-            None => self.hub.lookup().check(request).await.map(|response| Replied::Asked(Box::new(response))),
+        match self.here(&request, None) {
+            Some(response) => Ok(Replied { response, by: By::Replica }),
+            None => self.ask(request).await,
         }
     }
 
-    /// What can be said here. What is wrong with a question the hub tells.
-    fn clear(&self, request: &v1::CheckRequest) -> Option<Replied> {
-        let audience = self.shared.audience.load();
-        if !audience.as_ref()?.measures.contains(&request.measure) || request.consistency.is_some() {
+    /// As [`Replica::check`], and returns once what was answered against somebody is durable.
+    ///
+    /// # Errors
+    /// As [`Replica::check`].
+    pub async fn check_recorded(&self, request: v1::CheckRequest) -> Result<Replied, Error> {
+        let (done, durable) = oneshot::channel();
+        let Some(response) = self.here(&request, Some(done)) else { return self.ask(request).await };
+        let reply = Replied { response, by: By::Replica };
+        let is_adverse = matches!(reply.verdict(), v1::Verdict::Restricted | v1::Verdict::Consider);
+        if is_adverse && durable.await.is_err() {
+            // Closed meanwhile: nobody may use what is not on record.
+            return self.ask(request).await;
+        }
+        Ok(reply)
+    }
+
+    /// Answers many questions for one measure, all at one place in the history: here where all of them can be, and else all by the hub.
+    ///
+    /// # Errors
+    /// As a batch by the hub.
+    pub async fn check_many(&self, request: v1::BatchCheckRequest) -> Result<v1::BatchCheckResponse, Error> {
+        match self.shared.many(&request) {
+            Some(response) => Ok(response),
+            None => self.hub.lookup().batch_check(request).await,
+        }
+    }
+
+    fn here(&self, request: &v1::CheckRequest, durable: Option<oneshot::Sender<()>>) -> Option<v1::CheckResponse> {
+        if request.consistency.is_some() {
             return None;
         }
-        let today = now()?.date();
+        let shared = &self.shared;
+        let today = shared.times.hub_now().date();
+        // What is wrong with a question the hub tells.
         let inquiry = convert::inquiry(request.inquiry.as_ref(), "inquiry", today).ok()?;
-        let identities = std::iter::once(&inquiry.identity).chain(inquiry.officers.iter().map(|one| &one.identity));
-        let (epoch, revision) = {
-            let state = self.shared.state.borrow();
-            (state.epoch, state.revision)
-        };
-        (self.is_clear(identities) == Some(true)).then_some(Replied::Clear { epoch, revision })
+        let place = shared.place()?;
+        let answer = shared.answer(&request.measure, convert::item(&request.item), &inquiry, durable)?;
+        shared.response(&place, &answer)
     }
 
-    /// Stops following, once the hub has what was confirmed, and writes what it holds to its directory.
+    async fn ask(&self, request: v1::CheckRequest) -> Result<Replied, Error> {
+        let measure = request.measure.clone();
+        match self.hub.lookup().check(request).await {
+            Ok(response) => Ok(Replied { response, by: By::Hub }),
+            Err(error) if error.is_unanswered() => {
+                let unsure = self.shared.not_fresh(&measure).ok_or(error)?;
+                Ok(Replied { response: unsure, by: By::Nobody })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends the subscription: no lift waits for this replica any more. It answers nothing from then on, and its directory can go.
+    ///
+    /// # Errors
+    /// As any call; the subscription goes on then until the hub has heard nothing of it for 30 days.
+    pub async fn unsubscribe(self) -> Result<(), Error> {
+        let (hub, instance_id) = (self.hub.clone(), self.shared.instance.to_vec());
+        self.shared.forget();
+        self.close().await?;
+        hub.sync().unsubscribe(v1::UnsubscribeRequest { instance_id }).await.map(drop)
+    }
+
+    /// Stops following, once the hub has what was confirmed and reported, and writes what it holds to its directory.
     ///
     /// # Errors
     /// [`Error::Config`] where it can't be written; the directory keeps what it had.
     pub async fn close(mut self) -> Result<(), Error> {
+        let shared = Arc::clone(&self.shared);
+        let records = shared.records.load_full();
+        // Nothing is answered from here on; what was is durable before it is reported.
+        shared.times.lease_until.store(0, Ordering::Release);
+        let closed = tokio::task::spawn_blocking(move || records.iter().for_each(|records| records.close())).await;
         self.shared.stop.send_replace(true);
         // A hub that isn't reached is not waited for.
         if tokio::time::timeout(CLOSE_WITHIN, &mut self.following).await.is_err() {
             self.following.abort();
         }
-        let shared = Arc::clone(&self.shared);
         let saved = tokio::task::spawn_blocking(move || store::save(&shared)).await;
+        closed.map_err(|error| Error::Config(error.to_string()))?;
         saved.unwrap_or_else(|error| Err(Error::Config(error.to_string())))
     }
 }
@@ -288,6 +452,10 @@ impl Replica {
 impl Drop for Replica {
     fn drop(&mut self) {
         self.following.abort();
+        // What was answered is made durable; the hub is told at the next start.
+        if let Some(records) = self.shared.records.load_full() {
+            records.close();
+        }
     }
 }
 
@@ -297,8 +465,12 @@ fn boot_ms() -> u64 {
     u64::try_from(time.tv_sec).unwrap_or(0) * 1_000 + u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000_000
 }
 
-/// The wall clock, for what depends on a day alone.
-fn now() -> Option<Timestamp> {
+/// The wall clock, which may be set.
+fn wall_ms() -> i64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-    Some(Timestamp(time.tv_sec.checked_mul(1_000)?))
+    time.tv_sec.saturating_mul(1_000).saturating_add(time.tv_nsec / 1_000_000)
+}
+
+fn signed(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX)
 }

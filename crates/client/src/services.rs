@@ -272,6 +272,8 @@ service! {
     issue_certificate(IssueCertificateRequest) -> IssueCertificateResponse within lookup;
     /// Numbers by court and month, by bearer and clock, or by unit.
     get_statistics(GetStatisticsRequest) -> GetStatisticsResponse within batch;
+    /// What a replica has answered by itself. [`Replica`](crate::Replica) reports by itself.
+    report_answers(ReportAnswersRequest) -> ReportAnswersResponse within mutation;
 }
 
 service! {
@@ -281,6 +283,8 @@ service! {
     get_manifest(GetManifestRequest) -> GetManifestResponse within snapshot;
     /// Who has confirmed a lift, and whether it is complete.
     get_lift_status(GetLiftStatusRequest) -> GetLiftStatusResponse within lookup;
+    /// Ends a replica's subscription.
+    unsubscribe(UnsubscribeRequest) -> UnsubscribeResponse within lookup;
 }
 
 impl Replication {
@@ -323,4 +327,8 @@ service! {
     Admin over AdminServiceClient;
     /// How the hub is.
     get_status(GetStatusRequest) -> GetStatusResponse within lookup;
+    /// The replicas that lifts wait for.
+    list_subscribers(ListSubscribersRequest) -> ListSubscribersResponse within lookup;
+    /// Ends the subscription of a replica that is gone for good.
+    end_subscriber(EndSubscriberRequest) -> EndSubscriberResponse within lookup;
 }

@@ -24,5 +24,6 @@ pub mod listing;
 pub mod measure;
 pub mod name;
 pub mod policy;
+pub mod position;
 pub mod text;
 pub mod time;

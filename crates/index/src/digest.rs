@@ -45,6 +45,29 @@ impl StateDigest {
         *hasher.finalize().as_bytes()
     }
 
+    /// Adds all that another digest is the sum of.
+    pub fn plus(&mut self, other: &StateDigest) {
+        self.lanes.iter_mut().zip(other.lanes.iter()).for_each(|(lane, number)| *lane = lane.wrapping_add(*number));
+    }
+
+    /// Takes away all that another digest is the sum of.
+    pub fn minus(&mut self, other: &StateDigest) {
+        self.lanes.iter_mut().zip(other.lanes.iter()).for_each(|(lane, number)| *lane = lane.wrapping_sub(*number));
+    }
+
+    /// All of it, to go on from later.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.lanes.iter().flat_map(|lane| lane.to_le_bytes()).collect()
+    }
+
+    /// What [`StateDigest::to_bytes`] gave.
+    pub fn from_bytes(bytes: &[u8]) -> Option<StateDigest> {
+        let (numbers, rest) = bytes.as_chunks::<LANE_BYTES>();
+        let lanes: Vec<u16> = numbers.iter().map(|number| u16::from_le_bytes(*number)).collect();
+        let lanes = lanes.into_boxed_slice().try_into().ok().filter(|_| rest.is_empty())?;
+        Some(StateDigest { lanes, encoded: Vec::new() })
+    }
+
     fn change(&mut self, key: &Key, entry: &Entry, combine: impl Fn(u16, u16) -> u16) {
         self.encoded.clear();
         encode_change(key, Some(entry), &mut self.encoded);
@@ -110,10 +133,21 @@ mod tests {
         back.take(&key, &Entry::uniform(Relations::DEBTOR, Until::FOREVER));
         back.add(&entry(99).0, &one);
         assert_ne!(forth.value(), back.value());
+        let kept = StateDigest::from_bytes(&forth.to_bytes());
+        assert_eq!(kept.map(|kept| kept.value()), Some(forth.value()));
+        assert!(StateDigest::from_bytes(&forth.to_bytes()[1..]).is_none());
+        let mut half = StateDigest::new();
         for number in 0..50 {
             let (key, entry) = entry(number);
             forth.take(&key, &entry);
+            if number < 25 {
+                half.add(&key, &entry);
+            }
         }
+        assert_eq!(forth.value(), empty);
+        forth.plus(&half);
+        assert_eq!(forth.value(), half.value());
+        forth.minus(&half);
         assert_eq!(forth.value(), empty);
     }
 }

@@ -22,6 +22,7 @@
 
 mod digest;
 mod entry;
+mod filter;
 mod index;
 mod packed;
 mod prf;
@@ -34,6 +35,7 @@ mod testing;
 
 pub use digest::StateDigest;
 pub use entry::{Entry, Exemption, Exemptions, Hit, Key, MAX_EXEMPTIONS, Relations, TooManyExemptions, Until};
+pub use filter::{Filter, FilterError, FilterWriter};
 pub use index::{Frozen, Index, IndexWriter};
 pub use prf::Prf;
 pub use snapshot::{

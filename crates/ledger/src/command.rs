@@ -10,7 +10,7 @@ use xinhub_domain::listing::{
 use xinhub_domain::policy::{Client, RegistryPermit, RemedyPermit, Signing, UnitPermit};
 use xinhub_domain::time::{Day, Timestamp};
 
-use crate::position::Position;
+use xinhub_domain::position::Position;
 
 /// A mutation.
 #[derive(Debug)]

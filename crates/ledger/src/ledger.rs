@@ -20,14 +20,15 @@ use crate::crypto::{self, Prf};
 use crate::detail::{Detail, DetailError, DetailStore};
 use crate::journal::Journal;
 use crate::keys::{KeyError, Keyring, Purpose};
-use crate::position::{BadToken, Position};
 use crate::recovery::{self, RecoveryError};
 use crate::resident::Resident;
+use crate::resident::before::Before;
 use crate::seglog::{LogConfig, LogError, LogPurpose, MAX_PAYLOAD_BYTES, SegmentedLog};
 use crate::slots::SlotError;
 use crate::storage::{FileStorage, OpenMode, Storage, StorageLock};
 use crate::vault::{Slots, Vault};
 use crate::writer::{Job, Published, Writer};
+use xinhub_domain::position::{BadToken, Position};
 
 mod probe;
 mod remedy;
@@ -39,7 +40,7 @@ mod subject;
 
 pub use probe::{Found, Match};
 pub use remedy::{DeadlineView, DutyView, PetitionFilter, PetitionStep, PetitionView};
-pub use replication::{Audience, KeyChange, Mark, Touched};
+pub use replication::{Audience, KeyChange, Mark, Told, Touched};
 use saver::{Saver, Saving};
 pub use staged::StagedView;
 pub use statistics::{Announcement, Count, DutyCount};
@@ -192,6 +193,7 @@ struct Inner {
     vault: Vault,
     resident: Arc<RwLock<Resident>>,
     index: Index,
+    before: Arc<Before>,
     prf: Prf,
     gate: Arc<RwLock<()>>,
     generation: Arc<AtomicU64>,
@@ -290,7 +292,7 @@ impl Ledger {
         let snapshot_revision = resident.revision;
         let replayed = recovery::replay(&mut resident, &vault)?;
         tracing::info!(revision = resident.revision, replayed, "the state is loaded");
-        let index = resident.index();
+        let (index, before) = (resident.index(), resident.before());
         let (published_tx, published) = watch::channel(Published::of(&resident, &*clock));
         let resident = Arc::new(RwLock::new(resident));
         let gate = Arc::new(RwLock::new(()));
@@ -331,6 +333,7 @@ impl Ledger {
             vault: vault.clone(),
             resident,
             index,
+            before,
             prf,
             gate,
             generation,

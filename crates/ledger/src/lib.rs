@@ -19,7 +19,6 @@ pub mod journal;
 pub mod keys;
 mod ledger;
 mod plan;
-mod position;
 #[doc(hidden)]
 pub mod recovery;
 #[doc(hidden)]
@@ -46,6 +45,6 @@ pub use detail::{Detail, DetailError, DetailExemption, DetailRelation};
 pub use ledger::{
     Announcement, Audience, Count, DeadlineView, DeferralView, DutyCount, DutyView, Found, KeyChange, Ledger, Mark,
     Match, OpenError, PetitionFilter, PetitionStep, PetitionView, ReachError, Settings, StagedView, Status,
-    SubjectListing, SubjectView, Touched,
+    SubjectListing, SubjectView, Told, Touched,
 };
-pub use position::{BadToken, Position};
+pub use xinhub_domain::position::{BadToken, Position};

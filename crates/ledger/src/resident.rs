@@ -5,18 +5,20 @@
 //! that the event has ended.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, LazyLock};
 
 use xinhub_domain::listing::lift::LiftGround;
 use xinhub_domain::listing::{About, Body, Clear, Content, EventKind, RecordKind, State, Visibility};
 use xinhub_domain::measure::Relation;
 use xinhub_domain::time::{Day, Timestamp};
-use xinhub_index::{Entry as IndexEntry, Index, IndexWriter, Key, Relations, Until};
+use xinhub_index::{Entry as IndexEntry, Exemption, Exemptions, Index, IndexWriter, Key, Relations, Until};
 
 use crate::crypto::Prf;
 use crate::entry::OutcomeRecord;
 use crate::table::{ERASED, ExemptionRow, FLAGGED, Link, OWN_UNIT_ONLY, Place, RelationRow, Row, Table};
 use crate::vault::Opened;
 
+pub mod before;
 pub mod chain;
 pub mod due;
 pub mod remedy;
@@ -24,6 +26,7 @@ pub mod snapshot;
 pub mod staged;
 pub mod statistics;
 
+use before::Before;
 use due::Due;
 use remedy::Remedy;
 use staged::Imports;
@@ -77,6 +80,12 @@ impl Interner {
     }
 }
 
+/// How the index says that a key may be exempt: of what, and when, the listing table alone says.
+static SOME_EXEMPTION: LazyLock<Exemptions> = LazyLock::new(|| {
+    let ever = Exemption { from_s: 0, until_s: u64::MAX, scope: 0 };
+    Exemptions::try_from(vec![ever]).unwrap_or_default()
+});
+
 /// All state in memory.
 pub struct Resident {
     /// Every listing.
@@ -84,6 +93,7 @@ pub struct Resident {
     /// The read side of the index.
     index: Index,
     writer: IndexWriter,
+    before: Arc<Before>,
     prf: Prf,
     /// Courts by number.
     pub courts: Interner,
@@ -136,6 +146,7 @@ impl Resident {
             table: Table::default(),
             index,
             writer,
+            before: Arc::default(),
             prf,
             courts: Interner::default(),
             clients: Interner::default(),
@@ -160,6 +171,11 @@ impl Resident {
     /// The read side of the index.
     pub fn index(&self) -> Index {
         self.index.clone()
+    }
+
+    /// What the index held when audiences were last told.
+    pub fn before(&self) -> Arc<Before> {
+        Arc::clone(&self.before)
     }
 
     /// The keys of an identity, in its own order.
@@ -250,6 +266,7 @@ impl Resident {
                         ended: false,
                         place: place.0,
                     };
+                    touched.push(key);
                     self.table.change_extra(row, |extra| extra.exemptions.push(exemption));
                 }
                 Body::Act { ground, .. } => self.note_creditor_request(row, clear, ground.as_deref()),
@@ -409,6 +426,7 @@ impl Resident {
                 self.table.change_extra(row, |extra| {
                     for exemption in extra.exemptions.iter_mut().filter(|one| one.number == number) {
                         exemption.ended = true;
+                        touched.push(exemption.key);
                     }
                 });
             }
@@ -520,7 +538,12 @@ impl Resident {
             only_flagged |= u8::from(firm[position].is_none() && flagged[position].is_some()) << position;
         }
         entry.flagged = Relations::from_bits(only_flagged).unwrap_or(Relations::ALL);
-        // Exemptions are decided from the table, listing by listing: one court's leave does not speak for another's.
+        // Exemptions are decided from the table, listing by listing: one court's leave does not speak for another's. The index says that
+        // there are any, for replicas, which have no table.
+        if self.may_be_exempt(key) {
+            entry.exemptions = SOME_EXEMPTION.clone();
+        }
+        self.note_before(key);
         self.writer.insert(*key, &entry);
         // Last: until the key is in the index, the way to its listings leads over this.
         self.aside.remove(&key.0);
@@ -528,13 +551,21 @@ impl Resident {
 
     fn set_head(&mut self, key: &Key, head: u32) {
         match self.index.probe(key) {
-            Some(entry) if head != 0 => self.writer.insert(*key, &IndexEntry { head, ..entry }),
+            Some(entry) if head != 0 => {
+                self.note_before(key);
+                self.writer.insert(*key, &IndexEntry { head, ..entry });
+            }
             // Whether it comes into the index, the fold of the key decides.
             _ => self.put_aside(key, head),
         }
     }
 
+    fn note_before(&self, key: &Key) {
+        self.before.changes(key, || self.index.probe(key));
+    }
+
     fn put_aside(&mut self, key: &Key, head: u32) {
+        self.note_before(key);
         self.writer.remove(key);
         if head == 0 {
             self.aside.remove(&key.0);

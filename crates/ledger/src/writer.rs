@@ -26,9 +26,9 @@ use crate::entry::MAX_EVENTS;
 use crate::journal::Journal;
 use crate::plan::pending::Pending;
 use crate::plan::{Planner, clock as clock_plan};
-use crate::position::Position;
 use crate::resident::Resident;
 use crate::vault::{Slots, Vault};
+use xinhub_domain::position::Position;
 
 mod batch;
 mod commit;

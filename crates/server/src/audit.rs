@@ -50,7 +50,7 @@ use xinhub_ledger::keys::Keyring;
 use xinhub_ledger::seglog::{LogConfig, LogError, LogPurpose, MAX_PAYLOAD_BYTES, SegmentedLog};
 use xinhub_ledger::storage::{FileStorage, Storage};
 
-pub use entry::{Adverse, Call, Coarse, Detail, Entry, Gap};
+pub use entry::{Adverse, Call, Coarse, Detail, Entry, Gap, Reported, ReportedWhat};
 pub use id::{AuditId, NotAnAuditId};
 pub use inquiries::{Inquiries, Inquiry, Mark};
 pub use reader::{AuditReadError, AuditReader, Entries, Verified};
@@ -225,6 +225,15 @@ impl Drop for Handle {
     }
 }
 
+/// What a replica reports of what it did by itself.
+#[derive(Debug)]
+pub enum FromReplica {
+    /// An adverse answer, under the id that it has whenever it is reported.
+    Answer(AuditId, Record),
+    /// Anything else.
+    Other(Reported),
+}
+
 /// A claimed place for one record. Dropping it gives the place back.
 #[derive(Debug)]
 #[must_use = "an answer may only leave once its record is handed in"]
@@ -338,6 +347,32 @@ impl Audit {
         let id = ticket.id;
         self.enqueue(ticket, &record, None)?;
         Ok(id)
+    }
+
+    /// Hands in what a replica reports, in order, and waits until all of it is durable.
+    ///
+    /// # Errors
+    /// It is not all durable: the replica keeps it and reports it again.
+    pub async fn record_reported(&self, all: Vec<FromReplica>) -> Result<(), AuditUnavailable> {
+        let shared = &self.0.shared;
+        let mut last = None;
+        let count = all.len();
+        for (at, one) in all.into_iter().enumerate() {
+            let place = shared.claim(false)?;
+            let bytes = match one {
+                FromReplica::Answer(id, record) => record::encode(&record, id, shared.keys()),
+                FromReplica::Other(reported) => entry::to_cbor(&Entry::Reported(reported)),
+            };
+            // They become durable in their order: with the last all are.
+            let (done, durable) = oneshot::channel();
+            let done = (at + 1 == count).then_some(done);
+            shared.push(Waiting { bytes, for_lift: false, done, _place: place })?;
+            last = Some(durable);
+        }
+        match last {
+            Some(durable) => durable.await.unwrap_or(Err(AuditUnavailable::Failed)),
+            None => Ok(()),
+        }
     }
 
     fn enqueue(

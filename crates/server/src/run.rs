@@ -139,10 +139,10 @@ impl Server {
             alarms: Alarms::default(),
             draining: CancellationToken::new(),
         });
-        let mark = hub.ledger.mark();
-        hub.sync.take(&hub.authority.policy(), mark);
+        let mark = hub.sync.begin(&hub.ledger, &hub.authority.policy());
         tokio::spawn(Arc::clone(&hub.sync).keep(hub.draining.clone()));
         tokio::spawn(Arc::clone(&hub.sync).follow(hub.ledger.clone(), mark, hub.draining.clone()));
+        tokio::spawn(Arc::clone(&hub.sync).anchor(hub.ledger.clone(), hub.draining.clone()));
         let (door, health) = service::services(&hub).await?;
         let gate = Gate::new(tls, settings.limits.clone()).map_err(io_error("threads for handshakes"))?;
         let listener = bind(settings.listen).await?;
@@ -224,7 +224,7 @@ impl Server {
         }
         self.hub.ledger.set_rules(Arc::clone(rules.policy.rules())).await;
         // Feeds first: whoever the policy entitles finds its own.
-        self.hub.sync.take(&rules.policy, self.hub.ledger.mark());
+        self.hub.sync.take(&rules.policy);
         self.hub.authority.replace(rules.policy);
         Ok(())
     }

@@ -6,6 +6,7 @@
 
 mod account;
 mod admin;
+mod answers;
 mod batch;
 mod call;
 mod check;

@@ -8,25 +8,28 @@
 mod feed;
 mod snapshot;
 mod subscribers;
+mod sum;
 
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use minicbor::{Decode, Encode};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
-use xinhub_domain::policy::Policy;
-use xinhub_index::Relations;
+use xinhub_domain::policy::{Policy, Reach};
+use xinhub_index::{Relations, StateDigest};
 use xinhub_ledger::clock::Clock;
 use xinhub_ledger::crypto;
 use xinhub_ledger::keys::Key;
 use xinhub_ledger::{Audience, Ledger, Mark};
 
 pub(crate) use feed::{Feed, Step};
-pub(crate) use snapshot::Snapshots;
+use snapshot::{Snapshot, SnapshotError, Snapshots};
 pub(crate) use subscribers::{Subscriber, Subscribers};
 
 /// How soon confirmations are durable. What a crash forgets makes a lift wait longer, never shorter.
@@ -37,6 +40,10 @@ const STEP_EVENTS: usize = 1_000;
 const REMEMBERED_LIFTS: usize = 4_096;
 /// How long to wait after a failure of the disk before it is tried again.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// How often it is looked whether a feed knows the digest of what it tells.
+const ANCHOR_EVERY: Duration = Duration::from_secs(30);
+/// The file of digests that are kept over a stop.
+const DIGESTS: &str = "digests";
 
 /// Everything that feeds replicas.
 #[derive(Debug)]
@@ -47,12 +54,33 @@ pub struct Replication {
     pub(crate) subscribers: Subscribers,
     /// What a replica begins with.
     pub(crate) snapshots: Snapshots,
+    dir: PathBuf,
     parent: Key,
     clock: Arc<dyn Clock>,
     /// By the boot clock: when the hub started, and since when lifts have been visible, oldest first.
     started_ms: u64,
     visible: Mutex<VecDeque<(u64, u64)>>,
-    told: Mutex<u64>,
+    /// Up to where every feed is told, and the revision of the newest entry that was. Held while a step is told, so that a new feed
+    /// begins between two.
+    told: Mutex<(Mark, u64)>,
+    /// The last lift that is told.
+    told_lift: AtomicU64,
+}
+
+/// A digest that is kept over a stop.
+#[derive(Encode, Decode)]
+struct KeptDigest {
+    #[n(0)]
+    #[cbor(with = "minicbor::bytes")]
+    key_digest: [u8; 32],
+    #[n(1)]
+    #[cbor(with = "minicbor::bytes")]
+    epoch: [u8; 16],
+    #[n(2)]
+    revision: u64,
+    #[n(3)]
+    #[cbor(with = "minicbor::bytes")]
+    lanes: Vec<u8>,
 }
 
 impl Replication {
@@ -65,13 +93,27 @@ impl Replication {
         Ok(Replication {
             feeds: ArcSwap::default(),
             subscribers: Subscribers::open(&dir, lease, Arc::clone(&clock))?,
-            snapshots: Snapshots::open(dir)?,
+            snapshots: Snapshots::open(dir.clone())?,
+            dir,
             parent,
             started_ms: clock.boot_ms(),
             clock,
             visible: Mutex::default(),
             told: Mutex::default(),
+            told_lift: AtomicU64::new(0),
         })
+    }
+
+    /// Begins to tell, from where the history stands.
+    pub(crate) fn begin(&self, ledger: &Ledger, policy: &Policy) -> Mark {
+        let mark = ledger.begin_telling();
+        *self.told.lock() = (mark, mark.revision);
+        self.told_lift.store(mark.lift_seq, Ordering::Release);
+        self.take(policy);
+        if let Err(error) = self.recall(ledger.position().epoch) {
+            tracing::warn!(%error, "digests of what audiences hold are worked out anew");
+        }
+        mark
     }
 
     /// The feed of an audience.
@@ -79,10 +121,31 @@ impl Replication {
         self.feeds.load().iter().find(|feed| feed.id() == audience).cloned()
     }
 
+    /// The snapshot that a replica begins with.
+    ///
+    /// # Errors
+    /// Where none is there and none can be made.
+    pub(crate) async fn snapshot(
+        &self,
+        feed: &Arc<Feed>,
+        reach: Reach,
+        ledger: &Ledger,
+    ) -> Result<Arc<Snapshot>, SnapshotError> {
+        let feeds = self.feeds.load_full();
+        self.snapshots.current(feed, reach, &feeds, ledger).await
+    }
+
+    /// Under which a replica seals what it has answered, until it has reported it. It stays the replica's own whatever becomes of
+    /// its audience.
+    pub(crate) fn record_key(&self, who: &Subscriber) -> [u8; 32] {
+        let parts: [&[u8]; 3] = [b"replica records", who.client.as_bytes(), &who.instance];
+        *crypto::derive(self.parent.bytes(), &parts)
+    }
+
     /// For how long a lift has been visible at least; `None` while it is on its way. A lift from before the start counts from there:
     /// what was answered just before may be used as long as one just after it.
     pub(crate) fn visible_for_ms(&self, lift_seq: u64) -> Option<u64> {
-        if lift_seq > *self.told.lock() {
+        if lift_seq > self.told_lift.load(Ordering::Acquire) {
             return None;
         }
         let visible = self.visible.lock();
@@ -92,7 +155,8 @@ impl Replication {
 
     /// Takes the audiences that a policy names. A feed whose audience has stayed the same goes on; the streams of one that has
     /// changed or gone find out that theirs is no longer the one in force.
-    pub(crate) fn take(&self, policy: &Policy, mark: Mark) {
+    pub(crate) fn take(&self, policy: &Policy) {
+        let told = self.told.lock();
         let known = self.feeds.load_full();
         let feeds = policy.audiences().iter().map(|audience| {
             let same = known.iter().find(|feed| feed.audience() == audience);
@@ -101,8 +165,8 @@ impl Replication {
                 // Told of more or of fewer, it is another audience: what replicas hold under the old key is fetched anew.
                 let parts: [&[u8]; 3] = [b"audience index", audience.id().as_bytes(), &[relations.bits()]];
                 let key = crypto::derive(self.parent.bytes(), &parts);
-                let told = Audience::new(&key, relations);
-                Arc::new(Feed::new(Arc::clone(audience), *key, self.parent.key_epoch(), told, mark))
+                let whom = Audience::new(&key, relations);
+                Arc::new(Feed::new(Arc::clone(audience), (*key, self.parent.key_epoch()), whom, *told))
             })
         });
         self.feeds.store(Arc::new(feeds.collect()));
@@ -124,10 +188,14 @@ impl Replication {
 
     /// Follows the history until `stop`, and tells every feed.
     pub(crate) async fn follow(self: Arc<Self>, ledger: Ledger, mut mark: Mark, stop: CancellationToken) {
-        *self.told.lock() = mark.lift_seq;
         loop {
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => {
+                    if let Err(error) = self.remember(ledger.position().epoch) {
+                        tracing::warn!(%error, "the digests of what audiences hold are not kept");
+                    }
+                    return;
+                }
                 () = ledger.beyond(mark) => {}
             }
             let (this, ledger) = (Arc::clone(&self), ledger.clone());
@@ -142,13 +210,16 @@ impl Replication {
     }
 
     fn step(&self, ledger: &Ledger, mark: Mark) -> Option<Mark> {
-        let feeds = self.feeds.load_full();
         let touched = ledger.touched(mark, STEP_EVENTS).ok()?;
+        let mut told_to = self.told.lock();
+        let feeds = self.feeds.load_full();
         let audiences: Vec<Audience> = feeds.iter().map(|feed| feed.told().clone()).collect();
-        let changes = ledger.current(&touched, &audiences).ok()?;
-        for (feed, changes) in feeds.iter().zip(changes) {
-            feed.tell(Step::new(mark, touched.mark, &changes));
+        let told = ledger.tell(&touched, &audiences).ok()?;
+        for (feed, changes) in feeds.iter().zip(told.changes) {
+            feed.tell(mark, touched.mark, told.as_of, &changes);
         }
+        *told_to = (touched.mark, told_to.1.max(told.as_of));
+        drop(told_to);
         if touched.mark.lift_seq > mark.lift_seq {
             let mut visible = self.visible.lock();
             visible.push_back((touched.mark.lift_seq, self.clock.boot_ms()));
@@ -156,7 +227,53 @@ impl Replication {
                 visible.pop_front();
             }
         }
-        *self.told.lock() = touched.mark.lift_seq;
+        self.told_lift.store(touched.mark.lift_seq, Ordering::Release);
         Some(touched.mark)
+    }
+
+    /// Finds out the digests of feeds that don't know theirs, when nothing else goes on: after a crash, or for a new audience.
+    pub(crate) async fn anchor(self: Arc<Self>, ledger: Ledger, stop: CancellationToken) {
+        let mut before = None;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(ANCHOR_EVERY) => {}
+            }
+            let feeds: Vec<Arc<Feed>> =
+                self.feeds.load().iter().filter(|feed| !feed.sum().is_anchored()).cloned().collect();
+            let is_quiet = before.replace(ledger.mark()) == Some(ledger.mark());
+            if !feeds.is_empty()
+                && is_quiet
+                && let Err(error) = self.snapshots.renew(feeds, &ledger).await
+            {
+                tracing::warn!(%error, "the digests of what audiences hold are not known yet");
+            }
+        }
+    }
+
+    /// Keeps what digests are known, for a start that finds the history where it is now.
+    fn remember(&self, epoch: [u8; 16]) -> io::Result<()> {
+        let kept = |feed: &Arc<Feed>| {
+            let (revision, total) = feed.sum().keep()?;
+            Some(KeptDigest { key_digest: feed.key_digest(), epoch, revision, lanes: total.to_bytes() })
+        };
+        let kept: Vec<KeptDigest> = self.feeds.load().iter().filter_map(kept).collect();
+        std::fs::write(self.dir.join(DIGESTS), minicbor::to_vec(&kept).map_err(io::Error::other)?)
+    }
+
+    fn recall(&self, epoch: [u8; 16]) -> io::Result<()> {
+        let bytes = match std::fs::read(self.dir.join(DIGESTS)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            read => read?,
+        };
+        let kept: Vec<KeptDigest> = minicbor::decode(&bytes).map_err(io::Error::other)?;
+        for feed in self.feeds.load().iter() {
+            let own = kept.iter().find(|kept| kept.key_digest == feed.key_digest() && kept.epoch == epoch);
+            if let Some((kept, total)) = own.and_then(|kept| Some((kept, StateDigest::from_bytes(&kept.lanes)?))) {
+                // Of another place in the history it says nothing.
+                feed.sum().anchor(kept.revision, &total);
+            }
+        }
+        Ok(())
     }
 }

@@ -126,6 +126,7 @@ pub fn reason_to(reason: AnswerReason) -> v1::AnswerReason {
         AnswerReason::IdentityNotConfirmed => v1::AnswerReason::IdentityNotConfirmed,
         AnswerReason::NameNotChecked => v1::AnswerReason::NameNotChecked,
         AnswerReason::ClockUnsure => v1::AnswerReason::ClockUnsure,
+        AnswerReason::NotFresh => v1::AnswerReason::NotFresh,
         AnswerReason::CourtOrder => v1::AnswerReason::CourtOrder,
     }
 }
@@ -172,4 +173,19 @@ pub fn state_to(state: State) -> v1::ListingState {
         State::Removed => v1::ListingState::Removed,
         State::Expired => v1::ListingState::Expired,
     }
+}
+
+/// The verdict of a proto value; `None` for unspecified or unknown.
+pub fn verdict_from(value: i32) -> Option<Verdict> {
+    Verdict::ALL.iter().copied().find(|verdict| verdict_to(*verdict) as i32 == value)
+}
+
+/// The reason of a proto value; `None` for unspecified or unknown.
+pub fn reason_from(value: i32) -> Option<AnswerReason> {
+    AnswerReason::ALL.iter().copied().find(|reason| reason_to(*reason) as i32 == value)
+}
+
+/// The effect of a proto value; `None` for unspecified or unknown.
+pub fn effect_from(value: i32) -> Option<Effect> {
+    Effect::ALL.iter().copied().find(|effect| effect_to(*effect) as i32 == value)
 }

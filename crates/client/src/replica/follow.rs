@@ -1,7 +1,9 @@
 //! The loop that keeps a replica where the hub is.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -12,17 +14,26 @@ use xinhub_api::v1::follow_changes_request::Message as ChangesOut;
 use xinhub_api::v1::follow_changes_response::Message as ChangesIn;
 use xinhub_api::v1::follow_lifts_request::Message as LiftsOut;
 use xinhub_api::v1::follow_lifts_response::Message as LiftsIn;
+use xinhub_domain::decision::Field;
+use xinhub_domain::measure::Catalogue;
+use xinhub_domain::time::Timestamp;
 use xinhub_index::Prf;
 use xinhub_translog::note::Verifier;
 
-use super::held::Broken;
+use super::held::{Broken, Held};
+use super::records::Records;
 use super::store::{self, About};
-use super::{Audience, Lifted, Shared, boot_ms};
+use super::{Audience, Granted, Lifted, ReplicaReach, Shared, boot_ms, signed, wall_ms};
 use crate::{Config, Error, Hub};
 
 /// Between two tries where the hub isn't reached: at first, and at most. Each waits by a chance of its own.
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_MOST: Duration = Duration::from_secs(30);
+/// How long answers of one's own wait for others before they are reported, and how many go in one report.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
+const REPORT_ENTRIES: usize = 500;
+/// Keys that may have changed since a filter was made: past it a new one is smaller.
+const MAX_BESIDE_FILTER: usize = 1_000_000;
 /// A stream that stood for so long counts as a success: the next try is a first one.
 const STEADY: Duration = Duration::from_secs(30);
 /// How often what is held is written to the directory.
@@ -69,7 +80,7 @@ pub(super) async fn run(shared: Arc<Shared>, config: Config) {
             End::Stopped => return,
             End::Resync(within) => {
                 tracing::info!("the replica is fetched anew");
-                forget(&shared);
+                shared.forget();
                 chance(within)
             }
             End::Lost(error) => {
@@ -78,7 +89,7 @@ pub(super) async fn run(shared: Arc<Shared>, config: Config) {
             }
             End::Broken(problem) => {
                 tracing::error!(problem, "the replica and the hub have parted: it is fetched anew");
-                forget(&shared);
+                shared.forget();
                 tell(&shared, Some(problem));
                 chance(pause)
             }
@@ -106,14 +117,6 @@ fn chance(most: Duration) -> Duration {
     most / 2 + most / 2_000 * share
 }
 
-/// Answers nothing from what is held any more.
-fn forget(shared: &Shared) {
-    shared.held.lock().epoch = [0; 16];
-    shared.state.send_modify(|state| {
-        (state.synced, state.lease_until_ms) = (false, 0);
-    });
-}
-
 fn tell(shared: &Shared, trouble: Option<String>) {
     shared.state.send_modify(|state| state.trouble = trouble);
 }
@@ -121,18 +124,26 @@ fn tell(shared: &Shared, trouble: Option<String>) {
 async fn session(shared: &Arc<Shared>, config: &Config) -> End {
     match begin(shared, config).await {
         Ok((lifts, changes)) => {
-            let (epoch, revision, lift_seq) = place(shared);
-            let instance_id = shared.instance.to_vec();
-            let open =
-                v1::FollowLiftsOpen { instance_id: instance_id.clone(), epoch: epoch.to_vec(), revision, lift_seq };
-            let lifted = follow_lifts(shared, &lifts, open);
-            let open = v1::FollowChangesOpen { instance_id, epoch: epoch.to_vec(), revision, lift_seq };
+            let (Some((epoch, revision, lift_seq)), Some(audience)) = (place(shared), shared.audience()) else {
+                return End::Resync(Duration::ZERO);
+            };
+            let (instance_id, epoch, reach) = (shared.instance.to_vec(), epoch.to_vec(), audience.reach as i32);
+            let open = v1::FollowLiftsOpen {
+                instance_id: instance_id.clone(),
+                epoch: epoch.clone(),
+                revision,
+                lift_seq,
+                reach,
+            };
+            let lifted = follow_lifts(shared, &lifts, &audience, open);
+            let open = v1::FollowChangesOpen { instance_id, epoch, revision, lift_seq, reach };
             let changed = follow_changes(shared, &changes, open);
             // One without the other would let the replica drift: they end together.
             tokio::select! {
                 end = lifted => end,
                 end = changed => end,
                 end = save_regularly(shared) => end,
+                end = report(shared, &changes) => end,
             }
             .unwrap_or_else(|end| end)
         }
@@ -140,25 +151,33 @@ async fn session(shared: &Arc<Shared>, config: &Config) -> End {
     }
 }
 
-fn place(shared: &Shared) -> ([u8; 16], u64, u64) {
-    let held = shared.held.lock();
-    (held.epoch, held.revision, held.lift_seq)
+fn place(shared: &Shared) -> Option<([u8; 16], u64, u64)> {
+    shared.held.lock().as_ref().map(|held| (held.epoch, held.revision, held.lift_seq))
+}
+
+/// Does something with what is held; where nothing is, it is fetched.
+fn with_held<T>(shared: &Shared, act: impl FnOnce(&mut Held) -> Result<T, Broken>) -> Result<T, End> {
+    let mut held = shared.held.lock();
+    let held = held.as_mut().ok_or(End::Resync(Duration::ZERO))?;
+    act(held).map_err(End::from)
 }
 
 /// Connects twice, learns the audience, and holds a list to lead on from.
 async fn begin(shared: &Arc<Shared>, config: &Config) -> Result<(Hub, Hub), End> {
     let (lifts, changes) = (Hub::connect(config.clone()).await?, Hub::connect(config.clone()).await?);
-    let manifest = changes.sync().get_manifest(v1::GetManifestRequest {}).await?;
-    let audience = Arc::new(audience(&manifest)?);
-    let same = shared.audience.load().as_ref().is_some_and(|known| {
-        (&known.id, known.key_epoch, known.key) == (&audience.id, audience.key_epoch, audience.key)
-    });
-    if !same {
-        // What is held was digested under another key.
-        forget(shared);
+    let request = v1::GetManifestRequest { instance_id: shared.instance.to_vec(), reach: shared.reach as i32 };
+    let manifest = changes.sync().get_manifest(request).await?;
+    let records = records(shared, &manifest).await?;
+    let audience = Arc::new(audience(&manifest, &records)?);
+    let of = |audience: &Audience| (audience.id.clone(), audience.key_epoch, audience.key, audience.reach);
+    if shared.audience().is_some_and(|known| of(&known) != of(&audience)) {
+        // What is held was digested under another key, or is of another sort.
+        shared.forget();
     }
-    shared.audience.store(Some(Arc::clone(&audience)));
-    if place(shared).0 == [0; 16] {
+    if shared.held.lock().is_some() {
+        // The rules may have changed; what is held stays.
+        shared.set_audience(&audience);
+    } else {
         let (this, of) = (Arc::clone(shared), Arc::clone(&audience));
         let loaded = tokio::task::spawn_blocking(move || store::load(&this, &of)).await;
         if !loaded.unwrap_or(false) {
@@ -168,16 +187,50 @@ async fn begin(shared: &Arc<Shared>, config: &Config) -> Result<(Hub, Hub), End>
     Ok((lifts, changes))
 }
 
-fn audience(manifest: &v1::GetManifestResponse) -> Result<Audience, End> {
-    let key: [u8; 32] =
-        manifest.key.as_slice().try_into().map_err(|_| End::Broken("the audience's key is not 32 bytes".to_owned()))?;
+/// What was answered is kept under a key that the hub gives.
+async fn records(shared: &Arc<Shared>, manifest: &v1::GetManifestResponse) -> Result<Arc<Records>, End> {
+    if let Some(records) = shared.records.load_full() {
+        return Ok(records);
+    }
+    let key = bytes(&manifest.record_key, "the key of records")?;
+    let dir = shared.dir.clone();
+    let opened = tokio::task::spawn_blocking(move || Records::open(&dir, &key, Timestamp(wall_ms()))).await;
+    let records = opened.unwrap_or_else(|error| Err(Error::Config(error.to_string())))?;
+    shared.records.store(Some(Arc::clone(&records)));
+    Ok(records)
+}
+
+fn bytes<const N: usize>(bytes: &[u8], what: &str) -> Result<[u8; N], End> {
+    bytes.try_into().map_err(|_| End::Broken(format!("{what} has {} bytes, and not {N}", bytes.len())))
+}
+
+fn audience(manifest: &v1::GetManifestResponse, records: &Records) -> Result<Audience, End> {
+    let key = bytes(&manifest.key, "the audience's key")?;
     let verifier = Verifier::parse(&manifest.verifier_key).map_err(|error| End::Broken(error.to_string()))?;
+    let mut catalogue = Catalogue::parse(&manifest.catalogue, &manifest.units)
+        .map_err(|faults| End::Broken(format!("the catalogue: {faults}")))?;
+    let mut measures = HashMap::new();
+    for granted in &manifest.measures {
+        let id = catalogue.measure(&granted.code).map(|measure| measure.id);
+        if let Some(id) = id.filter(|_| !granted.enabled_on.is_empty()) {
+            catalogue.switch_on(id, granted.enabled_on.clone());
+        }
+        let clears = records.counter(&granted.code);
+        let limit_fen = u64::try_from(granted.limit_fen).ok().filter(|fen| *fen > 0);
+        measures.insert(granted.code.clone(), Granted { items: granted.items.clone(), limit_fen, clears });
+    }
     Ok(Audience {
         id: manifest.audience.clone(),
         key,
         key_epoch: manifest.key_epoch,
+        reach: match manifest.reach() {
+            ReplicaReach::Exact => ReplicaReach::Exact,
+            ReplicaReach::Filter | ReplicaReach::Unspecified => ReplicaReach::Filter,
+        },
         prf: Prf::new(&key),
-        measures: manifest.measures.clone(),
+        catalogue,
+        measures,
+        fields: manifest.fields.iter().filter_map(|field| Field::parse(field)).collect(),
         lease_ms: u64::from(manifest.lease_ms),
         beat_ms: u64::from(manifest.beat_ms.max(1)),
         verifier,
@@ -185,7 +238,7 @@ fn audience(manifest: &v1::GetManifestResponse) -> Result<Audience, End> {
 }
 
 /// Fetches a snapshot, from where an earlier try broke off, and shows it once it is whole.
-async fn fetch(shared: &Arc<Shared>, hub: &Hub, audience: &Audience, snapshot: v1::Snapshot) -> Result<(), End> {
+async fn fetch(shared: &Arc<Shared>, hub: &Hub, audience: &Arc<Audience>, snapshot: v1::Snapshot) -> Result<(), End> {
     let disk = |error: std::io::Error| End::Lost(Error::Config(format!("replica directory: {error}")));
     let (mut file, mut offset) = store::part(shared, &snapshot.id).map_err(disk)?;
     if offset < snapshot.bytes {
@@ -201,38 +254,67 @@ async fn fetch(shared: &Arc<Shared>, hub: &Hub, audience: &Audience, snapshot: v
     }
     file.sync_all().map_err(disk)?;
     drop(file);
-    let field = |bytes: &[u8], what: &str| End::Broken(format!("{what} of {} bytes", bytes.len()));
-    let about = About {
-        format: 1,
-        audience: audience.id.clone(),
-        key_epoch: audience.key_epoch,
-        key_check: store::key_check(audience),
-        epoch: snapshot.epoch.as_slice().try_into().map_err(|_| field(&snapshot.epoch, "an epoch"))?,
-        revision: snapshot.revision,
-        lift_seq: snapshot.lift_seq,
-        state_digest: snapshot
-            .state_digest
-            .as_slice()
-            .try_into()
-            .map_err(|_| field(&snapshot.state_digest, "a digest"))?,
-    };
-    let this = Arc::clone(shared);
-    let loaded = tokio::task::spawn_blocking(move || {
-        let loaded = store::load_section(&this, &this.dir.join("index.part"), &about);
+    let epoch = bytes(&snapshot.epoch, "an epoch")?;
+    let mut about = About::new(audience, epoch, snapshot.revision, snapshot.lift_seq);
+    if !about.is_filter {
+        about.state_digest = bytes(&snapshot.state_digest, "a digest")?;
+    }
+    let (this, of) = (Arc::clone(shared), Arc::clone(audience));
+    let taken = tokio::task::spawn_blocking(move || {
+        let taken = store::take_part(&this, &of, &about, &snapshot.sha256);
         // Whole or not, it is not fetched on.
         store::drop_part(&this);
-        loaded
+        taken
     });
-    match loaded.await {
+    match taken.await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(problem)) => Err(End::Broken(problem)),
         Err(error) => Err(End::Broken(error.to_string())),
     }
 }
 
+/// Tells the hub what was answered here, for ever.
+async fn report(shared: &Arc<Shared>, hub: &Hub) -> Result<End, End> {
+    let Some(records) = shared.records.load_full() else { return Ok(End::Resync(Duration::ZERO)) };
+    let mut durable = records.durable();
+    loop {
+        durable.borrow_and_update();
+        while let entries @ [_, ..] = &*records.unreported(REPORT_ENTRIES) {
+            let request = v1::ReportAnswersRequest { instance_id: shared.instance.to_vec(), entries: entries.to_vec() };
+            match hub.audit().report_answers(request).await {
+                Ok(response) => records.reported(response.sequence),
+                Err(error) => {
+                    // It is kept, and reported again; what is followed goes on.
+                    tracing::warn!(%error, "the hub did not take what the replica has answered");
+                    break;
+                }
+            }
+        }
+        show(shared);
+        let stops = *shared.stop.borrow();
+        if stops && records.unreported(1).is_empty() {
+            std::future::pending::<()>().await;
+        }
+        let more = async {
+            // The sender lives as long as the records.
+            let _ = durable.changed().await;
+            sleep(REPORT_EVERY).await;
+        };
+        tokio::select! {
+            // What is left is reported at once.
+            () = stopped(shared), if !stops => {}
+            () = tokio::time::sleep(RETRY_MOST) => {}
+            () = more => {}
+        }
+    }
+}
+
 async fn save_regularly(shared: &Arc<Shared>) -> Result<End, End> {
     loop {
         sleep(SAVE_EVERY).await;
+        if with_held(shared, |held| Ok(held.beside_filter()))? > MAX_BESIDE_FILTER {
+            return Ok(End::Resync(Duration::ZERO));
+        }
         let this = Arc::clone(shared);
         if let Ok(Err(error)) = tokio::task::spawn_blocking(move || store::save(&this)).await {
             tracing::warn!(%error, "the replica is not on disk: the next start fetches it anew");
@@ -240,12 +322,11 @@ async fn save_regularly(shared: &Arc<Shared>) -> Result<End, End> {
     }
 }
 
-async fn follow_lifts(shared: &Shared, hub: &Hub, open: v1::FollowLiftsOpen) -> Result<End, End> {
-    let Some(audience) = shared.audience.load_full() else { return Ok(End::Resync(Duration::ZERO)) };
+async fn follow_lifts(shared: &Shared, hub: &Hub, audience: &Audience, open: v1::FollowLiftsOpen) -> Result<End, End> {
     let (out, requests) = mpsc::channel(AHEAD);
     send(&out, LiftsOut::Open(open))?;
     let mut stream = hub.sync().follow_lifts(ReceiverStream::new(requests)).await?;
-    let mut pings = Pings { number: 0, sent_ms: Vec::new() };
+    let mut pings = Pings { number: 0, sent: Vec::new() };
     let mut every = interval(Duration::from_millis(audience.beat_ms));
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // A connection that died without a word is given up once no beat has come for so long.
@@ -253,7 +334,7 @@ async fn follow_lifts(shared: &Shared, hub: &Hub, open: v1::FollowLiftsOpen) -> 
     let mut heard = Instant::now();
     loop {
         let message = tokio::select! {
-            () = stopped(shared) => {
+            () = reported(shared) => {
                 // What was confirmed is on its way: the hub has read it all once it ends the stream itself.
                 drop(out);
                 while let Ok(Some(_)) = stream.next().await {}
@@ -279,7 +360,7 @@ async fn follow_lifts(shared: &Shared, hub: &Hub, open: v1::FollowLiftsOpen) -> 
                 }
             }
             Some(Some(LiftsIn::Beat(beat))) => {
-                let lift_seq = heard_beat(shared, &audience, &mut pings, &beat)?;
+                let lift_seq = heard_beat(shared, audience, &mut pings, &beat)?;
                 // Cumulative: where nothing came there may still be something that the hub has forgotten.
                 send(&out, LiftsOut::Ack(v1::LiftAck { lift_seq }))?;
             }
@@ -301,34 +382,42 @@ fn resynced(resync: &v1::Resync) -> End {
 }
 
 fn apply(shared: &Shared, lift: &v1::Lift) -> Result<usize, End> {
-    let (keys, lift_seq, entries) = {
-        let mut held = shared.held.lock();
-        let keys = held.lift((lift.prev_lift_seq, lift.lift_seq), lift.revision, &lift.changes)?;
-        (keys, held.lift_seq, held.writer.index().len() as u64)
-    };
-    shared.state.send_modify(|state| (state.lift_seq, state.entries) = (lift_seq, entries));
+    let (prev_and_own, places) = ((lift.prev_lift_seq, lift.lift_seq), (lift.revision, lift.as_of));
+    let (keys, lift_seq) = with_held(shared, |held| {
+        let keys = held.lift(prev_and_own, places, &lift.changes)?;
+        Ok((keys, held.lift_seq))
+    })?;
+    shared.state.send_modify(|state| state.lift_seq = lift_seq);
     Ok(keys)
 }
 
 /// When pings were sent, until they are answered.
 struct Pings {
     number: u64,
-    sent_ms: Vec<(u64, u64)>,
+    sent: Vec<(u64, Sent)>,
+}
+
+/// By the boot clock, and by how much the wall clock was ahead of it.
+#[derive(Clone, Copy)]
+struct Sent {
+    at_ms: u64,
+    parted_ms: i64,
 }
 
 impl Pings {
     /// The next ping's number, sent now.
     fn next(&mut self) -> u64 {
         self.number += 1;
-        self.sent_ms.push((self.number, boot_ms()));
+        let at_ms = boot_ms();
+        self.sent.push((self.number, Sent { at_ms, parted_ms: wall_ms() - signed(at_ms) }));
         self.number
     }
 
     /// When the ping was sent that a beat answers. Earlier ones are answered with it.
-    fn answered(&mut self, number: u64) -> Option<u64> {
-        let sent_ms = self.sent_ms.iter().find(|(sent, _)| *sent == number).map(|(_, at)| *at);
-        self.sent_ms.retain(|(sent, _)| *sent > number);
-        sent_ms
+    fn answered(&mut self, number: u64) -> Option<Sent> {
+        let answered = self.sent.iter().find(|(sent, _)| *sent == number).map(|(_, sent)| *sent);
+        self.sent.retain(|(sent, _)| *sent > number);
+        answered
     }
 }
 
@@ -337,7 +426,7 @@ fn heard_beat(shared: &Shared, audience: &Audience, pings: &mut Pings, beat: &v1
     let text = audience.verifier.verify(&beat.note).map_err(|error| End::Broken(format!("a beat {error}")))?;
     let said = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     let number = |name: &str| said(name).and_then(|value| value.parse::<u64>().ok());
-    let (epoch, revision, applied) = place(shared);
+    let (epoch, revision, applied) = place(shared).ok_or(End::Resync(Duration::ZERO))?;
     let is_ours = text.starts_with("xinhub beat 1\n")
         && said("epoch") == Some(&*format!("{:032x}", u128::from_be_bytes(epoch)))
         && said("audience") == Some(&*audience.id);
@@ -347,21 +436,48 @@ fn heard_beat(shared: &Shared, audience: &Audience, pings: &mut Pings, beat: &v1
     if lift_seq > applied {
         return Err(End::Broken("a beat names a lift that did not come before it".to_owned()));
     }
-    let answered = pings.answered(beat.ping);
+    if let Some((at, digest)) = said("digest").and_then(digest_of) {
+        with_held(shared, |held| held.expect(at, digest))?;
+    }
+    let Some(sent) = pings.answered(beat.ping) else { return Ok(applied) };
+    let times = &shared.times;
+    if let Some(time_ms) = number("time_ms").and_then(|time| i64::try_from(time).ok()) {
+        times.hub_ahead.store(time_ms - signed(boot_ms()), Ordering::Release);
+    }
+    // What is held is all that there is, or was when the ping was sent; until a beat says so nothing is answered from it.
     let holds_all = number("revision").is_some_and(|named| named <= revision);
+    if holds_all {
+        times.heard.fetch_max(sent.at_ms.max(1), Ordering::AcqRel);
+    }
+    // From the sending of the ping: whatever was under way since is on the hub's side of it.
+    let until_ms = sent.at_ms + audience.lease_ms * LEASE_USED_PERCENT / 100;
+    times.parted.store(sent.parted_ms, Ordering::Release);
+    times.lease_until.fetch_max(until_ms, Ordering::AcqRel);
     shared.state.send_modify(|state| {
-        // What is held is all that there is, or was when the ping was sent; until a beat says so nothing is answered from it.
-        if let Some(sent_ms) = answered.filter(|_| holds_all) {
-            state.synced = true;
-            state.heard_ms = state.heard_ms.max(sent_ms);
-        }
-        // From the sending of the ping: whatever was under way since is on the hub's side of it.
-        if let Some(sent_ms) = answered {
-            let lease_ms = audience.lease_ms * LEASE_USED_PERCENT / 100;
-            state.lease_until_ms = state.lease_until_ms.max(sent_ms + lease_ms);
-        }
+        state.synced |= holds_all;
+        state.heard_ms = times.heard.load(Ordering::Acquire);
+        state.lease_until_ms = times.lease_until.load(Ordering::Acquire);
     });
     Ok(applied)
+}
+
+/// A place, and the digest there.
+fn digest_of(text: &str) -> Option<(u64, [u8; 32])> {
+    let (revision, hex) = text.split_once(' ')?;
+    let (high, low) = hex.split_at_checked(32)?;
+    let half = |hex: &str| u128::from_str_radix(hex, 16).ok().filter(|_| hex.len() == 32).map(u128::to_be_bytes);
+    let mut digest = [0; 32];
+    digest[..16].copy_from_slice(&half(high)?);
+    digest[16..].copy_from_slice(&half(low)?);
+    Some((revision.parse().ok()?, digest))
+}
+
+/// Resolves once the replica is to end, and the hub has all that it has answered.
+async fn reported(shared: &Shared) {
+    stopped(shared).await;
+    while shared.records.load().as_ref().is_some_and(|records| !records.unreported(1).is_empty()) {
+        sleep(Duration::from_millis(20)).await;
+    }
 }
 
 async fn follow_changes(shared: &Shared, hub: &Hub, open: v1::FollowChangesOpen) -> Result<End, End> {
@@ -377,7 +493,7 @@ async fn follow_changes(shared: &Shared, hub: &Hub, open: v1::FollowChangesOpen)
         match message.message {
             Some(ChangesIn::Batch(batch)) => {
                 let to = (batch.revision, batch.lift_seq);
-                shared.held.lock().change(batch.prev_revision, to, &batch.changes)?;
+                with_held(shared, |held| held.change(batch.prev_revision, to, batch.as_of, &batch.changes))?;
                 show(shared);
                 send(ChangesOut::Ack(v1::ChangesAck { revision: batch.revision }))?;
             }
@@ -390,11 +506,13 @@ async fn follow_changes(shared: &Shared, hub: &Hub, open: v1::FollowChangesOpen)
 
 /// Tells where the replica is.
 fn show(shared: &Shared) {
-    let held = shared.held.lock();
-    let (epoch, revision, lift_seq) = (held.epoch, held.revision, held.lift_seq);
-    let entries = held.writer.index().len() as u64;
-    drop(held);
+    let Some((epoch, revision, lift_seq)) = place(shared) else { return };
+    let standing = shared.standing.load();
+    let (entries, bytes) = standing.as_ref().map_or((0, 0), |of| (of.view.entries(), of.view.bytes() as u64));
+    let unreported = shared.records.load().as_ref().map_or(0, |records| records.taken());
+    shared.times.revision.store(revision, Ordering::Release);
     shared.state.send_modify(|state| {
-        (state.epoch, state.revision, state.lift_seq, state.entries) = (epoch, revision, lift_seq, entries);
+        (state.epoch, state.revision, state.lift_seq) = (epoch, revision, lift_seq);
+        (state.entries, state.memory_bytes, state.unreported) = (entries, bytes, unreported);
     });
 }

@@ -1,18 +1,61 @@
 //! What a replica holds, and how changes are applied to it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
-use xinhub_index::{Change, IndexWriter, Key, StateDigest, read_changes};
+use xinhub_index::{Change, Entry, Filter, Index, IndexWriter, Key, Relations, StateDigest, Until, read_changes};
+
+/// Places of which the digest is remembered, for a beat that names one of them.
+const REMEMBERED: usize = 16;
 
 /// What came does not follow on what is held, or is damaged. Nothing of it was applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("what the hub sent {0}")]
 pub(super) struct Broken(pub(super) &'static str);
 
-/// The index, and where in the history it is.
+/// What look-ups read. Nobody waits for anybody.
+pub(super) enum View {
+    /// Every entry of the audience.
+    Exact(Index),
+    /// A filter, and what has come and gone since it was made.
+    Filter(Box<Filter>, Index, Index),
+}
+
+impl View {
+    /// Whether nobody has this key.
+    pub(super) fn is_clear(&self, key: &Key) -> bool {
+        let has = |index: &Index| index.probe_mask(key, Relations::ALL).is_some();
+        match self {
+            View::Exact(index) => !has(index),
+            // In this order: what comes is put into the one before it is taken out of the other.
+            View::Filter(filter, came, gone) => !has(came) && (has(gone) || !filter.may_hold(key)),
+        }
+    }
+
+    /// How many entries it has; of a filter those that have come since it was made.
+    pub(super) fn entries(&self) -> u64 {
+        match self {
+            View::Exact(index) | View::Filter(_, index, _) => index.len() as u64,
+        }
+    }
+
+    /// What it takes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            View::Exact(index) => index.memory_bytes(),
+            View::Filter(filter, came, gone) => filter.memory_bytes() + came.memory_bytes() + gone.memory_bytes(),
+        }
+    }
+}
+
+/// The side of a [`View`] that is written to.
+pub(super) enum Writers {
+    Exact(IndexWriter, StateDigest),
+    Filter(IndexWriter, IndexWriter),
+}
+
+/// Where in the history it is, and how to go on.
 pub(super) struct Held {
-    pub(super) writer: IndexWriter,
-    pub(super) digest: StateDigest,
+    pub(super) writers: Writers,
     pub(super) epoch: [u8; 16],
     pub(super) revision: u64,
     pub(super) lift_seq: u64,
@@ -20,47 +63,68 @@ pub(super) struct Held {
     pub(super) changed_lift_seq: u64,
     /// Keys that lifts have changed beyond `revision`: changes from before that must not undo it.
     lifted: HashMap<Key, u64>,
+    /// Entries as new as this are held.
+    as_of: u64,
+    /// The digests at the last places at which nothing newer was held.
+    digests: VecDeque<(u64, [u8; 32])>,
+    /// What the hub's was at a place that is not reached yet.
+    expected: Option<(u64, [u8; 32])>,
 }
 
 impl Held {
-    pub(super) fn new(writer: IndexWriter) -> Held {
-        let (digest, lifted) = (StateDigest::new(), HashMap::new());
-        Held { writer, digest, epoch: [0; 16], revision: 0, lift_seq: 0, changed_lift_seq: 0, lifted }
-    }
-
-    /// The index was loaded anew as a whole.
-    pub(super) fn loaded(&mut self, epoch: [u8; 16], revision: u64, lift_seq: u64, digest: StateDigest) {
-        (self.epoch, self.revision, self.lift_seq, self.digest) = (epoch, revision, lift_seq, digest);
-        self.changed_lift_seq = lift_seq;
-        self.lifted.clear();
+    /// What was loaded as a whole.
+    pub(super) fn new(writers: Writers, epoch: [u8; 16], revision: u64, lift_seq: u64) -> Held {
+        let mut held = Held {
+            writers,
+            epoch,
+            revision,
+            lift_seq,
+            changed_lift_seq: lift_seq,
+            lifted: HashMap::new(),
+            as_of: revision,
+            digests: VecDeque::new(),
+            expected: None,
+        };
+        held.note_digest();
+        held
     }
 
     /// Applies some lifts; how many keys they concern.
-    pub(super) fn lift(&mut self, (prev, seq): (u64, u64), revision: u64, bytes: &[u8]) -> Result<usize, Broken> {
+    pub(super) fn lift(
+        &mut self,
+        (prev, seq): (u64, u64),
+        (revision, as_of): (u64, u64),
+        bytes: &[u8],
+    ) -> Result<usize, Broken> {
         if prev > self.lift_seq {
             return Err(Broken("skips a lift"));
         }
         let changes = read_changes(bytes).map_err(Broken)?;
         let keys = changes.len();
-        for (key, entry) in changes {
-            if revision > self.revision {
+        // Told by the other stream already, and perhaps changed since: nothing of it is put.
+        if revision > self.revision {
+            for (key, entry) in changes {
                 let newest = self.lifted.entry(key).or_insert(revision);
                 if *newest > revision {
                     continue;
                 }
                 *newest = revision;
-            } else {
-                // Told by the other stream already, and perhaps changed since.
-                continue;
+                self.put((key, entry));
             }
-            self.put((key, entry));
+            self.as_of = self.as_of.max(as_of);
         }
         self.lift_seq = self.lift_seq.max(seq);
         Ok(keys)
     }
 
     /// Applies a stretch of changes.
-    pub(super) fn change(&mut self, prev: u64, (revision, lift_seq): (u64, u64), bytes: &[u8]) -> Result<(), Broken> {
+    pub(super) fn change(
+        &mut self,
+        prev: u64,
+        (revision, lift_seq): (u64, u64),
+        as_of: u64,
+        bytes: &[u8],
+    ) -> Result<(), Broken> {
         if prev > self.revision {
             return Err(Broken("skips a change"));
         }
@@ -74,23 +138,76 @@ impl Held {
             }
         }
         self.revision = revision;
+        self.as_of = self.as_of.max(as_of);
         // The lifts of the stretch came with it.
         self.changed_lift_seq = self.changed_lift_seq.max(lift_seq);
         self.lift_seq = self.lift_seq.max(lift_seq);
         self.lifted.retain(|_, lifted| *lifted > revision);
-        Ok(())
+        self.note_digest();
+        self.compare()
+    }
+
+    /// The hub says what its digest is at a place: here or behind it is compared at once, ahead once it is reached.
+    pub(super) fn expect(&mut self, revision: u64, digest: [u8; 32]) -> Result<(), Broken> {
+        self.expected = Some((revision, digest));
+        self.compare()
+    }
+
+    fn note_digest(&mut self) {
+        if let Writers::Exact(_, digest) = &self.writers
+            && self.as_of <= self.revision
+            && self.lifted.is_empty()
+        {
+            self.digests.push_back((self.revision, digest.value()));
+            if self.digests.len() > REMEMBERED {
+                self.digests.pop_front();
+            }
+        }
+    }
+
+    fn compare(&mut self) -> Result<(), Broken> {
+        let Some((revision, digest)) = self.expected.filter(|(revision, _)| *revision <= self.revision) else {
+            return Ok(());
+        };
+        self.expected = None;
+        // Of a place that was passed in one step, or with newer entries, nothing can be said.
+        match self.digests.iter().find(|(at, _)| *at == revision) {
+            Some((_, own)) if *own != digest => Err(Broken("is not what is held: the digests of one place differ")),
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn put(&mut self, (key, entry): Change) {
-        if let Some(old) = self.writer.index().probe(&key) {
-            self.digest.take(&key, &old);
-        }
-        match entry {
-            Some(entry) => {
-                self.digest.add(&key, &entry);
-                self.writer.insert(key, &entry);
+        match (&mut self.writers, entry) {
+            (Writers::Exact(writer, digest), entry) => {
+                if let Some(old) = writer.index().probe(&key) {
+                    digest.take(&key, &old);
+                }
+                match entry {
+                    Some(entry) => {
+                        digest.add(&key, &entry);
+                        writer.insert(key, &entry);
+                    }
+                    None => drop(writer.remove(&key)),
+                }
             }
-            None => drop(self.writer.remove(&key)),
+            // In this order, so that a look-up between the two errs towards asking the hub.
+            (Writers::Filter(came, gone), Some(entry)) => {
+                came.insert(key, &entry);
+                gone.remove(&key);
+            }
+            (Writers::Filter(came, gone), None) => {
+                gone.insert(key, &Entry::uniform(Relations::DEBTOR, Until::FOREVER));
+                came.remove(&key);
+            }
+        }
+    }
+
+    /// How many keys have changed since the filter was made.
+    pub(super) fn beside_filter(&self) -> usize {
+        match &self.writers {
+            Writers::Exact(..) => 0,
+            Writers::Filter(came, gone) => came.index().len() + gone.index().len(),
         }
     }
 }
@@ -99,12 +216,26 @@ impl Held {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use xinhub_index::{Entry, Index, Relations, Until, encode_change};
+    use xinhub_index::{FilterWriter, encode_change};
 
     const KEY: Key = Key([7; 16]);
 
-    fn held() -> Held {
-        Held::new(Index::new().1)
+    /// Both reaches, without an entry.
+    fn both() -> [(Held, View); 2] {
+        let (index, writer) = Index::new();
+        let exact = (Held::new(Writers::Exact(writer, StateDigest::new()), [1; 16], 0, 0), View::Exact(index));
+        [exact, filter_of(&[])]
+    }
+
+    fn filter_of(keys: &[Key]) -> (Held, View) {
+        let mut bytes = Vec::new();
+        let mut writer = FilterWriter::new(1, &mut bytes).unwrap();
+        keys.iter().for_each(|key| writer.key(key).unwrap());
+        writer.end().unwrap();
+        let filter = Box::new(Filter::read(&mut &*bytes, 1).unwrap());
+        let ((came, came_writer), (gone, gone_writer)) = (Index::new(), Index::new());
+        let held = Held::new(Writers::Filter(came_writer, gone_writer), [1; 16], 0, 0);
+        (held, View::Filter(filter, came, gone))
     }
 
     fn listed() -> Vec<u8> {
@@ -119,42 +250,70 @@ mod tests {
         bytes
     }
 
-    fn is_listed(held: &Held) -> bool {
-        held.writer.index().probe(&KEY).is_some()
-    }
-
     #[test]
     fn bulk_does_not_bring_a_lifted_key_back_and_a_new_listing_does() {
-        let mut held = held();
-        let empty = held.digest.value();
-        held.change(0, (5, 0), &listed()).unwrap();
-        assert!(is_listed(&held));
-        // The lift of revision 9 overtakes the change of revision 7.
-        assert_eq!(held.lift((0, 1), 9, &absent()), Ok(1));
-        assert!(!is_listed(&held));
-        held.change(5, (7, 0), &listed()).unwrap();
-        assert!(!is_listed(&held), "bulk brought a lifted key back");
-        assert_eq!(held.digest.value(), empty);
-        held.change(7, (9, 0), &absent()).unwrap();
-        assert!(!is_listed(&held));
-        // Listed anew by a later decision.
-        held.change(9, (12, 0), &listed()).unwrap();
-        assert!(is_listed(&held));
-        // The same lift again, by a stream that was opened anew: it lies behind what is held.
-        assert_eq!(held.lift((0, 1), 9, &absent()), Ok(1));
-        assert!(is_listed(&held));
-        assert_eq!((held.revision, held.lift_seq), (12, 1));
+        for (mut held, view) in both() {
+            let is_listed = || !view.is_clear(&KEY);
+            held.change(0, (5, 0), 5, &listed()).unwrap();
+            assert!(is_listed());
+            // The lift of revision 9 overtakes the change of revision 7.
+            assert_eq!(held.lift((0, 1), (9, 9), &absent()), Ok(1));
+            assert!(!is_listed());
+            held.change(5, (7, 0), 7, &listed()).unwrap();
+            assert!(!is_listed(), "bulk brought a lifted key back");
+            held.change(7, (9, 0), 9, &absent()).unwrap();
+            assert!(!is_listed());
+            // Listed anew by a later decision.
+            held.change(9, (12, 0), 12, &listed()).unwrap();
+            assert!(is_listed());
+            // The same lift again, by a stream that was opened anew: it lies behind what is held.
+            assert_eq!(held.lift((0, 1), (9, 9), &absent()), Ok(1));
+            assert!(is_listed());
+            assert_eq!((held.revision, held.lift_seq), (12, 1));
+        }
     }
 
     #[test]
     fn what_skips_or_is_damaged_changes_nothing() {
-        let mut held = held();
-        held.change(0, (5, 0), &listed()).unwrap();
-        assert_eq!(held.change(6, (8, 0), &absent()), Err(Broken("skips a change")));
-        assert_eq!(held.lift((1, 2), 8, &absent()), Err(Broken("skips a lift")));
-        assert!(held.change(5, (8, 0), &absent()[..18]).is_err());
-        assert!(held.lift((0, 1), 8, &absent()[..18]).is_err());
-        assert!(is_listed(&held));
-        assert_eq!((held.revision, held.lift_seq), (5, 0));
+        for (mut held, view) in both() {
+            held.change(0, (5, 0), 5, &listed()).unwrap();
+            assert_eq!(held.change(6, (8, 0), 8, &absent()), Err(Broken("skips a change")));
+            assert_eq!(held.lift((1, 2), (8, 8), &absent()), Err(Broken("skips a lift")));
+            assert!(held.change(5, (8, 0), 8, &absent()[..18]).is_err());
+            assert!(held.lift((0, 1), (8, 8), &absent()[..18]).is_err());
+            assert!(!view.is_clear(&KEY));
+            assert_eq!((held.revision, held.lift_seq), (5, 0));
+        }
+    }
+
+    #[test]
+    fn what_a_filter_was_made_of_can_go_and_come_back() {
+        let (mut held, view) = filter_of(&[KEY]);
+        assert!(!view.is_clear(&KEY));
+        held.lift((0, 1), (3, 3), &absent()).unwrap();
+        assert!(view.is_clear(&KEY));
+        held.change(0, (3, 1), 3, &absent()).unwrap();
+        held.change(3, (4, 1), 4, &listed()).unwrap();
+        assert!(!view.is_clear(&KEY));
+        assert_eq!(held.beside_filter(), 1);
+    }
+
+    #[test]
+    fn another_digest_at_the_same_place_is_an_alarm_and_at_no_other() {
+        let [(mut held, _), _] = both();
+        held.change(0, (5, 0), 5, &listed()).unwrap();
+        let Writers::Exact(_, digest) = &held.writers else { panic!("an exact one") };
+        let own = digest.value();
+        assert_eq!(held.expect(5, own), Ok(()));
+        assert!(held.expect(5, [0; 32]).is_err());
+        // A place that is not reached yet is compared there.
+        assert_eq!(held.expect(9, [0; 32]), Ok(()));
+        assert!(held.change(5, (9, 0), 9, &[]).is_err());
+        // Where something newer is held, or the place was stepped over, nothing can be said.
+        assert_eq!(held.expect(10, [0; 32]), Ok(()));
+        assert_eq!(held.change(9, (12, 0), 14, &absent()), Ok(()));
+        assert_eq!(held.expect(12, [0; 32]), Ok(()));
+        assert_eq!(held.change(12, (14, 0), 14, &[]), Ok(()));
+        assert!(held.expect(14, [0; 32]).is_err());
     }
 }

@@ -1,23 +1,31 @@
 //! A replica's directory: who it is, and what it held when it was last written.
 //!
-//! `instance` is 16 random bytes in hex, made once. `index.snap` is a section as hubs write it, and `about` says of which history,
-//! where in it, and under which key it was made; it is written last, so that a section without it is passed over. `index.part` is
-//! a snapshot that is being fetched, beside `part.about`, its name. The audience's key is kept nowhere: the hub gives it anew.
+//! `instance` is 16 random bytes in hex, made once. `index.snap` is a section as hubs write it, or beside a filter (`filter.snap`) what
+//! has come since it was made, and `gone.snap` what has gone. `about` says of which history, where in it, and under which key they
+//! were made; it is written last, so that what lacks it is passed over. `index.part` is a snapshot that is being fetched, beside
+//! `part.about`, its name. The audience's key is kept nowhere: the hub gives it anew. `records` is in [`super::records`].
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use minicbor::{Decode, Encode};
-use xinhub_index::{Heads, StateDigest, read_entries, write_entries};
+use xinhub_api::v1;
+use xinhub_index::{Filter, Frozen, Heads, Index, IndexWriter, StateDigest, read_entries, write_entries};
 
+use super::held::{Held, View, Writers};
 use super::{Audience, Shared};
 use crate::Error;
 
-const FORMAT: u16 = 1;
+const FORMAT: u16 = 2;
 const INSTANCE: &str = "instance";
 const INDEX: &str = "index.snap";
+const FILTER: &str = "filter.snap";
+const GONE: &str = "gone.snap";
+const PART: &str = "index.part";
 const ABOUT: &str = "about";
 
 /// What `about` says.
@@ -40,9 +48,28 @@ pub(super) struct About {
     pub(super) revision: u64,
     #[n(6)]
     pub(super) lift_seq: u64,
+    /// Of an index.
     #[n(7)]
     #[cbor(with = "minicbor::bytes")]
     pub(super) state_digest: [u8; 32],
+    #[n(8)]
+    pub(super) is_filter: bool,
+}
+
+impl About {
+    pub(super) fn new(audience: &Audience, epoch: [u8; 16], revision: u64, lift_seq: u64) -> About {
+        About {
+            format: FORMAT,
+            audience: audience.id.clone(),
+            key_epoch: audience.key_epoch,
+            key_check: key_check(audience),
+            epoch,
+            revision,
+            lift_seq,
+            state_digest: [0; 32],
+            is_filter: audience.reach == v1::ReplicaReach::Filter,
+        }
+    }
 }
 
 fn cannot(dir: &Path, what: &str) -> impl Fn(io::Error) -> Error {
@@ -96,18 +123,24 @@ pub(super) fn key_check(audience: &Audience) -> [u8; 16] {
     audience.prf.digest(&[255; 32])
 }
 
-/// Loads what was written last, if it is of this audience's key and whole; says whether it did.
-pub(super) fn load(shared: &Shared, audience: &Audience) -> bool {
+/// Loads what was written last, if it is of this audience's key and reach, and whole; says whether it did.
+pub(super) fn load(shared: &Shared, audience: &Arc<Audience>) -> bool {
     let about = fs::read(shared.dir.join(ABOUT)).ok().and_then(|bytes| minicbor::decode::<About>(&bytes).ok());
     let Some(about) = about.filter(|about| {
         about.format == FORMAT
             && about.audience == audience.id
+            && about.is_filter == (audience.reach == v1::ReplicaReach::Filter)
             && (about.key_epoch, about.key_check) == (audience.key_epoch, key_check(audience))
     }) else {
         return false;
     };
-    match load_section(shared, &shared.dir.join(INDEX), &about) {
-        Ok(()) => true,
+    let loaded =
+        if about.is_filter { load_filter(&shared.dir, &about) } else { load_index(&shared.dir, INDEX, &about) };
+    match loaded {
+        Ok((writers, view)) => {
+            shared.hold(Held::new(writers, about.epoch, about.revision, about.lift_seq), view, audience);
+            true
+        }
         Err(problem) => {
             tracing::warn!(%problem, "the replica on disk is not used: it is fetched anew");
             false
@@ -115,55 +148,115 @@ pub(super) fn load(shared: &Shared, audience: &Audience) -> bool {
     }
 }
 
-/// Loads a section, and shows it if it is what it should be.
-pub(super) fn load_section(shared: &Shared, path: &Path, about: &About) -> Result<(), String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    // Aside first: what is shown was found whole.
-    let (_, mut aside) = xinhub_index::Index::new();
+fn section(dir: &Path, name: &str, key_epoch: u32) -> Result<(Index, IndexWriter), String> {
+    let file = File::open(dir.join(name)).map_err(|error| error.to_string())?;
+    let (index, mut writer) = Index::new();
     let mut from = BufReader::with_capacity(1 << 20, file);
-    read_entries(&mut from, about.key_epoch, &mut aside).map_err(|error| error.to_string())?;
+    read_entries(&mut from, key_epoch, &mut writer).map_err(|error| error.to_string())?;
+    Ok((index, writer))
+}
+
+/// Aside: what is shown was found whole.
+fn load_index(dir: &Path, name: &str, about: &About) -> Result<(Writers, View), String> {
+    let (index, mut writer) = section(dir, name, about.key_epoch)?;
     let mut digest = StateDigest::new();
-    for (key, entry) in aside.freeze().entries() {
+    for (key, entry) in writer.freeze().entries() {
         digest.add(&key, &entry);
     }
     if digest.value() != about.state_digest {
         return Err("its entries are not those that it was made of".to_owned());
     }
-    let mut from = BufReader::with_capacity(1 << 20, File::open(path).map_err(|error| error.to_string())?);
-    let mut held = shared.held.lock();
-    read_entries(&mut from, about.key_epoch, &mut held.writer).map_err(|error| error.to_string())?;
-    held.loaded(about.epoch, about.revision, about.lift_seq, digest);
+    Ok((Writers::Exact(writer, digest), View::Exact(index)))
+}
+
+fn load_filter(dir: &Path, about: &About) -> Result<(Writers, View), String> {
+    let filter = read_filter(&dir.join(FILTER), about.key_epoch)?;
+    let (came, came_writer) = section(dir, INDEX, about.key_epoch)?;
+    let (gone, gone_writer) = section(dir, GONE, about.key_epoch)?;
+    Ok((Writers::Filter(came_writer, gone_writer), View::Filter(filter, came, gone)))
+}
+
+fn read_filter(path: &Path, key_epoch: u32) -> Result<Box<Filter>, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let filter = Filter::read(&mut BufReader::with_capacity(1 << 20, file), key_epoch);
+    filter.map(Box::new).map_err(|error| error.to_string())
+}
+
+/// Takes a snapshot that was fetched: shows it once it is found whole, and keeps it for the next start.
+pub(super) fn take_part(shared: &Shared, audience: &Arc<Audience>, about: &About, sha256: &[u8]) -> Result<(), String> {
+    let text = |error: io::Error| error.to_string();
+    let part = shared.dir.join(PART);
+    if hash(&part).map_err(text)? != sha256 {
+        return Err("the snapshot is not what the hub has made".to_owned());
+    }
+    // What was kept before is none of this one's.
+    fs::remove_file(shared.dir.join(ABOUT)).or_else(absent).map_err(text)?;
+    let (writers, view) = if about.is_filter {
+        let filter = read_filter(&part, about.key_epoch)?;
+        let ((came, came_writer), (gone, gone_writer)) = (Index::new(), Index::new());
+        fs::rename(&part, shared.dir.join(FILTER)).map_err(text)?;
+        for name in [INDEX, GONE] {
+            write_frozen(&shared.dir, name, about.key_epoch, &Index::new().1.freeze()).map_err(text)?;
+        }
+        (Writers::Filter(came_writer, gone_writer), View::Filter(filter, came, gone))
+    } else {
+        let loaded = load_index(&shared.dir, PART, about)?;
+        fs::rename(&part, shared.dir.join(INDEX)).map_err(text)?;
+        loaded
+    };
+    write_whole(&shared.dir, ABOUT, &minicbor::to_vec(about).map_err(|error| error.to_string())?).map_err(text)?;
+    shared.hold(Held::new(writers, about.epoch, about.revision, about.lift_seq), view, audience);
     Ok(())
 }
 
-/// Writes what is held. The directory keeps what it had until all of it is written.
-pub(super) fn save(shared: &Shared) -> Result<(), Error> {
-    let Some(audience) = shared.audience.load_full() else { return Ok(()) };
-    let (frozen, about) = {
-        let mut held = shared.held.lock();
-        if held.epoch == [0; 16] {
-            return Ok(());
+fn absent(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+fn hash(path: &Path) -> io::Result<Vec<u8>> {
+    let mut context = Context::new(&SHA256);
+    let mut file = File::open(path)?;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(context.finish().as_ref().to_vec()),
+            read => context.update(&buffer[..read]),
         }
-        let about = About {
-            format: FORMAT,
-            audience: audience.id.clone(),
-            key_epoch: audience.key_epoch,
-            key_check: key_check(&audience),
-            epoch: held.epoch,
-            revision: held.revision,
-            // Those told ahead are told again: what is told here can't keep bulk from undoing them.
-            lift_seq: held.changed_lift_seq,
-            state_digest: held.digest.value(),
+    }
+}
+
+fn write_frozen(dir: &Path, name: &str, key_epoch: u32, frozen: &Frozen) -> io::Result<()> {
+    let new = dir.join(format!("{name}.new"));
+    let mut out = BufWriter::with_capacity(1 << 20, create(&new)?);
+    write_entries(frozen, key_epoch, Heads::Drop, &mut out)?;
+    out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+    fs::rename(new, dir.join(name))
+}
+
+/// Writes what is held. A crash in the middle leaves nothing that could be taken for a whole: it is fetched anew then.
+pub(super) fn save(shared: &Shared) -> Result<(), Error> {
+    // One at a time: two would write over each other's files.
+    let _one_at_a_time = shared.saving.lock();
+    let Some(audience) = shared.audience() else { return Ok(()) };
+    let (sections, about) = {
+        let mut held = shared.held.lock();
+        let Some(held) = held.as_mut() else { return Ok(()) };
+        // Lifts told ahead are told again: what is told here can't keep bulk from undoing them.
+        let mut about = About::new(&audience, held.epoch, held.revision, held.changed_lift_seq);
+        let sections = match &mut held.writers {
+            Writers::Exact(writer, digest) => {
+                about.state_digest = digest.value();
+                vec![(INDEX, writer.freeze())]
+            }
+            Writers::Filter(came, gone) => vec![(INDEX, came.freeze()), (GONE, gone.freeze())],
         };
-        (held.writer.freeze(), about)
+        (sections, about)
     };
     let write = || {
-        let new = shared.dir.join("index.new");
-        let mut out = BufWriter::with_capacity(1 << 20, create(&new)?);
-        write_entries(&frozen, about.key_epoch, Heads::Drop, &mut out)?;
-        out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        // Between the two names lies a section without a text that fits it: its digest says so, and it is fetched anew.
-        fs::rename(new, shared.dir.join(INDEX))?;
+        fs::remove_file(shared.dir.join(ABOUT)).or_else(absent)?;
+        for (name, frozen) in &sections {
+            write_frozen(&shared.dir, name, about.key_epoch, frozen)?;
+        }
         write_whole(&shared.dir, ABOUT, &minicbor::to_vec(&about).map_err(io::Error::other)?)
     };
     write().map_err(cannot(&shared.dir, "can't be written"))
@@ -172,7 +265,7 @@ pub(super) fn save(shared: &Shared) -> Result<(), Error> {
 /// A snapshot that is being fetched: its file, and how much of it is there. Another one begins anew.
 pub(super) fn part(shared: &Shared, id: &str) -> io::Result<(File, u64)> {
     let name = shared.dir.join("part.about");
-    let path = shared.dir.join("index.part");
+    let path = shared.dir.join(PART);
     if fs::read_to_string(&name).is_ok_and(|known| known == id) {
         let file = OpenOptions::new().append(true).open(&path)?;
         let length = file.metadata()?.len();
@@ -187,5 +280,5 @@ pub(super) fn part(shared: &Shared, id: &str) -> io::Result<(File, u64)> {
 pub(super) fn drop_part(shared: &Shared) {
     // What stays is written over by the next.
     let _ = fs::remove_file(shared.dir.join("part.about"));
-    let _ = fs::remove_file(shared.dir.join("index.part"));
+    let _ = fs::remove_file(shared.dir.join(PART));
 }

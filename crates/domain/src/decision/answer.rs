@@ -63,6 +63,8 @@ closed! {
         NameNotChecked = "NAME_NOT_CHECKED",
         /// The hub's clocks disagree on whether the listing is still in force.
         ClockUnsure = "CLOCK_UNSURE",
+        /// What a replica holds may be out of date, and the hub is not reached.
+        NotFresh = "NOT_FRESH",
         /// All that a caller without the field `relation` learns of a hit. Only ever in a [`View`].
         CourtOrder = "COURT_ORDER",
     }
@@ -181,6 +183,11 @@ impl Answer {
     /// What to do with `UNKNOWN`; set on that verdict alone.
     pub fn on_unknown(&self) -> Option<OnUnknown> {
         self.on_unknown
+    }
+
+    /// What a replica says of whom it can't answer for just now.
+    pub fn not_fresh(measure: &Measure) -> Answer {
+        Answer::unknown(AnswerReason::NotFresh, Via::Nobody, measure)
     }
 
     pub(super) fn clear(reason: AnswerReason, via: Via) -> Answer {

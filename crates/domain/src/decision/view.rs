@@ -132,6 +132,7 @@ fn reason(answer: &Answer, fields: FieldMask) -> AnswerReason {
         | AnswerReason::ClockUnsure
         | AnswerReason::NameNotChecked
         | AnswerReason::NotListed
+        | AnswerReason::NotFresh
         | AnswerReason::Minor
         | AnswerReason::ConditionOpen
         | AnswerReason::IdentityNotConfirmed => answer.reason,

@@ -244,6 +244,11 @@ impl Measure {
         u8::try_from(index).ok().map(ItemId)
     }
 
+    /// Whether its condition names the unit.
+    fn names_unit(&self, code: &str) -> bool {
+        matches!(&self.condition, Condition::Recipient(unit) if **unit == *code)
+    }
+
     /// The relations that a probe for the asked subject is made for.
     pub fn mask(&self) -> RelationSet {
         self.restricted.relations
@@ -265,6 +270,15 @@ pub struct Catalogue {
     measures: Vec<Measure>,
     units: Vec<Unit>,
     by_code: HashMap<Arc<str>, MeasureId>,
+    /// The lines that they were read from, in their order.
+    rows: Rows,
+}
+
+/// The lines of the two tables.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Rows {
+    measures: Vec<String>,
+    units: Vec<String>,
 }
 
 static SHIPPED: LazyLock<Catalogue> = LazyLock::new(|| {
@@ -311,16 +325,27 @@ impl Catalogue {
         self.units.iter().find(|unit| &*unit.code == code)
     }
 
+    /// The two tables once more, cut to these measures and the units that they name: what a replica decides by.
+    pub fn excerpt(&self, measures: &[MeasureId]) -> (String, String) {
+        let rows: Vec<&Measure> = measures.iter().filter_map(|id| self.by_id(*id)).collect();
+        let is_named =
+            |unit: &Unit| rows.iter().any(|row| row.units.contains(&unit.code) || row.names_unit(&unit.code));
+        let of_measures = rows.iter().map(|row| &*self.rows.measures[row.id.index()]);
+        let of_units =
+            self.units.iter().zip(&self.rows.units).filter(|(unit, _)| is_named(unit)).map(|(_, row)| &**row);
+        (parse::measures_table(of_measures), parse::units_table(of_units))
+    }
+
     /// Switches on a row that ships switched off. Places and codes stay.
-    pub(crate) fn switch_on(&mut self, id: MeasureId, legal_basis: String) {
+    pub fn switch_on(&mut self, id: MeasureId, legal_basis: String) {
         if let Some(measure) = self.measures.get_mut(id.index()) {
             measure.enabled = true;
             measure.enabled_on = Some(legal_basis);
         }
     }
 
-    fn new(measures: Vec<Measure>, units: Vec<Unit>) -> Catalogue {
+    fn new(measures: Vec<Measure>, units: Vec<Unit>, rows: Rows) -> Catalogue {
         let by_code = measures.iter().map(|measure| (Arc::clone(&measure.code), measure.id)).collect();
-        Catalogue { measures, units, by_code }
+        Catalogue { measures, units, by_code, rows }
     }
 }

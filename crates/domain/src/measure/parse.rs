@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     Capacity, Catalogue, Condition, Effect, MAX_ITEMS, Measure, MeasureId, OnUnknown, Procedure, Relation, RelationSet,
-    Restricted, SubjectSort, Unit,
+    Restricted, Rows, SubjectSort, Unit,
 };
 use crate::fault::{Fault, Faults, choose};
 
@@ -31,9 +31,11 @@ const MAX_MEASURES: usize = 4_096;
 pub(super) fn catalogue(measures_tsv: &str, units_tsv: &str) -> Result<Catalogue, Faults> {
     let mut faults = Faults::default();
     let mut units: Vec<Unit> = Vec::new();
+    let mut lines = Rows::default();
     for row in rows(UNITS_FILE, &UNIT_COLUMNS, units_tsv, &mut faults) {
         if let Some(unit) = unit(&row, &units, &mut faults) {
             units.push(unit);
+            lines.units.push(row.cells.join("\t"));
         }
     }
     let mut measures: Vec<Measure> = Vec::new();
@@ -45,6 +47,7 @@ pub(super) fn catalogue(measures_tsv: &str, units_tsv: &str) -> Result<Catalogue
             reader.fault("code", format!("is the code of line {first} too"), "give each measure a code of its own");
         }
         measures.push(measure);
+        lines.measures.push(row.cells.join("\t"));
     }
     if measures.len() > MAX_MEASURES {
         faults.push(Fault {
@@ -56,7 +59,27 @@ pub(super) fn catalogue(measures_tsv: &str, units_tsv: &str) -> Result<Catalogue
             fix: "drop those that nobody asks for".to_owned(),
         });
     }
-    faults.or(()).map(|()| Catalogue::new(measures, units))
+    faults.or(()).map(|()| Catalogue::new(measures, units, lines))
+}
+
+/// The table of these rows.
+pub(super) fn measures_table<'a>(rows: impl Iterator<Item = &'a str>) -> String {
+    table(&MEASURE_COLUMNS, rows)
+}
+
+/// The table of these rows.
+pub(super) fn units_table<'a>(rows: impl Iterator<Item = &'a str>) -> String {
+    table(&UNIT_COLUMNS, rows)
+}
+
+fn table<'a>(columns: &[&str], rows: impl Iterator<Item = &'a str>) -> String {
+    let mut text = columns.join("\t");
+    for row in rows {
+        text.push('\n');
+        text.push_str(row);
+    }
+    text.push('\n');
+    text
 }
 
 /// One row: its line and its cells, as many as there are columns.

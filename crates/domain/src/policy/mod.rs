@@ -28,8 +28,8 @@ pub use client::{Class, Client, Quota, Reach, ReachSet};
 pub use permissions::Method;
 pub use permit::{
     AdminAsk, AdminPermit, Ask, Denial, DetailAsk, DetailPermit, LookupAsk, LookupPermit, Moment, RegistryAsk,
-    RegistryPermit, RemedyAsk, RemedyPermit, SessionAsk, SessionPermit, Signing, SubjectAsk, SubjectPermit, SyncAsk,
-    SyncPermit, UnitAsk, UnitPermit, decide,
+    RegistryPermit, RemedyAsk, RemedyPermit, ReplicaMeasure, SessionAsk, SessionPermit, Signing, SubjectAsk,
+    SubjectPermit, SyncAsk, SyncPermit, UnitAsk, UnitPermit, decide,
 };
 pub use rules::Rules;
 

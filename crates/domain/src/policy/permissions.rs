@@ -106,6 +106,8 @@ closed! {
         IssueCertificate = "/xinhub.v1.AuditService/IssueCertificate",
         /// Numbers by court and month.
         GetStatistics = "/xinhub.v1.AuditService/GetStatistics",
+        /// What a replica has answered by itself.
+        ReportAnswers = "/xinhub.v1.AuditService/ReportAnswers",
         /// What a replica begins with.
         GetManifest = "/xinhub.v1.SyncService/GetManifest",
         /// A replica's snapshot.
@@ -114,10 +116,16 @@ closed! {
         FollowLifts = "/xinhub.v1.SyncService/FollowLifts",
         /// Changes, as they come.
         FollowChanges = "/xinhub.v1.SyncService/FollowChanges",
+        /// Ends a replica's subscription.
+        Unsubscribe = "/xinhub.v1.SyncService/Unsubscribe",
         /// Who has confirmed a lift.
         GetLiftStatus = "/xinhub.v1.SyncService/GetLiftStatus",
         /// The hub's state.
         GetStatus = "/xinhub.v1.AdminService/GetStatus",
+        /// The replicas that lifts wait for.
+        ListSubscribers = "/xinhub.v1.AdminService/ListSubscribers",
+        /// Ends the subscription of a replica that is gone.
+        EndSubscriber = "/xinhub.v1.AdminService/EndSubscriber",
         /// Whether the hub serves.
         HealthCheck = "/grpc.health.v1.Health/Check",
         /// Whether the hub serves, as it changes.
@@ -177,9 +185,8 @@ const ASKERS: &[Class] = &[
 ];
 const READERS: &[Class] =
     &[Class::Court, Class::Unit, Class::Bank, Class::Insurer, Class::ProcurementPlatform, Class::CreditBureau];
-/// Classes that may hold a copy of their audience's list. A caller of one bit never may.
-const REPLICATORS: &[Class] =
-    &[Class::Unit, Class::Bank, Class::Insurer, Class::ProcurementPlatform, Class::CreditBureau];
+/// Classes that may keep a replica. Which of its reaches, the grant says; a caller of one bit never holds the list itself.
+const REPLICATORS: &[Class] = REPORTERS;
 const INTAKES: &[Class] = &[Class::Court, Class::Unit];
 const REPORTERS: &[Class] = &[
     Class::Unit,
@@ -275,13 +282,17 @@ pub const TABLE: &[Row] = &[
     row(Method::DeferView, Demand::Registry, COURTS),
     row(Method::IssueCertificate, Demand::Subject, INTAKES),
     row(Method::GetStatistics, Demand::Remedy, ACCOUNTABLE),
+    row(Method::ReportAnswers, Demand::Unit, REPLICATORS),
     row(Method::GetManifest, Demand::Sync, REPLICATORS),
     row(Method::FetchChunks, Demand::Sync, REPLICATORS),
     row(Method::FollowLifts, Demand::Sync, REPLICATORS),
     row(Method::FollowChanges, Demand::Sync, REPLICATORS),
+    row(Method::Unsubscribe, Demand::Sync, REPLICATORS),
     // Numbers of replicas, and nobody's data.
     row(Method::GetLiftStatus, Demand::Admin, ACCOUNTABLE),
     row(Method::GetStatus, Demand::Admin, WATCHERS),
+    row(Method::ListSubscribers, Demand::Admin, WATCHERS),
+    row(Method::EndSubscriber, Demand::Admin, &[Class::Operator]),
     row(Method::HealthCheck, Demand::Session, Class::ALL),
     row(Method::HealthWatch, Demand::Session, Class::ALL),
     row(Method::Reflection, Demand::Session, &[Class::Operator]),
@@ -329,11 +340,17 @@ impl Method {
     pub fn reach(self, class: Class) -> Option<Reach> {
         match (self.row().demand, class) {
             (Demand::Lookup, _) => Some(Reach::Online),
-            (Demand::Sync, _) => Some(Reach::Exact),
             // A court reads its own listings by right.
             (Demand::Detail, Class::Court)
             | (
-                Demand::Session | Demand::Registry | Demand::Remedy | Demand::Unit | Demand::Subject | Demand::Admin,
+                Demand::Session
+                | Demand::Registry
+                | Demand::Remedy
+                | Demand::Unit
+                | Demand::Subject
+                // Either reach of a replica will do; the permit says which there are.
+                | Demand::Sync
+                | Demand::Admin,
                 _,
             ) => None,
             (

@@ -291,6 +291,18 @@ pub struct SyncPermit {
     client: Arc<Client>,
     audience: Arc<Audience>,
     catalogue: Arc<Catalogue>,
+    measures: Vec<ReplicaMeasure>,
+}
+
+/// A measure that a replica may be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaMeasure {
+    /// The measure, in the permit's catalogue.
+    pub measure: MeasureId,
+    /// Those of its items that are granted.
+    pub items: Vec<Arc<str>>,
+    /// The limit configured for it, in fen.
+    pub limit_fen: Option<u64>,
 }
 
 /// The right to see the hub's state.
@@ -453,6 +465,16 @@ impl SyncPermit {
     /// The catalogue in force.
     pub fn catalogue(&self) -> &Catalogue {
         &self.catalogue
+    }
+
+    /// What the replica may be asked for.
+    pub fn measures(&self) -> &[ReplicaMeasure] {
+        &self.measures
+    }
+
+    /// Whether the replica may have this reach.
+    pub fn may_hold(&self, reach: Reach) -> bool {
+        self.client.reach().contains(reach)
     }
 }
 
@@ -629,11 +651,28 @@ impl Ask for SyncAsk {
     }
 
     fn grant(&self, policy: &Policy, client: &Arc<Client>) -> Result<SyncPermit, Denial> {
-        let denied = || Denial::ReachNotGranted { reach: Reach::Exact };
+        let granted = client.reach();
+        let denied = || Denial::ReachNotGranted { reach: Reach::Filter };
+        if !granted.contains(Reach::Filter) && !granted.contains(Reach::Exact) {
+            return Err(denied());
+        }
         // A policy that exists names an audience of its own wherever it grants a replica.
         let audience = policy.audiences().iter().find(|audience| Some(audience.id()) == client.audience());
         let audience = Arc::clone(audience.ok_or_else(denied)?);
-        Ok(SyncPermit { client: Arc::clone(client), audience, catalogue: Arc::clone(policy.catalogue()) })
+        let catalogue = policy.catalogue();
+        let rows = audience.measures().iter().filter_map(|measure| catalogue.by_id(*measure));
+        let measures = rows.map(|row| {
+            let covered = |item: &&Arc<str>| {
+                row.item(item).is_some_and(|item| client.grant(row.id).is_some_and(|grant| grant.covers(item)))
+            };
+            ReplicaMeasure {
+                items: row.items.iter().filter(covered).cloned().collect(),
+                limit_fen: policy.limit_fen(row.id),
+                measure: row.id,
+            }
+        });
+        let measures = measures.collect();
+        Ok(SyncPermit { client: Arc::clone(client), audience, catalogue: Arc::clone(catalogue), measures })
     }
 }
 

@@ -291,7 +291,7 @@ fn the_matrix_of_methods_and_classes() {
                 "unit = \"finance-office\"\nimpact_assessment = \"y\"\nmeasures = [{ code = \"credit.lending\" }]\n",
             );
             let reach = if class.is_one_bit() {
-                "[\"online\"]"
+                "[\"online\", \"filter\"]\naudience = \"lenders\""
             } else if *class == Class::Court {
                 "[\"online\", \"detail\"]"
             } else {

@@ -19,7 +19,6 @@ use crate::crypto::Prf;
 use crate::journal::Journal;
 use crate::keys::{Keyring, Purpose};
 use crate::ledger::{Ledger, Settings};
-use crate::position::Position;
 use crate::recovery;
 use crate::resident::Resident;
 use crate::seglog::{LogConfig, LogPurpose, SegmentedLog};
@@ -28,6 +27,7 @@ use crate::storage::{FileStorage, Storage};
 use crate::testing::*;
 use crate::vault::{Slots, Vault};
 use crate::writer::Published;
+use xinhub_domain::position::Position;
 
 /// A data directory.
 pub(crate) struct Disk {

@@ -9,15 +9,16 @@ use std::collections::BTreeMap;
 
 use xinhub_domain::identity::Identity;
 use xinhub_domain::listing::{About, Body, EventKind};
+use xinhub_domain::measure::Relation;
 use xinhub_domain::time::Timestamp;
 use xinhub_index::{Change, Entry as IndexEntry, Key, Prf, Relations};
 
 use super::{Ledger, ReachError};
 use crate::command::CommandError;
 use crate::entry::Entry;
-use crate::position::Position;
 use crate::table::{ERASED, OWN_UNIT_ONLY, Place};
 use crate::vault::{Opened, VaultError};
+use xinhub_domain::position::Position;
 
 /// Listings that are opened in one go while all of them are walked through.
 const WALK_LISTINGS: u64 = 256;
@@ -46,7 +47,8 @@ impl Audience {
         if reached.is_empty() {
             return None;
         }
-        let mut told = IndexEntry { flagged: entry.flagged & reached, ..IndexEntry::default() };
+        let exemptions = entry.exemptions.clone();
+        let mut told = IndexEntry { flagged: entry.flagged & reached, exemptions, ..IndexEntry::default() };
         for position in reached.positions() {
             told.relations[position] = entry.relations[position];
         }
@@ -90,6 +92,25 @@ pub struct KeyChange {
     pub change: Change,
     /// A lift is among what brought it about.
     pub lift: bool,
+    /// What it had when it was told last, where that is kept ([`Ledger::tell`]).
+    pub before: Option<IndexEntry>,
+}
+
+/// What some audiences are told of a stretch of the history.
+#[derive(Debug)]
+pub struct Told {
+    /// The entries are those of this revision: of the stretch's end, or beyond it.
+    pub as_of: u64,
+    /// For each audience.
+    pub changes: Vec<Vec<KeyChange>>,
+}
+
+/// A key of the hub's that leads to somebody whom a stretch is about.
+struct Concerned {
+    key: Key,
+    lift: bool,
+    entry: Option<IndexEntry>,
+    before: Option<IndexEntry>,
 }
 
 /// The journal or what it holds can't be read.
@@ -228,12 +249,36 @@ impl Ledger {
         Ok(())
     }
 
+    /// Keeps from here on what keys had when they were told last, for [`Ledger::tell`].
+    pub fn begin_telling(&self) -> Mark {
+        let _between_commits = self.0.gate.read();
+        self.0.before.begin();
+        self.mark()
+    }
+
+    /// As [`Ledger::current`], by the one that tells every audience of every stretch: with what each key had when it was told last.
+    ///
+    /// # Errors
+    /// Where a listing can't be opened.
+    pub fn tell(&self, touched: &Touched, audiences: &[Audience]) -> Result<Told, CommandError> {
+        self.changes(touched, audiences, |key| self.0.before.told(key))
+    }
+
     /// What each of some audiences is told of the listings touched: the current entry of every key that leads or led to one.
     ///
     /// # Errors
     /// Where a listing can't be opened.
-    pub fn current(&self, touched: &Touched, audiences: &[Audience]) -> Result<Vec<Vec<KeyChange>>, CommandError> {
-        let mut keys: Vec<BTreeMap<Key, (Key, bool)>> = vec![BTreeMap::new(); audiences.len()];
+    pub fn current(&self, touched: &Touched, audiences: &[Audience]) -> Result<Told, CommandError> {
+        self.changes(touched, audiences, |_| None)
+    }
+
+    fn changes(
+        &self,
+        touched: &Touched,
+        audiences: &[Audience],
+        before: impl Fn(&Key) -> Option<Option<IndexEntry>>,
+    ) -> Result<Told, CommandError> {
+        let mut concerned: BTreeMap<[u8; 32], Concerned> = BTreeMap::new();
         for (listing, touch) in &touched.listings {
             if self.is_own_unit_only(*listing) && !touch.hides {
                 // Not even that something happened is told of whom only the own unit may be shown.
@@ -241,26 +286,54 @@ impl Ledger {
             }
             let identities = self.identities_of(*listing).map_err(unreadable)?;
             for input in identities.iter().chain(&touch.former).flat_map(Identity::keys) {
-                let hub_key = Key(self.0.prf.digest(input.as_bytes()));
-                for (audience, keys) in audiences.iter().zip(&mut keys) {
-                    let known = keys.entry(audience.key(input.as_bytes())).or_insert((hub_key, false));
-                    // An entry goes by a lift alone: of whoever has none without one, nothing is told.
-                    known.1 |= touch.lift;
-                }
+                let one = concerned.entry(*input.as_bytes()).or_insert_with(|| {
+                    let key = Key(self.0.prf.digest(input.as_bytes()));
+                    Concerned { key, lift: false, entry: None, before: None }
+                });
+                // An entry goes by a lift alone: of whoever has none without one, nothing is told.
+                one.lift |= touch.lift;
             }
         }
-        let told = |audience: &Audience, key: &Key, (hub_key, lift): &(Key, bool)| {
-            let entry = self.0.index.probe(hub_key).and_then(|entry| audience.entry(&entry));
-            KeyChange { change: (*key, entry), lift: *lift }
+        let as_of = {
+            let _between_commits = self.0.gate.read();
+            for one in concerned.values_mut() {
+                one.entry = self.0.index.probe(&one.key);
+                one.before = before(&one.key).unwrap_or_else(|| one.entry.clone());
+            }
+            self.position().revision
         };
-        let (changes, _) = self.consistent(|| {
-            let of = |(audience, keys): (&Audience, &BTreeMap<Key, (Key, bool)>)| {
-                let changes = keys.iter().map(|(key, known)| told(audience, key, known));
-                changes.filter(|one| one.lift || one.change.1.is_some()).collect()
-            };
-            audiences.iter().zip(&keys).map(of).collect()
-        });
-        Ok(changes)
+        let of = |audience: &Audience| {
+            let changes = concerned.iter().map(|(input, one)| KeyChange {
+                change: (audience.key(input), one.entry.as_ref().and_then(|entry| audience.entry(entry))),
+                lift: one.lift,
+                before: one.before.as_ref().and_then(|entry| audience.entry(entry)),
+            });
+            // What a later stretch takes away may be gone by now: whoever was told of it is told so at once.
+            changes.filter(|one| one.lift || one.change.1.is_some() || one.before.is_some()).collect()
+        };
+        Ok(Told { as_of, changes: audiences.iter().map(of).collect() })
+    }
+
+    /// The listings that an answer from a replica's copy of a revision rests on: those by which somebody has a relation, and where
+    /// there are none any more, those by which they had it then.
+    pub fn answered_on(&self, identity: &Identity, relation: Option<Relation>, revision: u64) -> Vec<u64> {
+        let resident = self.0.resident.read();
+        let (mut held, mut past) = (Vec::new(), Vec::new());
+        for key in resident.keys(identity) {
+            resident.each_in_force(&key, |one| {
+                if relation.is_none_or(|relation| relation == one.relation) {
+                    held.push(u64::from(one.row) + 1);
+                }
+            });
+            let ended_since = |row: &u32| resident.table.row(*row).revision() > revision;
+            let shown = |row: &u32| !resident.table.row(*row).has(OWN_UNIT_ONLY);
+            let rows = resident.rows_of(&key).into_iter().filter(ended_since).filter(shown);
+            past.extend(rows.map(|row| u64::from(row) + 1));
+        }
+        let mut listings = if held.is_empty() { past } else { held };
+        listings.sort_unstable();
+        listings.dedup();
+        listings
     }
 
     fn is_own_unit_only(&self, listing: u64) -> bool {
@@ -311,14 +384,14 @@ impl Ledger {
         for first in (1..=listings).step_by(WALK_LISTINGS as usize) {
             let numbers = first..=listings.min(first + WALK_LISTINGS - 1);
             let listings = numbers.map(|listing| (listing, Touch::default())).collect();
-            tell(self.current(&Touched { mark, listings }, audiences)?, false);
+            tell(self.current(&Touched { mark, listings }, audiences)?.changes, false);
         }
         loop {
             let touched = self.touched(mark, WALK_LISTINGS as usize)?;
             if touched.mark == mark {
                 return Ok(mark);
             }
-            tell(self.current(&touched, audiences)?, true);
+            tell(self.current(&touched, audiences)?.changes, true);
             mark = touched.mark;
         }
     }

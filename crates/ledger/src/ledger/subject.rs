@@ -16,11 +16,11 @@ use std::ops::Bound as From;
 use super::remedy::{SCAN, deadline, duties_of, head, open};
 use super::{DeadlineView, DutyView, Ledger, PetitionView};
 use crate::command::CommandError;
-use crate::position::Position;
 use crate::resident::Resident;
 use crate::resident::remedy::Bound;
 use crate::table::{DeferralRow, ERASED, Extra, ImposedRow, OWN_UNIT_ONLY, Place, RetentionRow};
 use crate::vault::{Opened, Vault};
+use xinhub_domain::position::Position;
 
 /// All that concerns one subject.
 #[derive(Clone, Debug)]

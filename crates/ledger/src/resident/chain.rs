@@ -48,15 +48,30 @@ impl Resident {
         })
     }
 
+    /// Whether any listing by which a key is restricted has an exemption of whoever has the key.
+    pub fn may_be_exempt(&self, key: &Key) -> bool {
+        self.rows_of(key).into_iter().filter(|row| self.restricts(*row)).any(|row| {
+            let exemptions = self.table.extra(row).map_or(&[][..], |extra| &extra.exemptions);
+            let own = |one: &Key| one == key || self.was_debtor_key(row, one);
+            exemptions.iter().any(|one| !one.ended && own(&one.key))
+        })
+    }
+
     /// Whether a key is, or was until a rectification, one of the debtor's.
     fn was_debtor_key(&self, row: u32, key: &Key) -> bool {
         let links = self.table.extra(row).map_or(&[][..], |extra| &extra.links);
         self.table.row(row).key == *key || links.iter().any(|link| link.key == *key && (link.debtor || link.former))
     }
 
+    /// Whether a listing restricts anybody whom all may be shown.
+    fn restricts(&self, row: u32) -> bool {
+        let listing = self.table.row(row);
+        listing.state().is_some_and(|state| state.restricts()) && !listing.has(OWN_UNIT_ONLY)
+    }
+
     fn each_of_row(&self, row: u32, key: &Key, see: &mut impl FnMut(Held)) {
         let listing = self.table.row(row);
-        if !listing.state().is_some_and(|state| state.restricts()) || listing.has(OWN_UNIT_ONLY) {
+        if !self.restricts(row) {
             return;
         }
         let extra = self.table.extra(row);

@@ -31,7 +31,7 @@ use crate::table::{Extra, Row, Table};
 
 const MAGIC: &[u8; 8] = b"XHSNAP\x00\x01";
 /// The format of snapshots that this build writes. One of another format is passed over: the journal rebuilds the state.
-const FORMAT: u16 = 3;
+const FORMAT: u16 = 4;
 /// What the key is for that seals a snapshot.
 const SEALING: &[u8; 16] = b"xinhub snapshot ";
 const ROWS_PER_CHUNK: usize = 4_096;

@@ -12,10 +12,10 @@ use crate::command::CommandError;
 use crate::crypto::RecordKey;
 use crate::entry::{Entry, EventRecord, FORMAT};
 use crate::journal::JournalError;
-use crate::position::Position;
 use crate::slots::SlotError;
 use crate::table::Place;
 use crate::vault::{self, RECORD_KEY_EPOCH};
+use xinhub_domain::position::Position;
 
 impl Writer {
     /// Commits; tells everyone who waits.

@@ -15,8 +15,8 @@ use crate::entry::OutcomeRecord;
 use crate::plan::deadlines::beginning;
 use crate::plan::import::Terms;
 use crate::plan::{Numbers, Plan, Planned, Touch, fault};
-use crate::position::Position;
 use crate::resident::Resident;
+use xinhub_domain::position::Position;
 
 impl Writer {
     pub(super) fn take_command(

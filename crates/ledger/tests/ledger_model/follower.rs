@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use xinhub_index::{Change, Entry, Index, IndexWriter, Key, Prf, Relations, StateDigest, encode_change, read_changes};
-use xinhub_ledger::{Audience, Ledger, Mark};
+use xinhub_ledger::{Audience, KeyChange, Ledger, Mark};
 
 use crate::life::Difference;
 use crate::world::everybody;
@@ -20,6 +20,16 @@ pub(crate) struct Follower {
     writer: IndexWriter,
     digest: StateDigest,
     mark: Mark,
+    /// The digest that follows from what the ledger says each key had before; none until it has been told everything once.
+    told: Option<StateDigest>,
+}
+
+/// Takes away what was told before, and adds what is told now.
+fn account(digest: &mut StateDigest, changes: &[KeyChange]) {
+    for KeyChange { change: (key, entry), before, .. } in changes {
+        before.iter().for_each(|before| digest.take(key, before));
+        entry.iter().for_each(|entry| digest.add(key, entry));
+    }
 }
 
 impl Follower {
@@ -27,7 +37,13 @@ impl Follower {
         let relations = Relations::DEBTOR | Relations::LEGAL_REPRESENTATIVE | Relations::ACTUAL_CONTROLLER;
         let (index, writer) = Index::new();
         let audience = Audience::new(&KEY, relations);
-        Follower { audience, relations, index, writer, digest: StateDigest::new(), mark: Mark::default() }
+        Follower { audience, relations, index, writer, digest: StateDigest::new(), mark: Mark::default(), told: None }
+    }
+
+    /// The ledger was opened anew: it keeps what it tells from here on.
+    pub(crate) fn opened(&mut self, ledger: &Ledger) {
+        ledger.begin_telling();
+        self.told = None;
     }
 
     /// Applies what has come since, and compares.
@@ -51,14 +67,20 @@ impl Follower {
                 break;
             }
             let mut bytes = Vec::new();
-            for changes in ledger.current(&touched, &audiences).map_err(|error| error.to_string())? {
+            let told = ledger.tell(&touched, &audiences).map_err(|error| error.to_string())?;
+            for changes in told.changes {
+                self.told.iter_mut().for_each(|digest| account(digest, &changes));
                 changes.iter().for_each(|one| encode_change(&one.change.0, one.change.1.as_ref(), &mut bytes));
             }
             // As it travels.
             read_changes(&bytes)?.into_iter().for_each(|change| self.apply(change));
             self.mark = touched.mark;
         }
-        self.compare(ledger)
+        self.compare(ledger)?;
+        if self.told.get_or_insert_with(|| self.digest.clone()).value() != self.digest.value() {
+            return Err("the digest by what was told before is not that of the entries".to_owned());
+        }
+        Ok(())
     }
 
     fn apply(&mut self, (key, entry): Change) {
@@ -81,7 +103,7 @@ impl Follower {
         let walked: Vec<(Key, Entry)> = walked.into_iter().filter_map(|(key, entry)| Some((key, entry?))).collect();
         let held: Vec<(Key, Entry)> = self.writer.freeze().entries().collect();
         if mark != self.mark || walked != held {
-            let (walked, held) = (walked.len(), held.len());
+            let (walked, held) = (format!("{walked:?}"), format!("{held:?}"));
             return Err(format!("a walk finds {walked} entries at {mark:?}, the follower {held} at {:?}", self.mark));
         }
         let mut digest = StateDigest::new();

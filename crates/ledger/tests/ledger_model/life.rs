@@ -52,7 +52,9 @@ impl Life {
         bench.create().unwrap();
         let ledger = bench.open();
         let model = Reference::new(bench.clock.wall(), wrong);
-        Life { bench, ledger, model, tally: BTreeMap::new(), last: None, follower: Follower::new() }
+        let mut follower = Follower::new();
+        follower.opened(&ledger);
+        Life { bench, ledger, model, tally: BTreeMap::new(), last: None, follower }
     }
 
     /// Does one step in both. Says how many mutations it was.
@@ -326,6 +328,7 @@ impl Life {
         self.bench.clock.advance_ms(u64::from(hours) * 3_600_000);
         self.bench = self.bench.on(sim);
         self.ledger = self.bench.try_open().map_err(|error| format!("the ledger does not open: {error}"))?;
+        self.follower.opened(&self.ledger);
         let now = self.bench.clock.wall();
         self.model.was_down(from, now);
         self.model.pass(now);

@@ -16,6 +16,9 @@ pub enum Entry {
     /// A time in which nothing could be recorded, and therefore nothing was answered.
     #[n(3)]
     Gap(#[n(0)] Gap),
+    /// Something that a replica reports, beside its adverse answers, which are calls like others.
+    #[n(4)]
+    Reported(#[n(0)] Reported),
 }
 
 /// One call.
@@ -158,6 +161,53 @@ pub struct Gap {
     /// Calls refused meanwhile.
     #[n(2)]
     pub refused: u64,
+}
+
+/// Something that a replica reports. Reported twice, it has the same number.
+#[derive(Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct Reported {
+    /// Whose replica.
+    #[n(0)]
+    pub caller: String,
+    /// Which of them.
+    #[n(1)]
+    #[cbor(with = "minicbor::bytes")]
+    pub instance: [u8; 16],
+    /// The number that the replica gave it.
+    #[n(2)]
+    pub sequence: u64,
+    /// What it is.
+    #[n(3)]
+    pub what: ReportedWhat,
+}
+
+/// See [`Reported`].
+#[derive(Debug, PartialEq, Eq, Encode, Decode)]
+pub enum ReportedWhat {
+    /// Questions answered `CLEAR` for one measure within an hour.
+    #[n(1)]
+    Clears {
+        /// What for.
+        #[n(0)]
+        measure: String,
+        /// The hour.
+        #[n(1)]
+        hour: Timestamp,
+        /// How many.
+        #[n(2)]
+        count: u64,
+    },
+    /// The process ended without a word: the last of its answers before may be missing.
+    #[n(2)]
+    Gap {
+        /// The last time at which it is known to have lived.
+        #[n(0)]
+        from: Timestamp,
+        /// When it began again.
+        #[n(1)]
+        to: Timestamp,
+    },
 }
 
 pub(super) fn to_cbor<T: Encode<()>>(value: &T) -> Vec<u8> {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use xinhub_domain::time::Timestamp;
 use xinhub_ledger::crypto;
 
@@ -28,6 +29,18 @@ impl AuditId {
         let mut bytes: [u8; 16] = crypto::random();
         bytes[..4].copy_from_slice(&hour.to_be_bytes());
         AuditId(bytes)
+    }
+
+    /// The id of an answer that a replica gave by itself: the same whenever it is reported.
+    pub fn of_replica(time: Timestamp, client: &str, instance: &[u8; 16], sequence: u64) -> AuditId {
+        let mut context = Context::new(&SHA256);
+        context.update(b"xinhub replica answer v1");
+        context.update(instance);
+        context.update(&sequence.to_be_bytes());
+        context.update(client.as_bytes());
+        let mut id = AuditId::random(time);
+        id.0[4..].copy_from_slice(&context.finish().as_ref()[..12]);
+        id
     }
 
     /// The raw bytes.

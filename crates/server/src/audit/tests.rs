@@ -331,7 +331,7 @@ async fn a_full_disk_stops_answers_until_space_returns_and_loses_nothing_promise
         .into_iter()
         .filter_map(|entry| match entry {
             Entry::Call(call) => Some(AuditId::from_bytes(call.id)),
-            Entry::Coarse(_) | Entry::Gap(_) => None,
+            Entry::Coarse(_) | Entry::Gap(_) | Entry::Reported(_) => None,
         })
         .collect();
     assert!(promised.iter().all(|id| found.contains(id)));

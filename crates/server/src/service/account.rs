@@ -17,7 +17,7 @@ use xinhub_ledger::{Act, Command, Count, Ledger, Request as LedgerRequest};
 use super::call::{Call, unary};
 use super::lookup::position_to;
 use super::registry::body_of;
-use super::{page, status, subject};
+use super::{answers, page, status, subject};
 
 /// Months in one answer.
 const MAX_MONTHS: u32 = 120;
@@ -53,6 +53,13 @@ impl AuditService for Account {
         request: Request<v1::GetStatisticsRequest>,
     ) -> Result<Response<v1::GetStatisticsResponse>, Status> {
         unary(request, get_statistics).await
+    }
+
+    async fn report_answers(
+        &self,
+        request: Request<v1::ReportAnswersRequest>,
+    ) -> Result<Response<v1::ReportAnswersResponse>, Status> {
+        unary(request, answers::report_answers).await
     }
 }
 

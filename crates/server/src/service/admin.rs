@@ -6,18 +6,19 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tonic::{Request, Response, Status};
 use xinhub_api::convert::timestamp_to;
-use xinhub_api::reason::Failure;
+use xinhub_api::reason::{Failure, Reason};
 use xinhub_api::v1::admin_service_server::AdminService;
 use xinhub_api::v1::{self, GetStatusRequest, GetStatusResponse};
 use xinhub_domain::deadline::Clock;
 use xinhub_domain::policy::AdminAsk;
 use xinhub_domain::time::Timestamp;
 
-use super::Hub;
 use super::call::{Call, unary};
 use super::lookup::position_to;
+use super::{Hub, sync};
 use crate::audit::{AuditState, AuditStatus};
 use crate::metrics::Snapshot;
+use crate::sync::Subscriber;
 use crate::tls::CrlHealth;
 
 /// Days before the end of the hub's certificate at which an alarm is raised.
@@ -31,6 +32,46 @@ impl AdminService for Admin {
     async fn get_status(&self, request: Request<GetStatusRequest>) -> Result<Response<GetStatusResponse>, Status> {
         unary(request, |call, _request| async move { get_status(&call) }).await
     }
+
+    async fn list_subscribers(
+        &self,
+        request: Request<v1::ListSubscribersRequest>,
+    ) -> Result<Response<v1::ListSubscribersResponse>, Status> {
+        unary(request, |call, _request| async move { list_subscribers(&call) }).await
+    }
+
+    async fn end_subscriber(
+        &self,
+        request: Request<v1::EndSubscriberRequest>,
+    ) -> Result<Response<v1::EndSubscriberResponse>, Status> {
+        unary(request, end_subscriber).await
+    }
+}
+
+fn list_subscribers(call: &Arc<Call>) -> Result<v1::ListSubscribersResponse, Failure> {
+    let hub = call.hub();
+    let _permit = hub.authority.permit(call.peer(), call.method(), &AdminAsk, call.now())?;
+    let listed = hub.sync.subscribers.list().into_iter().map(|one| v1::ReplicaSubscriber {
+        client: one.who.client,
+        instance: hex(&one.who.instance),
+        audience: one.audience,
+        acknowledged: one.acknowledged,
+        heard_time: Some(timestamp_to(one.heard)),
+        lease_ms: u32::try_from(one.lease_ms).unwrap_or(u32::MAX),
+        reported: one.reported,
+    });
+    Ok(v1::ListSubscribersResponse { subscribers: listed.collect(), lift_seq: hub.ledger.lift_seq() })
+}
+
+async fn end_subscriber(
+    call: Arc<Call>,
+    request: v1::EndSubscriberRequest,
+) -> Result<v1::EndSubscriberResponse, Failure> {
+    let _permit = call.hub().authority.permit(call.peer(), call.method(), &AdminAsk, call.now())?;
+    let unknown = || Failure::field(Reason::NotFound, "instance", "is no replica of this client: list the subscribers");
+    let instance = u128::from_str_radix(&request.instance, 16).map_err(|_| unknown())?.to_be_bytes();
+    let who = Subscriber { client: request.client, instance };
+    if sync::end_subscriber(&call, who).await? { Ok(v1::EndSubscriberResponse {}) } else { Err(unknown()) }
 }
 
 fn get_status(call: &Arc<Call>) -> Result<GetStatusResponse, Failure> {
@@ -62,7 +103,7 @@ fn clamp(value: i64) -> i32 {
     i32::try_from(value).unwrap_or(if value < 0 { i32::MIN } else { i32::MAX })
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

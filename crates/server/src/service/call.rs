@@ -154,6 +154,11 @@ impl Call {
         self.method
     }
 
+    /// The id of its line in the log.
+    pub(super) fn request_id(&self) -> Uuid {
+        self.request_id
+    }
+
     /// Hub time.
     pub(super) fn now(&self) -> Timestamp {
         self.hub.clock.wall()

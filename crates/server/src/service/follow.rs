@@ -17,11 +17,13 @@ use xinhub_api::v1::follow_changes_request::Message as ChangesIn;
 use xinhub_api::v1::follow_changes_response::Message as ChangesOut;
 use xinhub_api::v1::follow_lifts_request::Message as LiftsIn;
 use xinhub_api::v1::follow_lifts_response::Message as LiftsOut;
+use xinhub_domain::policy::Reach;
 use xinhub_ledger::Mark;
 
+use super::admin::hex;
 use super::call::Call;
 use super::door::catalogued;
-use super::sync::{beat_ms, entitled};
+use super::sync::{beat_ms, entitled, reach, subscriber};
 use crate::sync::{Feed, Step, Subscriber};
 
 pub(super) type Lifts = ReceiverStream<Result<v1::FollowLiftsResponse, Status>>;
@@ -59,6 +61,7 @@ struct Follower {
     feed: Arc<Feed>,
     ends: watch::Receiver<Mark>,
     who: Subscriber,
+    reach: Reach,
     mark: Mark,
 }
 
@@ -67,14 +70,13 @@ impl Follower {
     fn open(
         call: &Arc<Call>,
         instance: &[u8],
-        epoch: &[u8],
+        (epoch, wanted): (&[u8], i32),
         (revision, lift_seq): (u64, u64),
     ) -> Result<Follower, End> {
         let (permit, feed) = entitled(call)?;
+        let reach = reach(&permit, wanted)?;
         call.charge(permit.client())?;
-        let Ok(instance) = instance.try_into() else {
-            return Err(Failure::field(Reason::InvalidField, "open.instance_id", "is 16 bytes").into());
-        };
+        let who = subscriber(call, instance, "open.instance_id")?;
         let ledger = &call.hub().ledger;
         if epoch != ledger.position().epoch {
             return Err(End::Resync(v1::ResyncReason::Epoch));
@@ -85,8 +87,7 @@ impl Follower {
         // Further behind than this a snapshot is shorter, for either side.
         let mark = mark.filter(|mark| ledger.position().revision - mark.revision <= MAX_BEHIND_EVENTS);
         let mark = mark.ok_or(End::Resync(v1::ResyncReason::Position))?;
-        let who = Subscriber { client: call.peer().client_id().to_string(), instance };
-        Ok(Follower { call: Arc::clone(call), ends: feed.ends(), feed, who, mark })
+        Ok(Follower { call: Arc::clone(call), ends: feed.ends(), feed, who, reach, mark })
     }
 
     /// The next stretch beyond where the replica is, if there is one.
@@ -114,7 +115,10 @@ impl Follower {
 
     /// Whether policy still grants the stream, and its audience is the one that it began with.
     fn still_entitled(&self) -> Result<(), End> {
-        let (_, feed) = entitled(&self.call)?;
+        let (permit, feed) = entitled(&self.call)?;
+        if !permit.may_hold(self.reach) {
+            return Err(End::Resync(v1::ResyncReason::Audience));
+        }
         if Arc::ptr_eq(&feed, &self.feed) { Ok(()) } else { Err(End::Resync(v1::ResyncReason::Audience)) }
     }
 
@@ -196,7 +200,8 @@ async fn follow_lifts(
 ) -> End {
     let opened = async {
         let Some(LiftsIn::Open(open)) = first(call, &mut incoming).await?.message else { return Err(missing_open()) };
-        let follower = Follower::open(call, &open.instance_id, &open.epoch, (open.revision, open.lift_seq))?;
+        let follower =
+            Follower::open(call, &open.instance_id, (&open.epoch, open.reach), (open.revision, open.lift_seq))?;
         let generation = register(&follower, open.lift_seq).await?;
         Ok((follower, generation))
     };
@@ -295,8 +300,9 @@ impl LiftStream<'_> {
             self.follower.mark = step.mark;
             let (prev_lift_seq, lift_seq) = (self.told, step.mark.lift_seq);
             if lift_seq > prev_lift_seq {
-                let (revision, changes) = (step.mark.revision, step.lifted.to_vec());
-                self.send(LiftsOut::Lift(v1::Lift { prev_lift_seq, lift_seq, revision, changes })).await?;
+                let (revision, as_of) = (step.mark.revision, step.as_of);
+                let changes = step.told(self.follower.reach).lifted.clone();
+                self.send(LiftsOut::Lift(v1::Lift { prev_lift_seq, lift_seq, revision, changes, as_of })).await?;
                 if self.confirmed >= prev_lift_seq {
                     self.behind_since = Instant::now();
                 }
@@ -332,8 +338,12 @@ impl LiftStream<'_> {
     async fn beat(&mut self) -> Result<(), End> {
         let hub = self.follower.call.hub();
         let (mark, epoch) = (self.follower.mark, hub.ledger.position().epoch);
+        // Of a filter no digest says anything.
+        let digest = self.follower.feed.digest().filter(|_| self.follower.reach == Reach::Exact);
+        let digest =
+            digest.map_or_else(String::new, |(revision, digest)| format!("digest {revision} {}\n", hex(&digest)));
         let text = format!(
-            "xinhub beat 1\nepoch {:032x}\naudience {}\nrevision {}\nlift_seq {}\ntime_ms {}\n",
+            "xinhub beat 1\nepoch {:032x}\naudience {}\nrevision {}\nlift_seq {}\ntime_ms {}\n{digest}",
             u128::from_be_bytes(epoch),
             self.follower.feed.id(),
             mark.revision,
@@ -379,7 +389,7 @@ async fn follow_changes(
 ) -> End {
     let opened = async {
         let Some(ChangesIn::Open(open)) = first(call, &mut incoming).await?.message else { return Err(missing_open()) };
-        Follower::open(call, &open.instance_id, &open.epoch, (open.revision, open.lift_seq))
+        Follower::open(call, &open.instance_id, (&open.epoch, open.reach), (open.revision, open.lift_seq))
     };
     match opened.await {
         Ok(follower) => {
@@ -406,10 +416,11 @@ async fn tell_changes(
             follower.ends.borrow_and_update();
             if let Some(step) = follower.next().await? {
                 let (revision, lift_seq) = (step.mark.revision, step.mark.lift_seq);
-                let (prev_revision, changes) = (follower.mark.revision, step.changes.to_vec());
+                let (prev_revision, as_of) = (follower.mark.revision, step.as_of);
+                let changes = step.told(follower.reach).changes.clone();
                 travelling.push((revision, changes.len()));
                 follower.mark = step.mark;
-                let batch = v1::ChangeBatch { prev_revision, revision, lift_seq, changes };
+                let batch = v1::ChangeBatch { prev_revision, revision, lift_seq, changes, as_of };
                 let message = Some(ChangesOut::Batch(batch));
                 out.send(Ok(v1::FollowChangesResponse { message })).await.map_err(|_| End::Gone)?;
                 continue;

@@ -10,12 +10,13 @@ use xinhub_api::convert::timestamp_to;
 use xinhub_api::reason::{Failure, Reason};
 use xinhub_api::v1;
 use xinhub_api::v1::sync_service_server::SyncService;
-use xinhub_domain::policy::{AdminAsk, SyncAsk, SyncPermit};
+use xinhub_domain::decision::Field;
+use xinhub_domain::policy::{AdminAsk, Denial, Reach, SyncAsk, SyncPermit};
 use xinhub_domain::time::Timestamp;
 
 use super::call::{Call, unary};
 use super::{Hub, follow, status};
-use crate::sync::Feed;
+use crate::sync::{Feed, Subscriber};
 
 /// Bytes of a snapshot in one message.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -64,6 +65,13 @@ impl SyncService for Replicas {
         Ok(Response::new(follow::changes(call, request.into_inner())))
     }
 
+    async fn unsubscribe(
+        &self,
+        request: Request<v1::UnsubscribeRequest>,
+    ) -> Result<Response<v1::UnsubscribeResponse>, Status> {
+        unary(request, unsubscribe).await
+    }
+
     async fn get_lift_status(
         &self,
         request: Request<v1::GetLiftStatusRequest>,
@@ -82,26 +90,56 @@ pub(super) fn entitled(call: &Call) -> Result<(SyncPermit, Arc<Feed>), Failure> 
     Ok((permit, feed))
 }
 
+/// Which reach a replica is to have: the one it asks for, if it is granted; else the most that is.
+pub(super) fn reach(permit: &SyncPermit, wanted: i32) -> Result<Reach, Failure> {
+    let wanted = match v1::ReplicaReach::try_from(wanted) {
+        Ok(v1::ReplicaReach::Filter) => Reach::Filter,
+        Ok(v1::ReplicaReach::Exact) => Reach::Exact,
+        Ok(v1::ReplicaReach::Unspecified) if permit.may_hold(Reach::Exact) => Reach::Exact,
+        Ok(v1::ReplicaReach::Unspecified) => Reach::Filter,
+        Err(_) => return Err(Failure::field(Reason::InvalidField, "reach", "is `filter` or `exact`")),
+    };
+    if permit.may_hold(wanted) { Ok(wanted) } else { Err(Denial::ReachNotGranted { reach: wanted }.into()) }
+}
+
+/// Which replica of a client's speaks.
+pub(super) fn subscriber(call: &Call, instance: &[u8], path: &str) -> Result<Subscriber, Failure> {
+    let instance = instance.try_into().map_err(|_| Failure::field(Reason::InvalidField, path, "is 16 bytes"))?;
+    Ok(Subscriber { client: call.peer().client_id().to_string(), instance })
+}
+
 /// How often beats go out: four of them within a lease, and one a second at least.
 pub(super) fn beat_ms(hub: &Hub) -> u32 {
     u32::try_from(hub.limits.lease.as_millis() / 4).unwrap_or(u32::MAX).min(1_000)
 }
 
-async fn get_manifest(call: Arc<Call>, _request: v1::GetManifestRequest) -> Result<v1::GetManifestResponse, Failure> {
+async fn get_manifest(call: Arc<Call>, request: v1::GetManifestRequest) -> Result<v1::GetManifestResponse, Failure> {
     let hub = call.hub();
     let (permit, feed) = entitled(&call)?;
+    let reach = reach(&permit, request.reach)?;
+    let who = subscriber(&call, &request.instance_id, "instance_id")?;
     call.charge(permit.client())?;
-    let snapshot = hub.sync.snapshots.current(&feed, &hub.ledger).await.map_err(|error| {
+    let snapshot = hub.sync.snapshot(&feed, reach, &hub.ledger).await.map_err(|error| {
         tracing::error!(%error, "no snapshot can be made");
         Failure::new(Reason::Storage, "the hub can't make a snapshot just now; its operator finds why in the log")
     })?;
-    let measures = permit.audience().measures().iter().filter_map(|measure| permit.catalogue().by_id(*measure));
+    let (catalogue, units) = permit.catalogue().excerpt(permit.audience().measures());
+    let measures = permit.measures().iter().filter_map(|granted| {
+        let row = permit.catalogue().by_id(granted.measure)?;
+        Some(v1::ReplicaMeasure {
+            code: row.code.to_string(),
+            items: granted.items.iter().map(ToString::to_string).collect(),
+            enabled_on: row.enabled_on.clone().unwrap_or_default(),
+            limit_fen: granted.limit_fen.map_or(0, |fen| i64::try_from(fen).unwrap_or(i64::MAX)),
+        })
+    });
+    let fields = Field::ALL.iter().filter(|field| permit.client().fields().contains(**field));
     let (key, key_epoch) = feed.key();
     Ok(v1::GetManifestResponse {
         audience: feed.id().to_owned(),
         key: key.to_vec(),
         key_epoch,
-        measures: measures.map(|measure| measure.code.to_string()).collect(),
+        measures: measures.collect(),
         snapshot: Some(v1::Snapshot {
             epoch: snapshot.epoch.to_vec(),
             revision: snapshot.revision,
@@ -110,11 +148,41 @@ async fn get_manifest(call: Arc<Call>, _request: v1::GetManifestRequest) -> Resu
             bytes: snapshot.bytes,
             entries: snapshot.entries,
             sha256: snapshot.sha256.to_vec(),
-            state_digest: snapshot.state_digest.to_vec(),
+            state_digest: if reach == Reach::Exact { snapshot.state_digest.to_vec() } else { Vec::new() },
         }),
         lease_ms: u32::try_from(hub.limits.lease.as_millis()).unwrap_or(u32::MAX),
         beat_ms: beat_ms(hub),
         verifier_key: hub.signer.verifier_key(),
+        reach: reach_to(reach) as i32,
+        catalogue,
+        units,
+        fields: fields.map(ToString::to_string).collect(),
+        record_key: hub.sync.record_key(&who).to_vec(),
+    })
+}
+
+fn reach_to(reach: Reach) -> v1::ReplicaReach {
+    match reach {
+        Reach::Filter => v1::ReplicaReach::Filter,
+        Reach::Exact => v1::ReplicaReach::Exact,
+        Reach::Online | Reach::Detail => v1::ReplicaReach::Unspecified,
+    }
+}
+
+async fn unsubscribe(call: Arc<Call>, request: v1::UnsubscribeRequest) -> Result<v1::UnsubscribeResponse, Failure> {
+    let (permit, _) = entitled(&call)?;
+    let who = subscriber(&call, &request.instance_id, "instance_id")?;
+    call.charge(permit.client())?;
+    end_subscriber(&call, who).await.map(|_| v1::UnsubscribeResponse {})
+}
+
+/// Ends a subscription; says whether there was one.
+pub(super) async fn end_subscriber(call: &Call, who: Subscriber) -> Result<bool, Failure> {
+    let hub = Arc::clone(call.hub());
+    let ended = tokio::task::spawn_blocking(move || hub.sync.subscribers.end(&who)).await;
+    ended.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(|error| {
+        tracing::error!(%error, "the end of a subscription can't be made durable");
+        Failure::new(Reason::Storage, "the end of the subscription can't be made durable just now; try again")
     })
 }
 
@@ -123,7 +191,8 @@ fn fetch_chunks(call: &Arc<Call>, request: &v1::FetchChunksRequest) -> Result<Ch
     let (permit, feed) = entitled(call)?;
     call.charge(permit.client())?;
     let gone = || Failure::new(Reason::NotFound, "the snapshot is no longer there: take the manifest anew");
-    let snapshot = hub.sync.snapshots.find(&feed, &request.snapshot).ok_or_else(gone)?;
+    let snapshot = hub.sync.snapshots.find(&feed, &request.snapshot, |reach| permit.may_hold(reach));
+    let snapshot = snapshot.ok_or_else(gone)?;
     if request.offset > snapshot.bytes {
         return Err(Failure::field(Reason::InvalidField, "offset", "lies beyond the snapshot's end"));
     }
@@ -162,7 +231,7 @@ async fn send_chunks(
         });
         let chunk = match read {
             Ok(data) if data.is_empty() => return,
-            Ok(data) => Ok(v1::FetchChunksResponse { offset, data }),
+            Ok(data) => Ok(v1::FetchChunksResponse { offset, data: data.into() }),
             Err(failure) => Err(Status::from(failure)),
         };
         offset += chunk.as_ref().map_or(0, |chunk| chunk.data.len() as u64);

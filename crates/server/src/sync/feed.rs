@@ -3,11 +3,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use parking_lot::Mutex;
+use prost::bytes::Bytes;
 use tokio::sync::watch;
-use xinhub_domain::policy;
-use xinhub_index::encode_change;
+use xinhub_domain::policy::{self, Reach};
+use xinhub_index::{Entry, Relations, Until, encode_change};
 use xinhub_ledger::{Audience, CommandError, KeyChange, Ledger, Mark};
+
+use super::sum::Sum;
 
 /// Bytes of steps that stay in memory, per audience. Whoever is behind is led on from the journal.
 const MAX_RING_BYTES: usize = 4 << 20;
@@ -21,26 +25,54 @@ pub(crate) struct Step {
     pub(crate) after: Mark,
     /// Where it ends.
     pub(crate) mark: Mark,
-    /// All changes, encoded.
-    pub(crate) changes: Arc<[u8]>,
-    /// Those that a lift has brought, encoded.
-    pub(crate) lifted: Arc<[u8]>,
+    /// Its entries are those of this revision: of its end, or beyond it.
+    pub(crate) as_of: u64,
+    exact: Encoded,
+    filter: Encoded,
+}
+
+/// Encoded once for every replica that is told.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Encoded {
+    /// All changes.
+    pub(crate) changes: Bytes,
+    /// Those that a lift has brought.
+    pub(crate) lifted: Bytes,
+}
+
+impl Encoded {
+    fn new(changes: &[KeyChange], entry: impl Fn(&Entry) -> Entry) -> Encoded {
+        let encode = |lifts_alone: bool| -> Bytes {
+            let mut bytes = Vec::new();
+            for one in changes.iter().filter(|one| one.lift || !lifts_alone) {
+                encode_change(&one.change.0, one.change.1.as_ref().map(&entry).as_ref(), &mut bytes);
+            }
+            bytes.into()
+        };
+        Encoded { changes: encode(false), lifted: encode(true) }
+    }
+
+    fn bytes(&self) -> usize {
+        self.changes.len() + self.lifted.len()
+    }
 }
 
 impl Step {
     /// Encodes what has changed.
-    pub(crate) fn new(after: Mark, mark: Mark, changes: &[KeyChange]) -> Step {
-        let encode = |lifts_alone: bool| -> Arc<[u8]> {
-            let mut bytes = Vec::new();
-            let told = changes.iter().filter(|one| one.lift || !lifts_alone);
-            told.for_each(|one| encode_change(&one.change.0, one.change.1.as_ref(), &mut bytes));
-            bytes.into()
-        };
-        Step { after, mark, changes: encode(false), lifted: encode(true) }
+    pub(crate) fn new(after: Mark, mark: Mark, as_of: u64, changes: &[KeyChange]) -> Step {
+        // Beside a filter it matters that there is an entry, and nothing of it is told.
+        let some = Entry::uniform(Relations::DEBTOR, Until::FOREVER);
+        let (exact, filter) = (Encoded::new(changes, Entry::clone), Encoded::new(changes, |_| some.clone()));
+        Step { after, mark, as_of, exact, filter }
+    }
+
+    /// As a replica of this reach is told.
+    pub(crate) fn told(&self, reach: Reach) -> &Encoded {
+        if reach == Reach::Exact { &self.exact } else { &self.filter }
     }
 
     fn bytes(&self) -> usize {
-        self.changes.len() + self.lifted.len() + size_of::<Step>()
+        self.exact.bytes() + self.filter.bytes() + size_of::<Step>()
     }
 }
 
@@ -52,6 +84,7 @@ pub(crate) struct Feed {
     key_epoch: u32,
     told: Audience,
     ring: Mutex<Ring>,
+    sum: Mutex<Sum>,
     end: watch::Sender<Mark>,
 }
 
@@ -62,15 +95,15 @@ struct Ring {
 }
 
 impl Feed {
-    /// A feed that begins at a mark.
+    /// A feed that begins at a mark; `as_of` is the revision of what keys had when it begins.
     pub(super) fn new(
         audience: Arc<policy::Audience>,
-        key: [u8; 32],
-        key_epoch: u32,
+        (key, key_epoch): ([u8; 32], u32),
         told: Audience,
-        mark: Mark,
+        (mark, as_of): (Mark, u64),
     ) -> Feed {
-        Feed { audience, key, key_epoch, told, ring: Mutex::default(), end: watch::channel(mark).0 }
+        let sum = Mutex::new(Sum::begin(mark.revision, as_of));
+        Feed { audience, key, key_epoch, told, ring: Mutex::default(), sum, end: watch::channel(mark).0 }
     }
 
     /// The audience's id.
@@ -88,6 +121,17 @@ impl Feed {
         (&self.key, self.key_epoch)
     }
 
+    /// Binds what is kept on disk to the key that made it, and to the relations that it was cut to.
+    pub(crate) fn key_digest(&self) -> [u8; 32] {
+        let mut context = Context::new(&SHA256);
+        context.update(b"xinhub audience key digest v1");
+        context.update(&self.key);
+        context.update(&[self.audience.relations().bits()]);
+        let mut digest = [0; 32];
+        digest.copy_from_slice(context.finish().as_ref());
+        digest
+    }
+
     /// Whom it is told of.
     pub(crate) fn told(&self) -> &Audience {
         &self.told
@@ -98,8 +142,18 @@ impl Feed {
         self.end.subscribe()
     }
 
-    pub(super) fn tell(&self, step: Step) {
-        let mark = step.mark;
+    /// The digest of what a replica holds that has been told everything up to a revision, and the revision; the newest that is known.
+    pub(crate) fn digest(&self) -> Option<(u64, [u8; 32])> {
+        self.sum.lock().known()
+    }
+
+    pub(super) fn sum(&self) -> parking_lot::MutexGuard<'_, Sum> {
+        self.sum.lock()
+    }
+
+    pub(super) fn tell(&self, after: Mark, mark: Mark, as_of: u64, changes: &[KeyChange]) {
+        let step = Step::new(after, mark, as_of, changes);
+        self.sum.lock().tell(mark.revision, as_of, changes);
         {
             let mut ring = self.ring.lock();
             ring.bytes += step.bytes();
@@ -129,8 +183,8 @@ impl Feed {
     /// Where the journal can't be read.
     pub(crate) fn catch_up(&self, ledger: &Ledger, after: Mark) -> Result<Step, CommandError> {
         let touched = ledger.touched(after, CATCH_UP_EVENTS)?;
-        let changes = ledger.current(&touched, std::slice::from_ref(&self.told))?;
-        let changes = changes.into_iter().next().unwrap_or_default();
-        Ok(Step::new(after, touched.mark, &changes))
+        let told = ledger.current(&touched, std::slice::from_ref(&self.told))?;
+        let changes = told.changes.into_iter().next().unwrap_or_default();
+        Ok(Step::new(after, touched.mark, told.as_of, &changes))
     }
 }

@@ -1,8 +1,8 @@
-//! Snapshots of an audience's index: made in one pass over all listings, in bounded memory, and kept on disk until replicas that
-//! began to fetch one have had the time to.
+//! Snapshots of audiences' indices, and filters over their keys: made for all audiences in one pass over all listings, in bounded
+//! memory, and kept on disk until replicas that began to fetch one have had the time to.
 //!
-//! The pass digests every identity under the audience's key, which orders them anew: entries go to [`PARTS`] files by the leading
-//! bits of their key, and each is sorted by itself. What changes meanwhile comes behind, and of a key the last wins.
+//! The pass digests every identity under each audience's key, which orders them anew: entries go to files by the leading bits of
+//! their key, and each is sorted by itself. What changes meanwhile comes behind, and of a key the last wins.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
@@ -13,20 +13,23 @@ use std::time::Duration;
 use aws_lc_rs::digest::{Context, SHA256};
 use minicbor::{Decode, Encode};
 use parking_lot::Mutex;
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+use xinhub_domain::policy::Reach;
 use xinhub_domain::time::Timestamp;
-use xinhub_index::{Change, Heads, SectionWriter, StateDigest, encode_change, read_changes};
+use xinhub_index::{Change, FilterWriter, Heads, SectionWriter, StateDigest, encode_change, read_changes};
 use xinhub_ledger::{CommandError, Ledger};
 
 use super::Feed;
 
-/// How many files a pass sorts by: of 15 million entries one takes some 6 MB.
-const PARTS: usize = 64;
+/// How many files a pass sorts by, over all audiences, and for each at least and at most: of 15 million entries a 64th takes 6 MB.
+const FILES: usize = 256;
+const LEAST_PARTS: usize = 16;
+const MOST_PARTS: usize = 64;
 /// A snapshot that is this many events behind is not worth leading on from: a new one is made.
 const MAX_BEHIND_EVENTS: u64 = 200_000;
 /// How long one stays after a newer one was made: whoever began to fetch it can end.
 const KEPT: Duration = Duration::from_secs(3_600);
-const FORMAT: u16 = 1;
+const FORMAT: u16 = 2;
 
 /// What a snapshot is, as it stands beside its file.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -60,34 +63,33 @@ pub(crate) struct Snapshot {
     pub(crate) state_digest: [u8; 32],
     #[n(11)]
     made: Timestamp,
+    /// A filter over the keys, and not the index.
+    #[n(12)]
+    is_filter: bool,
 }
 
 impl Snapshot {
     /// Its name to those who fetch it, and of its file.
     pub(crate) fn id(&self) -> String {
-        format!("{}-{:016x}-{:08x}", self.audience, self.revision, u32::from_be_bytes(first_four(&self.sha256)))
+        let hash = u32::from_be_bytes(first_four(&self.sha256));
+        format!("{}-{:016x}-{hash:08x}{}", self.audience, self.revision, if self.is_filter { "-filter" } else { "" })
+    }
+
+    fn reach(&self) -> Reach {
+        if self.is_filter { Reach::Filter } else { Reach::Exact }
     }
 
     fn is_of(&self, feed: &Feed, epoch: [u8; 16]) -> bool {
-        let (key, key_epoch) = feed.key();
+        let (_, key_epoch) = feed.key();
         self.format == FORMAT
             && self.epoch == epoch
             && self.audience == feed.id()
-            && (self.key_epoch, self.key_digest) == (key_epoch, key_digest(feed, key))
+            && (self.key_epoch, self.key_digest) == (key_epoch, feed.key_digest())
     }
 }
 
 fn first_four(hash: &[u8; 32]) -> [u8; 4] {
     [hash[0], hash[1], hash[2], hash[3]]
-}
-
-/// Binds a snapshot to the key that made it, and to the relations that it was cut to.
-fn key_digest(feed: &Feed, key: &[u8; 32]) -> [u8; 32] {
-    let mut context = Context::new(&SHA256);
-    context.update(b"xinhub audience key digest v1");
-    context.update(key);
-    context.update(&[feed.audience().relations().bits()]);
-    finished(context)
 }
 
 fn finished(context: Context) -> [u8; 32] {
@@ -124,7 +126,10 @@ impl Snapshots {
                 Some("about") => match minicbor::decode::<Snapshot>(&fs::read(&path)?) {
                     Ok(snapshot) if path.with_extension("snap").exists() => known.push(Arc::new(snapshot)),
                     // Half of one, or of another format: it is made anew.
-                    Ok(_) | Err(_) => fs::remove_file(&path)?,
+                    Ok(_) | Err(_) => {
+                        fs::remove_file(&path)?;
+                        drop(fs::remove_file(path.with_extension("snap")));
+                    }
                 },
                 // What a stop in the middle has left.
                 Some("part" | "new") if !path.ends_with("subscribers.new") => fs::remove_file(&path)?,
@@ -134,30 +139,67 @@ impl Snapshots {
         Ok(Snapshots { dir, known: Arc::new(Mutex::new(known)), making: Arc::default() })
     }
 
-    /// The snapshot that a replica of this audience begins with: one that is there, or a new one.
-    pub(crate) async fn current(&self, feed: &Arc<Feed>, ledger: &Ledger) -> Result<Arc<Snapshot>, SnapshotError> {
-        if let Some(known) = self.fresh(feed, ledger) {
+    /// The snapshot that a replica of this audience begins with: one that is there, or a new one. Made anew, it is made for all of
+    /// `feeds` that have none.
+    pub(crate) async fn current(
+        &self,
+        feed: &Arc<Feed>,
+        reach: Reach,
+        feeds: &[Arc<Feed>],
+        ledger: &Ledger,
+    ) -> Result<Arc<Snapshot>, SnapshotError> {
+        if let Some(known) = self.fresh(feed, reach, ledger) {
             return Ok(known);
         }
         let one_at_a_time = Arc::clone(&self.making).lock_owned().await;
-        if let Some(known) = self.fresh(feed, ledger) {
+        if let Some(known) = self.fresh(feed, reach, ledger) {
             return Ok(known);
         }
-        let (dir, known, feed, ledger) = (self.dir.clone(), Arc::clone(&self.known), Arc::clone(feed), ledger.clone());
+        let lacks = |one: &&Arc<Feed>| self.fresh(one, reach, ledger).is_none();
+        let mut lacking: Vec<Arc<Feed>> = feeds.iter().filter(lacks).cloned().collect();
+        if !lacking.iter().any(|one| Arc::ptr_eq(one, feed)) {
+            lacking.push(Arc::clone(feed));
+        }
+        self.make(lacking, ledger, one_at_a_time).await?;
+        let gone = || io::Error::other("the snapshot that was made is behind already");
+        Ok(self.fresh(feed, reach, ledger).ok_or_else(gone)?)
+    }
+
+    /// Makes new ones, and so learns the digest of what there is.
+    pub(super) async fn renew(&self, feeds: Vec<Arc<Feed>>, ledger: &Ledger) -> Result<(), SnapshotError> {
+        let one_at_a_time = Arc::clone(&self.making).lock_owned().await;
+        self.make(feeds, ledger, one_at_a_time).await
+    }
+
+    async fn make(
+        &self,
+        feeds: Vec<Arc<Feed>>,
+        ledger: &Ledger,
+        one_at_a_time: OwnedMutexGuard<()>,
+    ) -> Result<(), SnapshotError> {
+        let (dir, known, ledger) = (self.dir.clone(), Arc::clone(&self.known), ledger.clone());
         // It goes on without its caller: two passes would write over each other's files.
         let made = tokio::task::spawn_blocking(move || {
             let _one_at_a_time = one_at_a_time;
-            let made = Arc::new(make(&dir, &feed, &ledger)?);
-            known.lock().push(Arc::clone(&made));
-            forget_old(&dir, &known, &made);
-            Ok(made)
+            for made in make(&dir, &feeds, &ledger)? {
+                let made = Arc::new(made);
+                known.lock().push(Arc::clone(&made));
+                forget_old(&dir, &known, &made);
+            }
+            Ok(())
         });
         made.await.map_err(io::Error::other)?
     }
 
-    /// The snapshot of this name, if it is the audience's.
-    pub(crate) fn find(&self, feed: &Feed, id: &str) -> Option<Arc<Snapshot>> {
-        self.known.lock().iter().find(|known| known.audience == feed.id() && known.id() == id).cloned()
+    /// The snapshot of this name, if it is the audience's, of a reach that the caller may have.
+    pub(crate) fn find(&self, feed: &Feed, id: &str, may_hold: impl Fn(Reach) -> bool) -> Option<Arc<Snapshot>> {
+        let key_digest = feed.key_digest();
+        let is_named = |known: &&Arc<Snapshot>| {
+            (&*known.audience, known.key_digest) == (feed.id(), key_digest)
+                && known.id() == id
+                && may_hold(known.reach())
+        };
+        self.known.lock().iter().find(is_named).cloned()
     }
 
     /// Its bytes from an offset on.
@@ -167,10 +209,11 @@ impl Snapshots {
         Ok(file)
     }
 
-    fn fresh(&self, feed: &Feed, ledger: &Ledger) -> Option<Arc<Snapshot>> {
+    fn fresh(&self, feed: &Feed, reach: Reach, ledger: &Ledger) -> Option<Arc<Snapshot>> {
         let position = ledger.position();
         let usable = |known: &&Arc<Snapshot>| {
             known.is_of(feed, position.epoch)
+                && known.reach() == reach
                 && known.revision <= position.revision
                 && position.revision - known.revision <= MAX_BEHIND_EVENTS
         };
@@ -181,11 +224,12 @@ impl Snapshots {
 /// Takes away what was superseded so long ago that whoever began to fetch it has ended.
 fn forget_old(dir: &Path, known: &Mutex<Vec<Arc<Snapshot>>>, newest: &Snapshot) {
     let kept_ms = i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX);
+    let is_like = |one: &Snapshot| (&one.audience, one.is_filter) == (&newest.audience, newest.is_filter);
     let mut known = known.lock();
-    let made: Vec<Timestamp> = known.iter().filter(|one| one.audience == newest.audience).map(|one| one.made).collect();
+    let made: Vec<Timestamp> = known.iter().filter(|one| is_like(one)).map(|one| one.made).collect();
     let is_old = |one: &Arc<Snapshot>| {
         let successor = made.iter().filter(|made| **made > one.made).min();
-        one.audience == newest.audience && successor.is_some_and(|made| newest.made.0 - made.0 > kept_ms)
+        is_like(one) && successor.is_some_and(|made| newest.made.0 - made.0 > kept_ms)
     };
     let old: Vec<Arc<Snapshot>> = known.extract_if(.., |one| is_old(one)).collect();
     drop(known);
@@ -199,60 +243,68 @@ fn forget_old(dir: &Path, known: &Mutex<Vec<Arc<Snapshot>>>, newest: &Snapshot) 
     }
 }
 
-fn make(dir: &Path, feed: &Feed, ledger: &Ledger) -> Result<Snapshot, SnapshotError> {
-    let mut parts = Parts::new(dir, feed.id())?;
+fn make(dir: &Path, feeds: &[Arc<Feed>], ledger: &Ledger) -> Result<Vec<Snapshot>, SnapshotError> {
+    let count = (FILES / feeds.len().max(1)).clamp(LEAST_PARTS, MOST_PARTS);
+    let parts = feeds.iter().map(|feed| Parts::new(dir, feed.id(), count));
+    let mut parts = parts.collect::<io::Result<Vec<_>>>()?;
     let mut failed = None;
-    let told = std::slice::from_ref(feed.told());
-    let mark = ledger.walk(told, |_, change| {
+    let told: Vec<_> = feeds.iter().map(|feed| feed.told().clone()).collect();
+    let mark = ledger.walk(&told, |at, change| {
         if failed.is_none() {
-            failed = parts.put(&change).err();
+            failed = parts[at].put(&change).err();
         }
     })?;
     if let Some(error) = failed {
         return Err(error.into());
     }
-    let new = dir.join(format!("{}.new", feed.id()));
-    let (key, key_epoch) = feed.key();
-    let mut out = Hashed { file: BufWriter::new(File::create(&new)?), context: Context::new(&SHA256), bytes: 0 };
+    let position = ledger.position();
+    let mut made = Vec::with_capacity(2 * feeds.len());
+    for (feed, parts) in feeds.iter().zip(parts) {
+        let (_, key_epoch) = feed.key();
+        let mut index = Hashed::create(dir, &format!("{}.new", feed.id()))?;
+        let mut filter = Hashed::create(dir, &format!("{}-filter.new", feed.id()))?;
+        let (entries, digest) = write(parts, key_epoch, &mut index, &mut filter)?;
+        feed.sum().anchor(mark.revision, &digest);
+        for (out, is_filter) in [(index, false), (filter, true)] {
+            let snapshot = Snapshot {
+                format: FORMAT,
+                audience: feed.id().to_owned(),
+                key_epoch,
+                key_digest: feed.key_digest(),
+                epoch: position.epoch,
+                revision: mark.revision,
+                lift_seq: mark.lift_seq,
+                bytes: out.bytes,
+                entries,
+                sha256: finished(out.context.clone()),
+                state_digest: digest.value(),
+                made: position.time,
+                is_filter,
+            };
+            out.keep(dir, &snapshot)?;
+            made.push(snapshot);
+        }
+    }
+    Ok(made)
+}
+
+/// Writes an audience's index and the filter over its keys; how many entries there are, and their digest.
+fn write(mut parts: Parts, key_epoch: u32, index: &mut Hashed, filter: &mut Hashed) -> io::Result<(u64, StateDigest)> {
     let mut digest = StateDigest::new();
     let mut entries = 0;
-    let mut section = SectionWriter::new(key_epoch, Heads::Drop, &mut out);
-    for part in 0..PARTS {
+    let mut index = SectionWriter::new(key_epoch, Heads::Drop, index);
+    let mut filter = FilterWriter::new(key_epoch, filter)?;
+    for part in 0..parts.files.len() {
         for (key, entry) in parts.sorted(part)? {
-            section.entry(&key, &entry)?;
+            index.entry(&key, &entry)?;
+            filter.key(&key)?;
             digest.add(&key, &entry);
             entries += 1;
         }
     }
-    section.end()?;
-    let position = ledger.position();
-    let snapshot = Snapshot {
-        format: FORMAT,
-        audience: feed.id().to_owned(),
-        key_epoch,
-        key_digest: key_digest(feed, key),
-        epoch: position.epoch,
-        revision: mark.revision,
-        lift_seq: mark.lift_seq,
-        bytes: out.bytes,
-        entries,
-        sha256: finished(out.context),
-        state_digest: digest.value(),
-        made: position.time,
-    };
-    let file = out.file.into_inner().map_err(io::IntoInnerError::into_error)?;
-    file.sync_all()?;
-    let path = dir.join(snapshot.id());
-    fs::rename(&new, path.with_extension("snap"))?;
-    // Last: what has a text is whole.
-    let text = minicbor::to_vec(&snapshot).map_err(io::Error::other)?;
-    let about = dir.join(format!("{}.about.new", feed.id()));
-    let mut file = File::create(&about)?;
-    file.write_all(&text)?;
-    file.sync_all()?;
-    fs::rename(about, path.with_extension("about"))?;
-    File::open(dir)?.sync_all()?;
-    Ok(snapshot)
+    index.end()?;
+    filter.end()?;
+    Ok((entries, digest))
 }
 
 /// Changes by the leading bits of their keys, on disk. They go with it.
@@ -262,20 +314,20 @@ struct Parts {
 }
 
 impl Parts {
-    fn new(dir: &Path, audience: &str) -> io::Result<Parts> {
+    fn new(dir: &Path, audience: &str, count: usize) -> io::Result<Parts> {
         let file = |part| {
             let path = dir.join(format!("{audience}-{part}.part"));
             let options = File::options().read(true).write(true).create(true).truncate(true).open(&path)?;
             Ok((path, BufWriter::new(options)))
         };
-        let files = (0..PARTS).map(file).collect::<io::Result<_>>()?;
+        let files = (0..count).map(file).collect::<io::Result<_>>()?;
         Ok(Parts { files, encoded: Vec::new() })
     }
 
     fn put(&mut self, (key, entry): &Change) -> io::Result<()> {
         self.encoded.clear();
         encode_change(key, entry.as_ref(), &mut self.encoded);
-        let part = usize::from(key.0[0]) * PARTS / 256;
+        let part = usize::from(key.0[0]) * self.files.len() / 256;
         self.files[part].1.write_all(&self.encoded)
     }
 
@@ -309,9 +361,33 @@ impl Drop for Parts {
 
 /// Hashes and counts what it writes.
 struct Hashed {
+    path: PathBuf,
     file: BufWriter<File>,
     context: Context,
     bytes: u64,
+}
+
+impl Hashed {
+    fn create(dir: &Path, name: &str) -> io::Result<Hashed> {
+        let path = dir.join(name);
+        let file = BufWriter::new(File::create(&path)?);
+        Ok(Hashed { path, file, context: Context::new(&SHA256), bytes: 0 })
+    }
+
+    /// Makes it durable under a snapshot's name.
+    fn keep(self, dir: &Path, snapshot: &Snapshot) -> io::Result<()> {
+        self.file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        let path = dir.join(snapshot.id());
+        fs::rename(self.path, path.with_extension("snap"))?;
+        // Last: what has a text is whole.
+        let text = minicbor::to_vec(snapshot).map_err(io::Error::other)?;
+        let about = path.with_extension("about.new");
+        let mut file = File::create(&about)?;
+        file.write_all(&text)?;
+        file.sync_all()?;
+        fs::rename(about, path.with_extension("about"))?;
+        File::open(dir)?.sync_all()
+    }
 }
 
 impl Write for Hashed {

@@ -18,7 +18,9 @@ use xinhub_domain::time::Timestamp;
 use xinhub_ledger::clock::Clock;
 
 const FILE: &str = "subscribers";
-const HEADER: &str = "xinhub-subscribers;format=1";
+const HEADER: &str = "xinhub-subscribers;format=2";
+/// Without what was reported.
+const HEADER_BEFORE: &str = "xinhub-subscribers;format=1";
 /// A subscriber that was silent for so long is gone.
 const SILENCE_MS: i64 = 30 * 86_400_000;
 /// The longest lease that a hub ever gives: before a restart it may have been configured otherwise.
@@ -49,6 +51,21 @@ struct Standing {
     generation: u64,
     /// What the stream before had confirmed, and until when its lease may last: two replicas may go by one name.
     before: (u64, u64),
+    /// Its own answers are on record up to this one.
+    reported: u64,
+    /// It was ended: no beat goes out to it, and it is forgotten once its lease is over.
+    ended: bool,
+}
+
+/// A subscriber, as operators see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) who: Subscriber,
+    pub(crate) audience: String,
+    pub(crate) acknowledged: u64,
+    pub(crate) heard: Timestamp,
+    pub(crate) lease_ms: u64,
+    pub(crate) reported: u64,
 }
 
 /// Where a lift stands.
@@ -60,6 +77,14 @@ pub(crate) struct LiftStanding {
     pub(crate) pending: u32,
     /// Milliseconds until the last lease that may still stand has run out.
     pub(crate) pending_ms: u64,
+}
+
+impl Standing {
+    /// A replica that has confirmed nothing yet.
+    fn new(audience: &str, heard: Timestamp, beat_ms: u64) -> Standing {
+        let (audience, before) = (audience.to_owned(), (u64::MAX, 0));
+        Standing { audience, acknowledged: 0, heard, beat_ms, generation: 0, before, reported: 0, ended: false }
+    }
 }
 
 /// See the module.
@@ -101,7 +126,8 @@ impl Subscribers {
         let is_over = |standing: &Standing| standing.beat_ms.saturating_add(lease_ms) <= now_ms;
         let generation = {
             let mut known = self.known.lock();
-            known.retain(|_, standing| now.0 - standing.heard.0 < SILENCE_MS || !is_over(standing));
+            let is_gone = |standing: &Standing| standing.ended || now.0 - standing.heard.0 >= SILENCE_MS;
+            known.retain(|other, standing| other == who || !is_gone(standing) || !is_over(standing));
             let is_new = !known.contains_key(who);
             let of_client = known.iter().filter(|(other, _)| other.client == who.client);
             if is_new && of_client.clone().count() >= MAX_PER_CLIENT {
@@ -110,14 +136,9 @@ impl Subscribers {
                 let gone = gone.ok_or_else(|| io::Error::from(io::ErrorKind::QuotaExceeded))?;
                 known.remove(&gone);
             }
-            let standing = known.entry(who.clone()).or_insert_with(|| Standing {
-                audience: audience.to_owned(),
-                acknowledged: 0,
-                heard: now,
-                beat_ms: now_ms.saturating_sub(lease_ms),
-                generation: 0,
-                before: (u64::MAX, 0),
-            });
+            let beat_ms = now_ms.saturating_sub(lease_ms);
+            let standing = known.entry(who.clone()).or_insert_with(|| Standing::new(audience, now, beat_ms));
+            standing.ended = false;
             audience.clone_into(&mut standing.audience);
             // A replica that began anew has applied what its snapshot holds, and no more than it says.
             standing.before = (standing.acknowledged, standing.beat_ms.saturating_add(lease_ms));
@@ -126,6 +147,54 @@ impl Subscribers {
             standing.generation
         };
         self.save().map(|()| generation)
+    }
+
+    /// Ends a subscription, durably; says whether there was one. Its lease is waited for all the same.
+    pub(crate) fn end(&self, who: &Subscriber) -> io::Result<bool> {
+        let (now_ms, lease_ms) = (self.clock.boot_ms(), self.lease_ms());
+        let was_there = {
+            let mut known = self.known.lock();
+            let standing = known.get_mut(who).filter(|standing| !standing.ended);
+            let was_there = standing.is_some();
+            if let Some(standing) = standing {
+                // Whichever stream spoke for it speaks for nobody now.
+                (standing.ended, standing.generation) = (true, standing.generation + 1);
+            }
+            known.retain(|_, standing| !standing.ended || standing.beat_ms.saturating_add(lease_ms) > now_ms);
+            was_there
+        };
+        self.save().map(|()| was_there)
+    }
+
+    /// Every replica that lifts wait for.
+    pub(crate) fn list(&self) -> Vec<Listed> {
+        let (now_ms, lease_ms) = (self.clock.boot_ms(), self.lease_ms());
+        let known = self.known.lock();
+        let listed = known.iter().map(|(who, standing)| Listed {
+            who: who.clone(),
+            audience: standing.audience.clone(),
+            acknowledged: standing.acknowledged,
+            heard: standing.heard,
+            lease_ms: standing.beat_ms.saturating_add(lease_ms).saturating_sub(now_ms),
+            reported: standing.reported,
+        });
+        listed.filter(|one| one.lease_ms > 0 || !known.get(&one.who).is_some_and(|standing| standing.ended)).collect()
+    }
+
+    /// Up to which of its own answers a replica has reported.
+    pub(crate) fn reported(&self, who: &Subscriber) -> u64 {
+        self.known.lock().get(who).map_or(0, |standing| standing.reported)
+    }
+
+    /// Notes that a replica's own answers are on record up to this one; durable when it returns. A replica that was ended reports too.
+    pub(crate) fn set_reported(&self, who: &Subscriber, audience: &str, reported: u64) -> io::Result<()> {
+        let (now, beat_ms) = (self.clock.wall(), self.clock.boot_ms().saturating_sub(self.lease_ms()));
+        {
+            let mut known = self.known.lock();
+            let standing = known.entry(who.clone()).or_insert_with(|| Standing::new(audience, now, beat_ms));
+            standing.reported = standing.reported.max(reported);
+        }
+        self.save()
     }
 
     /// Notes that a beat goes out now that answers a ping: from here the replica may answer for a lease.
@@ -192,9 +261,14 @@ impl Subscribers {
         let mut text = format!("{HEADER}\n");
         for (who, standing) in self.known.lock().iter() {
             let instance = u128::from_be_bytes(who.instance);
-            let Standing { audience, acknowledged, heard, .. } = standing;
+            let Standing { audience, acknowledged, heard, reported, ended, .. } = standing;
+            if *ended {
+                // After a start its lease is over by what every lift waits then.
+                continue;
+            }
+            let line = format!("{instance:032x}\t{audience}\t{acknowledged}\t{}\t{reported}", heard.0);
             // Writing to a string can't fail.
-            let _ = writeln!(text, "{}\t{instance:032x}\t{audience}\t{acknowledged}\t{}", who.client, heard.0);
+            let _ = writeln!(text, "{}\t{line}", who.client);
         }
         let new = self.path.with_extension("new");
         let mut file = File::create(&new)?;
@@ -214,21 +288,25 @@ fn parse(text: &str, boot_ms: u64) -> io::Result<BTreeMap<Subscriber, Standing>>
     let mut lines = text.lines().zip(1..);
     match lines.next() {
         None => return Ok(BTreeMap::new()),
-        Some((HEADER, _)) => {}
+        Some((HEADER | HEADER_BEFORE, _)) => {}
         Some(_) => return Err(bad(1)),
     }
     let mut known = BTreeMap::new();
     for (line, number) in lines {
         let fields: Vec<&str> = line.split('\t').collect();
-        let [client, instance, audience, acknowledged, heard] = fields[..] else { return Err(bad(number)) };
+        let (client, instance, audience, acknowledged, heard, reported) = match fields[..] {
+            [client, instance, audience, acknowledged, heard] => (client, instance, audience, acknowledged, heard, "0"),
+            [client, instance, audience, acknowledged, heard, reported] => {
+                (client, instance, audience, acknowledged, heard, reported)
+            }
+            _ => return Err(bad(number)),
+        };
         let instance = u128::from_str_radix(instance, 16).map_err(|_| bad(number))?.to_be_bytes();
+        let heard = Timestamp(heard.parse().map_err(|_| bad(number))?);
         let standing = Standing {
-            audience: audience.to_owned(),
             acknowledged: acknowledged.parse().map_err(|_| bad(number))?,
-            heard: Timestamp(heard.parse().map_err(|_| bad(number))?),
-            beat_ms: boot_ms,
-            generation: 0,
-            before: (u64::MAX, 0),
+            reported: reported.parse().map_err(|_| bad(number))?,
+            ..Standing::new(audience, heard, boot_ms)
         };
         known.insert(Subscriber { client: client.to_owned(), instance }, standing);
     }
@@ -323,7 +401,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_the_hubs_is_refused() {
-        for text in ["xinhub-subscribers;format=2\n", "other\n", "xinhub-subscribers;format=1\na\tb\n"] {
+        for text in ["xinhub-subscribers;format=3\n", "other\n", "xinhub-subscribers;format=1\na\tb\n"] {
             assert_eq!(parse(text, 0).unwrap_err().kind(), io::ErrorKind::InvalidData, "{text}");
         }
         assert!(parse("", 0).unwrap().is_empty());

@@ -280,7 +280,7 @@ impl Bench {
         let entries = self.hub.audit.reader().entries().unwrap();
         let call = |entry| match entry {
             audit::Entry::Call(call) => Some(*call),
-            audit::Entry::Coarse(_) | audit::Entry::Gap(_) => None,
+            audit::Entry::Coarse(_) | audit::Entry::Gap(_) | audit::Entry::Reported(_) => None,
         };
         entries.filter_map(|entry| call(entry.unwrap().1)).collect()
     }

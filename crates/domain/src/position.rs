@@ -1,6 +1,6 @@
 //! A point in the history, and the opaque token that names it to callers.
 
-use xinhub_domain::time::Timestamp;
+use crate::time::Timestamp;
 
 /// The format of a token.
 const TOKEN_FORMAT: u8 = 1;
@@ -32,6 +32,9 @@ impl Position {
     }
 
     /// Epoch and revision of a token.
+    ///
+    /// # Errors
+    /// Where the bytes are no token.
     pub fn parse_token(token: &[u8]) -> Result<([u8; 16], u64), BadToken> {
         let (format, rest) = token.split_first().ok_or(BadToken)?;
         let (epoch, revision) = rest.split_first_chunk::<16>().ok_or(BadToken)?;

@@ -1,0 +1,235 @@
+//! Answers from what a replica holds, by the rules that the hub decides by.
+
+use std::sync::atomic::Ordering;
+
+use tokio::sync::oneshot;
+use xinhub_api::convert::{self, Inquiry, answer_to, timestamp_to};
+use xinhub_api::v1;
+use xinhub_domain::decision::{Answer, Hit, NameCheck, Plan, Question, Via, plan, view};
+use xinhub_domain::identity::Identity;
+use xinhub_domain::measure::{Condition, Relation, RelationSet};
+use xinhub_domain::position::Position;
+use xinhub_domain::time::Timestamp;
+use xinhub_index::{Index, Key, Relations};
+
+use super::held::View;
+use super::{Granted, Shared, Standing};
+
+/// What is known of somebody.
+enum Seen {
+    Nothing,
+    Hit(Hit),
+    /// The hub alone can say.
+    Ask,
+}
+
+impl Standing {
+    fn keys<'a>(&'a self, identity: &'a Identity) -> impl Iterator<Item = Key> + 'a {
+        identity.keys().map(|input| Key(self.audience.prf.digest(input.as_bytes())))
+    }
+
+    fn is_clear(&self, identity: &Identity) -> bool {
+        self.keys(identity).all(|key| self.view.is_clear(&key))
+    }
+
+    fn see(&self, identity: &Identity, mask: RelationSet, now: Timestamp) -> Seen {
+        let View::Exact(index) = &*self.view else {
+            return if self.is_clear(identity) { Seen::Nothing } else { Seen::Ask };
+        };
+        let bits = Relations::from_bits(mask.bits()).unwrap_or(Relations::ALL);
+        let (mut relations, mut firm) = (RelationSet::EMPTY, RelationSet::EMPTY);
+        for key in self.keys(identity) {
+            let Some(found) = index.probe_mask(&key, bits) else { continue };
+            if found.exemptions {
+                return Seen::Ask;
+            }
+            let (held, flagged) = in_force(index, &key, bits, now);
+            relations = relations.or(held);
+            firm = firm.or(held.without(flagged));
+        }
+        if relations.is_empty() {
+            return Seen::Nothing;
+        }
+        let flagged = relations.without(firm);
+        Seen::Hit(Hit { relations, flagged, clock_unsure: false, exempt: false, listed_on: None })
+    }
+}
+
+/// What of a key's relations is in force at a moment, and what of it may mean somebody else. A term ends here by itself.
+fn in_force(index: &Index, key: &Key, mask: Relations, now: Timestamp) -> (RelationSet, RelationSet) {
+    let Some(entry) = index.probe(key) else { return (RelationSet::EMPTY, RelationSet::EMPTY) };
+    let now_s = u64::try_from(now.0 / 1_000).unwrap_or(0);
+    let lasts = |at: &usize| entry.relations[*at].is_some_and(|until| until.ends_at_s().is_none_or(|end| now_s < end));
+    let set = |of: Relations| of.positions().filter(lasts).filter_map(|at| Relation::ALL.get(at).copied()).collect();
+    (set(mask & entry.in_force()), set(mask & entry.flagged))
+}
+
+impl Shared {
+    /// Where what is held stands in the history.
+    pub(super) fn place(&self) -> Option<Position> {
+        let standing = self.standing.load();
+        let epoch = standing.as_ref()?.epoch;
+        Some(Position { epoch, revision: self.times.revision.load(Ordering::Acquire), time: self.times.hub_now() })
+    }
+
+    /// See [`super::Replica::answer`].
+    pub(super) fn answer(
+        &self,
+        measure: &str,
+        item: Option<&str>,
+        inquiry: &Inquiry,
+        durable: Option<oneshot::Sender<()>>,
+    ) -> Option<Answer> {
+        let standing = self.standing.load();
+        let standing = standing.as_ref()?;
+        let (answer, granted) = self.decide(standing, measure, item, inquiry)?;
+        if !answer.verdict().is_adverse() {
+            granted.clears.fetch_add(1, Ordering::Relaxed);
+            return Some(answer);
+        }
+        if !self.times.leased() {
+            return None;
+        }
+        let revision = self.times.revision.load(Ordering::Acquire);
+        let record = record(&answer, measure, item, inquiry, revision, self.times.hub_now());
+        if !self.records.load().as_ref()?.take(record, durable) {
+            return None;
+        }
+        // A lift that came meanwhile wins. What was recorded says more than was answered, never less.
+        let stands = self.decide(standing, measure, item, inquiry).is_some_and(|(again, _)| again == answer);
+        (stands && self.times.leased()).then_some(answer)
+    }
+
+    fn decide<'a>(
+        &self,
+        standing: &'a Standing,
+        code: &str,
+        item: Option<&str>,
+        inquiry: &Inquiry,
+    ) -> Option<(Answer, &'a Granted)> {
+        if !self.times.answers() {
+            return None;
+        }
+        let (measure, granted) = standing.audience.granted(code)?;
+        let is_granted = |item: &str| measure.item(item).is_none() || granted.items.iter().any(|one| one == item);
+        if !item.is_none_or(is_granted) {
+            return None;
+        }
+        let now = self.times.hub_now();
+        let conditions = inquiry.conditions();
+        let question = Question {
+            subject: &inquiry.identity,
+            item,
+            officers: &inquiry.officers,
+            conditions: &conditions,
+            limit_fen: granted.limit_fen,
+            today: now.date(),
+        };
+        let probe = match plan(measure, &question).ok()? {
+            Plan::Answer(answer) => return Some((answer, granted)),
+            Plan::Probe(probe) => probe,
+        };
+        let mut ask = false;
+        let mut see = |identity: &Identity, mask: RelationSet| match standing.see(identity, mask, now) {
+            Seen::Nothing => None,
+            Seen::Hit(hit) => Some(hit),
+            Seen::Ask => {
+                ask = true;
+                None
+            }
+        };
+        let subject = probe.subject().and_then(|(identity, mask)| see(identity, mask));
+        let conclusion = probe.conclude(subject, |_, identity| see(identity, RelationSet::DEBTOR));
+        if ask || (inquiry.name.is_some() && conclusion.needs_name()) {
+            return None;
+        }
+        let answer = conclusion.confirm_name(NameCheck::NotGiven);
+        let rests_on_hit = answer.via() != Via::Nobody || !answer.officers_listed().is_empty();
+        let is_said_here = match answer.via() {
+            // Whose listing it is, and since when, the hub alone knows.
+            Via::Officer { .. } => !rests_on_hit,
+            Via::Subject(_) => {
+                measure.condition != Condition::AcquiredAfterListing && !standing.audience.fields.is_one_bit()
+            }
+            Via::Nobody => true,
+        };
+        (is_said_here && answer.officers_listed().is_empty()).then_some((answer, granted))
+    }
+
+    /// All of a batch, or nothing of it.
+    pub(super) fn many(&self, request: &v1::BatchCheckRequest) -> Option<v1::BatchCheckResponse> {
+        if request.consistency.is_some() || request.inquiries.len() > convert::MAX_BATCH {
+            return None;
+        }
+        let held = self.held.lock();
+        // Between two changes: all are of one place. Nothing below waits for anybody.
+        held.as_ref()?;
+        let place = self.place()?;
+        let today = self.times.hub_now().date();
+        let mut items = Vec::with_capacity(request.inquiries.len());
+        for (at, inquiry) in request.inquiries.iter().enumerate() {
+            let inquiry = convert::inquiry(Some(inquiry), &format!("inquiries[{at}]"), today).ok()?;
+            let answer = self.answer(&request.measure, convert::item(&request.item), &inquiry, None)?;
+            items.push(self.response(&place, &answer)?);
+        }
+        let use_by = items.first().and_then(|first| first.use_by);
+        let result = |item: v1::CheckResponse| v1::BatchCheckResult {
+            result: item.answer.map(v1::batch_check_result::Result::Answer),
+        };
+        let position = Some(position_to(&place));
+        Some(v1::BatchCheckResponse { results: items.into_iter().map(result).collect(), position, use_by })
+    }
+
+    pub(super) fn response(&self, place: &Position, answer: &Answer) -> Option<v1::CheckResponse> {
+        let fields = self.audience()?.fields;
+        // For this one decision, and no longer than the hub waits for it at a lift.
+        let lease_until = self.times.lease_until.load(Ordering::Acquire);
+        let left_ms = i64::try_from(lease_until.saturating_sub(super::boot_ms())).unwrap_or(0);
+        Some(v1::CheckResponse {
+            answer: Some(answer_to(&view(answer, fields), &[], None)),
+            position: Some(position_to(place)),
+            use_by: Some(timestamp_to(Timestamp(place.time.0 + left_ms))),
+        })
+    }
+
+    /// What is said where neither this nor the hub can answer: never that anybody is restricted.
+    pub(super) fn not_fresh(&self, measure: &str) -> Option<v1::CheckResponse> {
+        let standing = self.standing.load();
+        let known = standing.as_ref().and_then(|standing| standing.audience.catalogue.measure(measure));
+        let measure = known.or_else(|| xinhub_domain::measure::Catalogue::shipped().measure(measure))?;
+        let answer =
+            answer_to(&view(&Answer::not_fresh(measure), xinhub_domain::decision::FieldMask::ONE_BIT), &[], None);
+        Some(v1::CheckResponse { answer: Some(answer), position: None, use_by: None })
+    }
+}
+
+fn position_to(place: &Position) -> v1::Position {
+    v1::Position { token: place.token(), time: Some(timestamp_to(place.time)) }
+}
+
+fn record(
+    answer: &Answer,
+    measure: &str,
+    item: Option<&str>,
+    inquiry: &Inquiry,
+    revision: u64,
+    now: Timestamp,
+) -> v1::ReplicaAnswer {
+    let relation = match answer.via() {
+        Via::Subject(relations) => relations.iter().next(),
+        Via::Officer { .. } | Via::Nobody => None,
+    };
+    v1::ReplicaAnswer {
+        time: Some(timestamp_to(now)),
+        revision,
+        measure: measure.to_owned(),
+        item: item.unwrap_or_default().to_owned(),
+        identity: Some(convert::identity_to(&inquiry.identity)),
+        reference: inquiry.reference.clone(),
+        verdict: convert::verdict_to(answer.verdict()) as i32,
+        reason: convert::reason_to(answer.reason()) as i32,
+        effect: answer.effect().map_or(v1::Effect::Unspecified, convert::effect_to) as i32,
+        relation: relation.map_or(v1::Relation::Unspecified, convert::relation_to) as i32,
+        open_condition: answer.open_condition().unwrap_or_default().to_owned(),
+    }
+}

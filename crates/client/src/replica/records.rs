@@ -1,0 +1,490 @@
+//! What a replica has answered by itself, kept until the hub has it on record.
+//!
+//! Promises: an adverse answer has its place here before it is given, or is not given; what has a place is durable within 100 ms; and
+//! it is kept until the hub has confirmed it, through restarts on either side. A process that ends without a word leaves a gap of
+//! a tenth of a second, which is told to the hub too.
+//!
+//! The file `records`: 16 bytes of head (`XHRECS`, zero, format; the number before the first entry, u64), CRC-32C of it, four zeros;
+//! then entry by entry its length and CRC-32C (u32 each), its number (u64), and the entry as it is reported, sealed with AES-256-GCM under the key
+//! that the hub gives this replica, its number as associated data. All numbers little-endian. `alive` holds the time at
+//! which the process last lived, in milliseconds, and goes when it ends as it should.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread::{JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
+use crossbeam_queue::ArrayQueue;
+use parking_lot::Mutex;
+use tokio::sync::{oneshot, watch};
+use xinhub_api::convert::timestamp_to;
+use xinhub_api::v1;
+use xinhub_api::v1::replica_entry::Entry;
+use xinhub_domain::time::Timestamp;
+
+use crate::Error;
+
+const FILE: &str = "records";
+const ALIVE: &str = "alive";
+const MAGIC: [u8; 8] = *b"XHRECS\0\x01";
+const HEAD_BYTES: u64 = 24;
+const FRAME_HEAD_BYTES: usize = 16;
+/// An entry is a few hundred bytes.
+const MAX_ENTRY_BYTES: usize = 16 * 1024;
+const NONCE_BYTES: usize = 12;
+
+/// Entries that the hub has not confirmed: past it the hub is asked instead.
+const MAX_UNREPORTED: usize = 65_536;
+/// Entries that wait for the disk.
+const MAX_WAITING: usize = 4_096;
+/// How long one waits for others: with a sync of up to as long again it is durable within 100 ms.
+const GATHER: Duration = Duration::from_millis(50);
+/// How often it is noted that the process lives, and questions that were answered clear are gathered.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A file of which this much is reported is written anew.
+const MAX_REPORTED_BYTES: u64 = 1 << 20;
+const HOUR_MS: i64 = 3_600_000;
+
+struct Waiting {
+    entry: Entry,
+    durable: Option<oneshot::Sender<()>>,
+}
+
+/// See the module.
+pub(super) struct Records {
+    waiting: ArrayQueue<Waiting>,
+    /// Places taken: waiting, or not reported.
+    taken: AtomicUsize,
+    failed: AtomicBool,
+    stop: AtomicBool,
+    kept: Mutex<Kept>,
+    /// How many were answered clear since they were last gathered, by measure.
+    clears: Mutex<HashMap<String, Arc<AtomicU64>>>,
+    /// The number of the newest durable entry.
+    durable: watch::Sender<u64>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    /// To wake it without a lock.
+    writer: std::sync::OnceLock<Thread>,
+}
+
+/// The file, and what of it is not reported.
+struct Kept {
+    dir: PathBuf,
+    key: RandomizedNonceKey,
+    file: File,
+    bytes: u64,
+    reported_bytes: u64,
+    /// The number of the last entry.
+    last: u64,
+    unreported: VecDeque<(v1::ReplicaEntry, u64)>,
+}
+
+fn cannot(dir: &Path) -> impl Fn(io::Error) -> Error {
+    let text = format!("replica directory {}: the records of its answers", dir.display());
+    move |error| Error::Config(format!("{text}: {error}"))
+}
+
+impl Records {
+    /// Opens what is kept, and begins to keep. `now` is the wall clock.
+    pub(super) fn open(dir: &Path, key: &[u8; 32], now: Timestamp) -> Result<Arc<Records>, Error> {
+        let (mut kept, unreadable) = Kept::open(dir, key).map_err(cannot(dir))?;
+        let alive = fs::read_to_string(dir.join(ALIVE)).ok();
+        let lived = alive.as_ref().map(|text| text.trim().parse().map_or(now, Timestamp));
+        if let Some(from) = lived.or(unreadable.then_some(now)) {
+            let gap = v1::ReplicaGap { from: Some(timestamp_to(from)), to: Some(timestamp_to(now.max(from))) };
+            kept.append(vec![Entry::Gap(gap)]).map_err(cannot(dir))?;
+        }
+        note_alive(dir, now).map_err(cannot(dir))?;
+        let records = Arc::new(Records {
+            waiting: ArrayQueue::new(MAX_WAITING),
+            taken: AtomicUsize::new(kept.unreported.len()),
+            failed: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            durable: watch::channel(kept.last).0,
+            kept: Mutex::new(kept),
+            clears: Mutex::default(),
+            thread: Mutex::new(None),
+            writer: std::sync::OnceLock::new(),
+        });
+        let this = Arc::clone(&records);
+        let thread = std::thread::Builder::new().name("xinhub-records".to_owned()).spawn(move || this.run());
+        let thread = thread.map_err(cannot(dir))?;
+        let _ = records.writer.set(thread.thread().clone());
+        *records.thread.lock() = Some(thread);
+        Ok(records)
+    }
+
+    /// Keeps an adverse answer; says whether there was a place for it. `durable` is told once it is on the disk.
+    pub(super) fn take(&self, answer: v1::ReplicaAnswer, durable: Option<oneshot::Sender<()>>) -> bool {
+        if self.failed.load(Ordering::Acquire) || self.stop.load(Ordering::Acquire) {
+            return false;
+        }
+        if self.taken.fetch_add(1, Ordering::AcqRel) >= MAX_UNREPORTED
+            || self.waiting.push(Waiting { entry: Entry::Answer(answer), durable }).is_err()
+        {
+            self.taken.fetch_sub(1, Ordering::AcqRel);
+            return false;
+        }
+        if let Some(writer) = self.writer.get() {
+            writer.unpark();
+        }
+        true
+    }
+
+    /// Counts what is answered clear for a measure.
+    pub(super) fn counter(&self, measure: &str) -> Arc<AtomicU64> {
+        Arc::clone(self.clears.lock().entry(measure.to_owned()).or_default())
+    }
+
+    /// What is durable and not reported, the oldest first.
+    pub(super) fn unreported(&self, most: usize) -> Vec<v1::ReplicaEntry> {
+        self.kept.lock().unreported.iter().take(most).map(|(entry, _)| entry.clone()).collect()
+    }
+
+    /// How many are not reported.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Acquire) as u64
+    }
+
+    /// The number of the newest entry to report.
+    pub(super) fn durable(&self) -> watch::Receiver<u64> {
+        self.durable.subscribe()
+    }
+
+    /// The hub has everything up to this entry on record.
+    pub(super) fn reported(&self, sequence: u64) {
+        let mut kept = self.kept.lock();
+        let before = kept.unreported.len();
+        while kept.unreported.front().is_some_and(|(entry, _)| entry.sequence <= sequence) {
+            kept.reported_bytes += kept.unreported.pop_front().map_or(0, |(_, bytes)| bytes);
+        }
+        self.taken.fetch_sub(before - kept.unreported.len(), Ordering::AcqRel);
+        let is_done = kept.unreported.is_empty() && kept.bytes > HEAD_BYTES;
+        if (is_done || kept.reported_bytes > MAX_REPORTED_BYTES)
+            && let Err(error) = kept.rewrite()
+        {
+            // What it holds is reported once more, and recorded once.
+            tracing::warn!(%error, "records that were reported stay on disk");
+        }
+    }
+
+    /// Makes durable what waits, and notes that the process ends as it should.
+    pub(super) fn close(&self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.lock().take() {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+
+    fn run(&self) {
+        let mut looked = Instant::now();
+        let mut clears: BTreeMap<(String, i64), u64> = BTreeMap::new();
+        loop {
+            let stops = self.stop.load(Ordering::Acquire);
+            let mut entries = Vec::new();
+            let mut durable = Vec::new();
+            while let Some(one) = self.waiting.pop() {
+                entries.push(one.entry);
+                durable.extend(one.durable);
+            }
+            if stops || looked.elapsed() >= LOOK_EVERY {
+                looked = Instant::now();
+                let counted = self.gather(&mut clears, stops);
+                self.taken.fetch_add(counted.len(), Ordering::AcqRel);
+                entries.extend(counted);
+            }
+            if !entries.is_empty() {
+                self.write(entries);
+                for one in durable {
+                    // Whoever waited may have gone.
+                    let _ = one.send(());
+                }
+            }
+            if stops {
+                let dir = self.kept.lock().dir.clone();
+                if let Err(error) = fs::remove_file(dir.join(ALIVE)) {
+                    tracing::warn!(%error, "the end of the replica is not noted: the next start reports a gap");
+                }
+                return;
+            }
+            std::thread::park_timeout(if self.waiting.is_empty() { LOOK_EVERY } else { Duration::ZERO });
+            if !self.waiting.is_empty() && !self.stop.load(Ordering::Acquire) {
+                std::thread::sleep(GATHER);
+            }
+        }
+    }
+
+    /// Until it is durable, whatever it takes: answers are not given from here meanwhile.
+    fn write(&self, entries: Vec<Entry>) {
+        loop {
+            let mut kept = self.kept.lock();
+            match kept.append(entries.clone()) {
+                Ok(()) => {
+                    self.durable.send_replace(kept.last);
+                    self.failed.store(false, Ordering::Release);
+                    return;
+                }
+                Err(error) => {
+                    self.failed.store(true, Ordering::Release);
+                    tracing::error!(%error, "the replica's answers can't be kept: it asks the hub instead");
+                    if self.stop.load(Ordering::Acquire) {
+                        return;
+                    }
+                }
+            }
+            drop(kept);
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Notes that the process lives, and gathers counts; those of hours that are over, or all, go on record.
+    fn gather(&self, clears: &mut BTreeMap<(String, i64), u64>, all: bool) -> Vec<Entry> {
+        let now = super::wall_ms();
+        let dir = self.kept.lock().dir.clone();
+        if let Err(error) = note_alive(&dir, Timestamp(now)) {
+            tracing::warn!(%error, "that the replica lives can't be noted");
+        }
+        let hour = now.div_euclid(HOUR_MS);
+        for (measure, count) in self.clears.lock().iter() {
+            let count = count.swap(0, Ordering::Relaxed);
+            if count > 0 {
+                *clears.entry((measure.clone(), hour)).or_default() += count;
+            }
+        }
+        let over: Vec<_> = clears.extract_if(.., |(_, of), _| all || *of < hour).collect();
+        let entry = |((measure, hour), count)| {
+            let hour = Some(timestamp_to(Timestamp(hour * HOUR_MS)));
+            Entry::Clears(v1::ReplicaClears { measure, hour, count })
+        };
+        over.into_iter().map(entry).collect()
+    }
+}
+
+fn note_alive(dir: &Path, now: Timestamp) -> io::Result<()> {
+    fs::write(dir.join(ALIVE), now.0.to_string())
+}
+
+impl Kept {
+    /// What is there; and whether some of it can't be read.
+    fn open(dir: &Path, key: &[u8; 32]) -> io::Result<(Kept, bool)> {
+        let key = RandomizedNonceKey::new(&AES_256_GCM, key).map_err(|_| io::Error::other("the key is none"))?;
+        let path = dir.join(FILE);
+        let bytes = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            read => read?,
+        };
+        let (base, entries, whole) = read_all(&bytes, &key);
+        let last = entries.last().map_or(base, |(entry, _)| entry.sequence);
+        let file = File::open(dir)?;
+        let mut kept =
+            Kept { dir: dir.to_owned(), key, file, bytes: 0, reported_bytes: 0, last, unreported: entries.into() };
+        // Written anew: what was torn at its end is gone, and nothing is appended behind it.
+        kept.rewrite()?;
+        Ok((kept, !whole))
+    }
+
+    fn append(&mut self, entries: Vec<Entry>) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        let mut numbered = Vec::with_capacity(entries.len());
+        for (sequence, entry) in (self.last + 1..).zip(entries) {
+            let entry = v1::ReplicaEntry { sequence, entry: Some(entry) };
+            let before = bytes.len();
+            seal(&self.key, &entry, &mut bytes)?;
+            numbered.push((entry, (bytes.len() - before) as u64));
+        }
+        // Where an earlier try has left something it is written over.
+        self.file.seek(SeekFrom::Start(self.bytes))?;
+        self.file.write_all(&bytes)?;
+        self.file.sync_data()?;
+        self.bytes += bytes.len() as u64;
+        self.last += numbered.len() as u64;
+        self.unreported.extend(numbered);
+        Ok(())
+    }
+
+    /// The file anew, with what is not reported.
+    fn rewrite(&mut self) -> io::Result<()> {
+        let base = self.unreported.front().map_or(self.last, |(entry, _)| entry.sequence - 1);
+        let mut bytes = Vec::new();
+        bytes.extend_from_slice(&MAGIC);
+        bytes.extend_from_slice(&base.to_le_bytes());
+        let crc = crc32c::crc32c(&bytes);
+        bytes.extend_from_slice(&crc.to_le_bytes());
+        bytes.extend_from_slice(&[0; 4]);
+        for (entry, _) in &self.unreported {
+            seal(&self.key, entry, &mut bytes)?;
+        }
+        let new = self.dir.join("records.new");
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        file.write_all(&bytes)?;
+        file.sync_all()?;
+        fs::rename(new, self.dir.join(FILE))?;
+        File::open(&self.dir)?.sync_all()?;
+        (self.file, self.bytes, self.reported_bytes) = (file, bytes.len() as u64, 0);
+        Ok(())
+    }
+}
+
+fn seal(key: &RandomizedNonceKey, entry: &v1::ReplicaEntry, out: &mut Vec<u8>) -> io::Result<()> {
+    let mut sealed = prost::Message::encode_to_vec(entry);
+    let nonce = key.seal_in_place_append_tag(Aad::from(entry.sequence.to_le_bytes()), &mut sealed);
+    let nonce = nonce.map_err(|_| io::Error::other("an answer can't be sealed"))?;
+    let nonce: &[u8] = nonce.as_ref();
+    let whole = [nonce, &sealed].concat();
+    out.extend_from_slice(&u32::try_from(whole.len()).unwrap_or(u32::MAX).to_le_bytes());
+    out.extend_from_slice(&crc32c::crc32c(&whole).to_le_bytes());
+    out.extend_from_slice(&entry.sequence.to_le_bytes());
+    out.extend_from_slice(&whole);
+    Ok(())
+}
+
+/// The number before the first entry, the entries, and whether all that was whole could be opened.
+fn read_all(bytes: &[u8], key: &RandomizedNonceKey) -> (u64, Vec<(v1::ReplicaEntry, u64)>, bool) {
+    let number = |bytes: &[u8]| u32::from_le_bytes(std::array::from_fn(|at| bytes[at]));
+    let Some((head, mut rest)) = bytes.split_at_checked(HEAD_BYTES as usize) else {
+        return (0, Vec::new(), bytes.is_empty());
+    };
+    if head[..8] != MAGIC || number(&head[16..20]) != crc32c::crc32c(&head[..16]) {
+        return (0, Vec::new(), false);
+    }
+    let long = |bytes: &[u8]| u64::from_le_bytes(std::array::from_fn(|at| bytes[at]));
+    let base = long(&head[8..]);
+    let mut entries = Vec::new();
+    let mut sequence = base;
+    let mut whole = true;
+    while let Some((head, behind)) = rest.split_at_checked(FRAME_HEAD_BYTES) {
+        let length = number(&head[..4]) as usize;
+        let Some((sealed, next)) = behind.split_at_checked(length).filter(|_| length <= MAX_ENTRY_BYTES) else { break };
+        if number(&head[4..]) != crc32c::crc32c(sealed) || long(&head[8..]) <= sequence {
+            // Torn: it was never said to be durable.
+            break;
+        }
+        rest = next;
+        sequence = long(&head[8..]);
+        match open(key, sequence, sealed) {
+            Some(entry) => entries.push((entry, (FRAME_HEAD_BYTES + length) as u64)),
+            None => whole = false,
+        }
+    }
+    (if entries.is_empty() { sequence } else { base }, entries, whole)
+}
+
+fn open(key: &RandomizedNonceKey, sequence: u64, sealed: &[u8]) -> Option<v1::ReplicaEntry> {
+    let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>()?;
+    let mut sealed = sealed.to_vec();
+    let aad = Aad::from(sequence.to_le_bytes());
+    let opened = key.open_in_place(Nonce::assume_unique_for_key(*nonce), aad, &mut sealed).ok()?;
+    let entry: v1::ReplicaEntry = prost::Message::decode(&*opened).ok()?;
+    (entry.sequence == sequence).then_some(entry)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const KEY: [u8; 32] = [9; 32];
+    const NOW: Timestamp = Timestamp(1_772_337_600_000);
+
+    fn answer(reference: &str) -> v1::ReplicaAnswer {
+        v1::ReplicaAnswer { reference: reference.to_owned(), ..v1::ReplicaAnswer::default() }
+    }
+
+    fn references(records: &Records) -> Vec<String> {
+        let of = |entry: v1::ReplicaEntry| match entry.entry {
+            Some(Entry::Answer(answer)) => answer.reference,
+            Some(Entry::Gap(_)) => "gap".to_owned(),
+            Some(Entry::Clears(clears)) => format!("{} clear", clears.count),
+            None => "nothing".to_owned(),
+        };
+        records.unreported(usize::MAX).into_iter().map(of).collect()
+    }
+
+    fn keep(records: &Records, reference: &str) {
+        let (done, durable) = oneshot::channel();
+        assert!(records.take(answer(reference), Some(done)));
+        durable.blocking_recv().unwrap();
+    }
+
+    /// As a kill leaves it: the thread goes on in the test, and its directory is another's.
+    fn killed(records: &Records, dir: &Path) -> tempfile::TempDir {
+        let copy = tempfile::tempdir().unwrap();
+        for name in [FILE, ALIVE] {
+            fs::copy(dir.join(name), copy.path().join(name)).unwrap();
+        }
+        records.close();
+        copy
+    }
+
+    #[test]
+    fn what_was_kept_is_there_after_a_kill_and_the_kill_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::open(dir.path(), &KEY, NOW).unwrap();
+        keep(&records, "one");
+        keep(&records, "two");
+        let dir = killed(&records, dir.path());
+        let text = fs::read(dir.path().join(FILE)).unwrap();
+        assert!(!text.windows(3).any(|window| window == b"one"), "an answer lies in clear");
+        let records = Records::open(dir.path(), &KEY, NOW).unwrap();
+        assert_eq!(references(&records), ["one", "two", "gap"]);
+        records.reported(2);
+        assert_eq!(references(&records), ["gap"]);
+        records.reported(3);
+        records.counter("credit.lending").fetch_add(5, Ordering::Relaxed);
+        keep(&records, "four");
+        records.close();
+        assert!(!records.take(answer("late"), None), "a closed one takes nothing");
+        // Nothing is told of an end as it should be, and no number is used twice.
+        let records = Records::open(dir.path(), &KEY, NOW).unwrap();
+        assert_eq!(references(&records), ["four", "5 clear"]);
+        assert_eq!(records.unreported(1)[0].sequence, 4);
+        records.reported(5);
+        records.close();
+        let records = Records::open(dir.path(), &KEY, NOW).unwrap();
+        keep(&records, "six");
+        assert_eq!(records.unreported(1)[0].sequence, 6);
+        records.close();
+    }
+
+    #[test]
+    fn what_is_torn_goes_and_what_another_key_sealed_is_told_as_a_gap() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::open(dir.path(), &KEY, NOW).unwrap();
+        keep(&records, "one");
+        keep(&records, "two");
+        records.close();
+        let whole = fs::read(dir.path().join(FILE)).unwrap();
+        for cut in HEAD_BYTES as usize..whole.len() {
+            let key = RandomizedNonceKey::new(&AES_256_GCM, &KEY).unwrap();
+            let (base, entries, _) = read_all(&whole[..cut], &key);
+            assert!(base + entries.len() as u64 <= 2 && entries.len() < 2, "cut at {cut}");
+        }
+        let records = Records::open(dir.path(), &[8; 32], NOW).unwrap();
+        assert_eq!(references(&records), ["gap"]);
+        assert_eq!(records.unreported(1)[0].sequence, 3);
+        records.close();
+    }
+
+    #[test]
+    fn there_are_so_many_places_and_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::open(dir.path(), &KEY, NOW).unwrap();
+        let mut taken = 0;
+        while taken <= MAX_UNREPORTED + MAX_WAITING && records.take(answer("x"), None) {
+            taken += 1;
+        }
+        assert!((MAX_WAITING..=MAX_UNREPORTED).contains(&taken), "{taken}");
+        records.close();
+        let unreported = records.unreported(usize::MAX).len();
+        assert_eq!(unreported, taken);
+        records.reported(u64::MAX);
+        assert_eq!(records.taken.load(Ordering::Relaxed), 0);
+    }
+}
