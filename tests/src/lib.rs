@@ -11,6 +11,7 @@ pub mod binaries;
 pub mod court;
 pub mod desk;
 pub mod file;
+pub mod following;
 pub mod hub;
 pub mod leak;
 pub mod parties;

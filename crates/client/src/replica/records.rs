@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{JoinHandle, Thread};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use crossbeam_queue::ArrayQueue;
@@ -46,7 +46,8 @@ const MAX_WAITING: usize = 4_096;
 /// How long one waits for others: with a sync of up to as long again it is durable within 100 ms.
 const GATHER: Duration = Duration::from_millis(50);
 /// How often it is noted that the process lives, and questions that were answered clear are gathered.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY_MS: u64 = 1_000;
+const LOOK_EVERY: Duration = Duration::from_millis(LOOK_EVERY_MS);
 /// A file of which this much is reported is written anew.
 const MAX_REPORTED_BYTES: u64 = 1 << 20;
 const HOUR_MS: i64 = 3_600_000;
@@ -184,7 +185,7 @@ impl Records {
     }
 
     fn run(&self) {
-        let mut looked = Instant::now();
+        let mut looked_ms = super::boot_ms();
         let mut clears: BTreeMap<(String, i64), u64> = BTreeMap::new();
         loop {
             let stops = self.stop.load(Ordering::Acquire);
@@ -194,8 +195,8 @@ impl Records {
                 entries.push(one.entry);
                 durable.extend(one.durable);
             }
-            if stops || looked.elapsed() >= LOOK_EVERY {
-                looked = Instant::now();
+            if stops || super::boot_ms() - looked_ms >= LOOK_EVERY_MS {
+                looked_ms = super::boot_ms();
                 let counted = self.gather(&mut clears, stops);
                 self.taken.fetch_add(counted.len(), Ordering::AcqRel);
                 entries.extend(counted);

@@ -436,8 +436,20 @@ fn a_replica_belongs_to_an_audience_whose_measures_are_all_granted() {
     let permit = decide(&policy, "b", Method::GetManifest, &SyncAsk, now()).unwrap();
     assert_eq!(permit.audience(), only);
     let filter = parse(&format!("{}{lenders}", bank("\"filter\"", "audience = \"lenders\"")));
-    let denied = decide(&filter, "b", Method::GetManifest, &SyncAsk, now()).unwrap_err();
-    assert_eq!(denied, Denial::ReachNotGranted { reach: Reach::Exact });
+    let held = decide(&filter, "b", Method::GetManifest, &SyncAsk, now()).unwrap();
+    assert!(held.may_hold(Reach::Filter) && !held.may_hold(Reach::Exact) && !permit.may_hold(Reach::Filter));
+    // What a replica decides by, cut to what it may be asked for, reads as the whole does.
+    let (measures, units) = held.catalogue().excerpt(only.measures());
+    let excerpt = Catalogue::parse(&measures, &units).unwrap();
+    assert_eq!(excerpt.measures().len(), 1);
+    let cut = excerpt.measure("credit.lending").unwrap();
+    assert_eq!(
+        (&cut.restricted, &cut.also_check, cut.on_unknown),
+        (&lending.restricted, &lending.also_check, lending.on_unknown)
+    );
+    let online = parse(&with_client(BANK));
+    let denied = decide(&online, "b", Method::GetManifest, &SyncAsk, now()).unwrap_err();
+    assert_eq!(denied, Denial::ReachNotGranted { reach: Reach::Filter });
 
     check_faults(&bank("\"exact\"", ""), &["client[0].audience: is missing"]);
     check_faults(&exact, &["client[0].audience: audience `lenders` is not in this file"]);

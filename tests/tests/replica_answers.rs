@@ -1,0 +1,254 @@
+//! What a replica answers by itself, by which right, and that it goes on record.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use xinhub_client::By;
+use xinhub_ledger::keys::Keyring;
+use xinhub_server::audit::{AuditReader, Entry, ReportedWhat};
+use xinhub_tests::court::actor;
+use xinhub_tests::following::{Following, connected, leased};
+use xinhub_tests::v1::{self, AnswerReason as Why, Effect, OnUnknown, Verdict};
+use xinhub_tests::wait::until;
+use xinhub_tests::{Ask, Hub, Proxy, Subject, parties};
+
+const LOAN: &str = "credit.lending";
+const SUPPLIER: &str = "procurement.supplier";
+
+fn loan(subject: &Subject) -> Ask {
+    Ask::about(subject, LOAN)
+}
+
+fn room(subject: &Subject) -> Ask {
+    Ask::about(subject, "consumption.hotel").item("star_rated")
+}
+
+async fn duties(client: &xinhub_client::Hub) -> Vec<u64> {
+    let duties = client.measures().list_duties(v1::ListDutiesRequest::default()).await.unwrap().duties;
+    duties.into_iter().map(|duty| duty.listing).collect()
+}
+
+async fn all_reported(following: &Following) {
+    until("the hub has it on record", || async { (following.replica.state().unreported == 0).then_some(()) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_adverse_answer_is_given_under_a_lease_alone_and_goes_on_record() {
+    let hub = Hub::start_with(leased(2)).await;
+    let proxy = Proxy::to(hub.grpc()).await;
+    let (court, debtor, nobody) = (hub.court().await, Subject::person(), Subject::person());
+    let listed = court.list(&debtor).await;
+    let way = connected(&hub, parties::BANK, Some(&proxy)).await;
+    let following = Following::at(&way, TempDir::new().unwrap(), |config| config).await;
+    following.until_leased().await;
+    let told = following.check(loan(&debtor).reference("loan-17")).await;
+    assert_eq!((told.by, told.verdict()), (By::Replica, Verdict::Consider));
+    let answer = told.response.answer.clone().unwrap();
+    // The hub's own words, but for the listings' numbers.
+    let online = loan(&debtor).answer(&hub.client(parties::BUREAU).await).await;
+    let without = |answer: v1::Answer| v1::Answer { listings: Vec::new(), ..answer };
+    assert_eq!(without(answer), without(online));
+    let recorded = following.replica.check_recorded(loan(&debtor).request()).await.unwrap();
+    assert_eq!((recorded.by, recorded.verdict()), (By::Replica, Verdict::Consider));
+    all_reported(&following).await;
+
+    // Past its lease it speaks against nobody, and of nobody who is clear does it ask.
+    proxy.stall(true);
+    until("its lease has run out", || async { following.replica.state().lease().is_zero().then_some(()) }).await;
+    let told = following.check(loan(&debtor)).await;
+    assert_eq!((told.by, told.verdict()), (By::Nobody, Verdict::Unknown), "{told:?}");
+    let answer = told.response.answer.unwrap();
+    assert_eq!((answer.reason(), answer.on_unknown()), (Why::NotFresh, OnUnknown::AskAgainThenPerson));
+    assert!(following.is_clear(loan(&nobody)).await);
+    proxy.stall(false);
+    following.until_leased().await;
+
+    // It never asked the hub for this person, and owes what whoever asked owes: it was told, by its own replica.
+    let client = hub.client(parties::BANK).await;
+    assert_eq!(duties(&client).await, [0; 0]);
+    court.remove(listed.listing).await.unwrap();
+    following.until_clear(&loan(&debtor), true).await;
+    assert_eq!(duties(&client).await, [listed.listing]);
+    // And so does whoever reports it only after the lift.
+    let late = Subject::person();
+    let listed = court.list(&late).await;
+    until("the listing has come", || async {
+        (following.check(loan(&late)).await.verdict() == Verdict::Consider).then_some(())
+    })
+    .await;
+    court.remove(listed.listing).await.unwrap();
+    following.close().await;
+    assert!(duties(&client).await.contains(&listed.listing));
+    let records = hub.daemon("fsck");
+    assert!(records.status.success(), "{records:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_answered_survives_a_kill_and_is_recorded_once() {
+    let mut hub = Hub::start_with(leased(2)).await;
+    let proxy = Proxy::to(hub.grpc()).await;
+    let (court, debtor) = (hub.court().await, Subject::person());
+    court.list(&debtor).await;
+    let way = connected(&hub, parties::BANK, Some(&proxy)).await;
+    let following = Following::at(&way, TempDir::new().unwrap(), |config| config).await;
+    following.until_leased().await;
+    for _ in 0..3 {
+        let told = following.replica.check_recorded(loan(&debtor).request()).await.unwrap();
+        assert_eq!(told.by, By::Replica);
+    }
+    // The hub takes the report, and its answer is lost: it is sent again, to the hub after a kill.
+    let all = [following.path().join("records"), following.path().join("instance")];
+    let kept: Vec<Vec<u8>> = all.iter().map(|path| std::fs::read(path).unwrap()).collect();
+    all_reported(&following).await;
+    let dir = following.close().await;
+    for (name, bytes) in ["records", "instance"].iter().zip(kept) {
+        std::fs::write(dir.path().join(name), bytes).unwrap();
+    }
+    // As if the process had been killed.
+    std::fs::write(dir.path().join("alive"), "1").unwrap();
+    hub.kill_and_restart().await;
+    proxy.lead_to(hub.grpc());
+    let following = Following::at(&way, dir, |config| config).await;
+    all_reported(&following).await;
+    following.close().await;
+    let (adverse, gaps) = recorded(&mut hub).await;
+    assert_eq!(adverse.len(), 3, "each is recorded once");
+    assert_eq!(gaps, 1);
+}
+
+/// The ids of a replica's adverse answers on record, and how many gaps there are.
+async fn recorded(hub: &mut Hub) -> (BTreeSet<[u8; 16]>, usize) {
+    hub.stop().await;
+    let keys = Arc::new(Keyring::load(&hub.dir().join("keys")).unwrap());
+    let reader = AuditReader::inspect(&hub.data_dir().join("audit"), keys).unwrap();
+    let (mut adverse, mut gaps) = (BTreeSet::new(), 0);
+    for entry in reader.entries().unwrap() {
+        match entry.unwrap().1 {
+            Entry::Call(call) if call.method == "ReportAnswers" && call.verdict(0).is_some() => {
+                assert!(adverse.insert(call.id), "an answer is recorded twice");
+            }
+            Entry::Reported(reported) if matches!(reported.what, ReportedWhat::Gap { .. }) => gaps += 1,
+            Entry::Call(_) | Entry::Coarse(_) | Entry::Gap(_) | Entry::Reported(_) => {}
+        }
+    }
+    (adverse, gaps)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_filter_says_who_is_clear_and_asks_for_every_hit() {
+    let hub = Hub::start_with(leased(2)).await;
+    let (court, before, after) = (hub.court().await, Subject::person(), Subject::person());
+    let first = court.list(&before).await;
+    // A caller of one bit keeps no more than a filter, whatever it asks for.
+    let hotel = connected(&hub, parties::HOTEL, None).await;
+    let following = Following::at(&hotel, TempDir::new().unwrap(), |config| config).await;
+    let strangers: Vec<Subject> = (0..40).map(|_| Subject::person()).collect();
+    let mut clear = 0;
+    for stranger in &strangers {
+        clear += usize::from(following.is_clear(room(stranger)).await);
+    }
+    assert!(clear >= 35, "{clear} of 40 are seen to be clear");
+    let told = following.check(room(&before)).await;
+    assert_eq!((told.by, told.verdict()), (By::Hub, Verdict::Restricted));
+    assert!(told.response.answer.as_ref().unwrap().slip.is_some());
+    // What comes and goes since the filter was made.
+    let second = court.list(&after).await;
+    following.until_clear(&room(&after), false).await;
+    court.remove(first.listing).await.unwrap();
+    following.until_clear(&room(&before), true).await;
+    // It goes on from its directory.
+    let dir = following.close().await;
+    court.remove(second.listing).await.unwrap();
+    let following = Following::at(&hotel, dir, |config| config).await;
+    following.until_clear(&room(&before), true).await;
+    following.until_clear(&room(&after), true).await;
+    assert!(following.path().join("filter.snap").exists());
+    // A bank may have either; of its filter, too, every hit is asked.
+    let bank = connected(&hub, parties::BANK, None).await;
+    let third = Subject::organisation();
+    court.list(&third).await;
+    let filter = Following::filter(&bank, TempDir::new().unwrap()).await;
+    let told = filter.check(loan(&third)).await;
+    assert_eq!((told.by, told.verdict()), (By::Hub, Verdict::Consider));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_replica_can_not_know_it_asks() {
+    let hub = Hub::start_with(leased(2)).await;
+    let (court, exempt, named) = (hub.court().await, Subject::organisation(), Subject::organisation());
+    let listed = court.list(&exempt).await;
+    court.list(&named).await;
+    let platform = connected(&hub, parties::PROCUREMENT, None).await;
+    let following = Following::at(&platform, TempDir::new().unwrap(), |config| config).await;
+    following.until_leased().await;
+    let ask = |subject: &Subject| Ask::about(subject, SUPPLIER);
+    let told = following.check(ask(&exempt)).await;
+    assert_eq!((told.by, told.verdict()), (By::Replica, Verdict::Restricted));
+    let answer = told.response.answer.as_ref().unwrap();
+    assert!(told.must_refuse() == (answer.effect() == Effect::Prohibit));
+    // A name is compared by the hub alone.
+    let told = following.check(ask(&named).name("another one")).await;
+    assert_eq!((told.by, told.verdict()), (By::Hub, Verdict::Unknown));
+    // Leave of the court: when and for what, the hub knows.
+    let now = jiff::Timestamp::now().as_second();
+    let content = v1::ExemptionContent {
+        identity: Some(exempt.identity()),
+        measures: vec![SUPPLIER.to_owned()],
+        from: Some(xinhub_tests::timestamp(now - 60)),
+        until: Some(xinhub_tests::timestamp(now + 86_400)),
+        ground: "public_procurement".to_owned(),
+        approver: "president-0001".to_owned(),
+        ..Default::default()
+    };
+    let mutation = Some(xinhub_client::mutation(actor("clerk-0002", "judge"), None));
+    let request = v1::ExemptRequest { mutation, listing: listed.listing, content: Some(content) };
+    court.client.registry().exempt(request).await.unwrap();
+    until("the leave has come", || async {
+        let told = following.check(ask(&exempt)).await;
+        (told.by == By::Hub && told.verdict() == Verdict::Clear).then_some(())
+    })
+    .await;
+    // All bidders at one place in the history, or all by the hub.
+    let bidders = |subjects: &[&Subject]| v1::BatchCheckRequest {
+        measure: SUPPLIER.to_owned(),
+        inquiries: subjects.iter().map(|one| ask(one).into_inquiry()).collect(),
+        ..Default::default()
+    };
+    let both = following.replica.check_many(bidders(&[&Subject::organisation(), &named])).await.unwrap();
+    let verdict = |result: &v1::BatchCheckResult| match &result.result {
+        Some(v1::batch_check_result::Result::Answer(answer)) => answer.verdict(),
+        other => panic!("{other:?}"),
+    };
+    let verdicts: Vec<Verdict> = both.results.iter().map(verdict).collect();
+    assert_eq!(verdicts, [Verdict::Clear, Verdict::Restricted]);
+    assert!(both.position.is_some());
+    let all = following.replica.check_many(bidders(&[&named, &exempt])).await.unwrap();
+    assert_eq!(all.results.iter().map(verdict).collect::<Vec<_>>(), [Verdict::Restricted, Verdict::Clear]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_ends_is_waited_for_no_longer() {
+    let hub = Hub::start_with(leased(2)).await;
+    let (court, operator) = (hub.court().await, hub.client(parties::OPERATOR).await);
+    let list = || async { operator.admin().list_subscribers(v1::ListSubscribersRequest {}).await.unwrap().subscribers };
+    let (one, two) = (Following::of(&hub, parties::BANK).await, Following::of(&hub, parties::BUREAU).await);
+    let clients: Vec<String> = list().await.into_iter().map(|one| one.client).collect();
+    assert_eq!(clients, [parties::BANK, parties::BUREAU]);
+    one.replica.unsubscribe().await.unwrap();
+    until("it is forgotten once its lease is over", || async { (list().await.len() == 1).then_some(()) }).await;
+    let left = list().await.remove(0);
+    // One that is gone for good is ended by an operator.
+    drop(two);
+    let ended = v1::EndSubscriberRequest { client: left.client.clone(), instance: left.instance.clone() };
+    operator.admin().end_subscriber(ended.clone()).await.unwrap();
+    until("it is forgotten too", || async { list().await.is_empty().then_some(()) }).await;
+    assert!(operator.admin().end_subscriber(ended).await.is_err());
+    let debtor = Subject::person();
+    let listed = court.list(&debtor).await;
+    let lift = court.remove(listed.listing).await.unwrap();
+    let seen = court.client.sync().get_lift_status(v1::GetLiftStatusRequest { position: lift.position }).await.unwrap();
+    assert_eq!(seen.subscribers, 0);
+}
