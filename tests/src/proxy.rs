@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt;
@@ -17,10 +18,27 @@ pub struct Proxy {
     target: Arc<Mutex<SocketAddr>>,
     /// Changes when every connection is to be cut.
     cuts: watch::Sender<()>,
-    stalled: watch::Sender<bool>,
+    way: watch::Sender<Way>,
     connections: Arc<AtomicU64>,
     accepting: JoinHandle<()>,
 }
+
+/// How it lets through what comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Way {
+    #[default]
+    Open,
+    /// Nothing at all.
+    Stalled,
+    /// Nothing of one connection.
+    StalledOne(u64),
+    /// Little by little of one connection.
+    Trickling(u64),
+}
+
+/// Of one connection that trickles, at a time and between two times.
+const TRICKLE_BYTES: usize = 192;
+const TRICKLE_EVERY: Duration = Duration::from_millis(10);
 
 impl Proxy {
     /// A way to this address.
@@ -31,26 +49,26 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let target = Arc::new(Mutex::new(target));
-        let (cuts, stalled) = (watch::channel(()).0, watch::channel(false).0);
+        let (cuts, way) = (watch::channel(()).0, watch::channel(Way::Open).0);
         let connections = Arc::new(AtomicU64::new(0));
         let accepting = {
-            let (target, cuts, stalled) = (Arc::clone(&target), cuts.clone(), stalled.clone());
+            let (target, cuts, way) = (Arc::clone(&target), cuts.clone(), way.clone());
             let connections = Arc::clone(&connections);
             tokio::spawn(async move {
                 while let Ok((client, _)) = listener.accept().await {
-                    connections.fetch_add(1, Ordering::Relaxed);
+                    let number = connections.fetch_add(1, Ordering::Relaxed) + 1;
                     let hub = *target.lock();
-                    let (mut cut, stalled) = (cuts.subscribe(), stalled.subscribe());
+                    let (mut cut, way) = (cuts.subscribe(), way.subscribe());
                     tokio::spawn(async move {
                         tokio::select! {
                             _ = cut.changed() => {}
-                            () = forward(client, hub, stalled) => {}
+                            () = forward(client, hub, number, way) => {}
                         }
                     });
                 }
             })
         };
-        Proxy { address, target, cuts, stalled, connections, accepting }
+        Proxy { address, target, cuts, way, connections, accepting }
     }
 
     /// Where it listens.
@@ -70,7 +88,17 @@ impl Proxy {
 
     /// Lets nothing through any more, and lets nobody know; or lets it through again.
     pub fn stall(&self, stalled: bool) {
-        self.stalled.send_replace(stalled);
+        self.way.send_replace(if stalled { Way::Stalled } else { Way::Open });
+    }
+
+    /// Lets nothing of the newest connection through: of a replica's two it is the one for changes.
+    pub fn stall_newest(&self) {
+        self.way.send_replace(Way::StalledOne(self.connections()));
+    }
+
+    /// Lets little by little of the newest connection through.
+    pub fn trickle_newest(&self) {
+        self.way.send_replace(Way::Trickling(self.connections()));
     }
 
     /// How many connections there were.
@@ -86,32 +114,36 @@ impl Drop for Proxy {
     }
 }
 
-async fn forward(mut client: TcpStream, hub: SocketAddr, mut stalled: watch::Receiver<bool>) {
+async fn forward(mut client: TcpStream, hub: SocketAddr, number: u64, mut way: watch::Receiver<Way>) {
     let Ok(mut server) = TcpStream::connect(hub).await else { return };
     loop {
-        let held = *stalled.borrow_and_update();
-        if held {
+        let now = *way.borrow_and_update();
+        if now == Way::Stalled || now == Way::StalledOne(number) {
             // Half-open: neither side hears of it.
-            if stalled.changed().await.is_err() {
+            if way.changed().await.is_err() {
                 return;
             }
             continue;
         }
+        let most = if now == Way::Trickling(number) { TRICKLE_BYTES } else { 16 * 1024 };
         tokio::select! {
             biased;
-            changed = stalled.changed() => if changed.is_err() { return },
-            ended = pump(&mut client, &mut server) => if ended { return },
+            changed = way.changed() => if changed.is_err() { return },
+            ended = pump(&mut client, &mut server, most) => if ended { return },
+        }
+        if most == TRICKLE_BYTES {
+            tokio::time::sleep(TRICKLE_EVERY).await;
         }
     }
 }
 
 /// Passes on what there is, one way or the other; whether either side has ended. What a stall finds half written is torn, which TLS
 /// takes for a cut.
-async fn pump(client: &mut TcpStream, server: &mut TcpStream) -> bool {
+async fn pump(client: &mut TcpStream, server: &mut TcpStream, most: usize) -> bool {
     let (mut there, mut back) = ([0; 16 * 1024], [0; 16 * 1024]);
     let moved = tokio::select! {
-        _ = client.readable() => client.try_read(&mut there).map(|read| (read, true)),
-        _ = server.readable() => server.try_read(&mut back).map(|read| (read, false)),
+        _ = client.readable() => client.try_read(&mut there[..most]).map(|read| (read, true)),
+        _ = server.readable() => server.try_read(&mut back[..most]).map(|read| (read, false)),
     };
     match moved {
         Ok((0, _)) => true,

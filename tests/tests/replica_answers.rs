@@ -37,7 +37,7 @@ async fn all_reported(following: &Following) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_adverse_answer_is_given_under_a_lease_alone_and_goes_on_record() {
-    let hub = Hub::start_with(leased(2)).await;
+    let mut hub = Hub::start_with(leased(2)).await;
     let proxy = Proxy::to(hub.grpc()).await;
     let (court, debtor, nobody) = (hub.court().await, Subject::person(), Subject::person());
     let listed = court.list(&debtor).await;
@@ -82,8 +82,9 @@ async fn an_adverse_answer_is_given_under_a_lease_alone_and_goes_on_record() {
     court.remove(listed.listing).await.unwrap();
     following.close().await;
     assert!(duties(&client).await.contains(&listed.listing));
-    let records = hub.daemon("fsck");
-    assert!(records.status.success(), "{records:?}");
+    hub.stop().await;
+    let checked = hub.daemon("fsck");
+    assert!(checked.status.success(), "{checked:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -199,7 +200,7 @@ async fn what_a_replica_can_not_know_it_asks() {
         measures: vec![SUPPLIER.to_owned()],
         from: Some(xinhub_tests::timestamp(now - 60)),
         until: Some(xinhub_tests::timestamp(now + 86_400)),
-        ground: "public_procurement".to_owned(),
+        ground: "own_property".to_owned(),
         approver: "president-0001".to_owned(),
         ..Default::default()
     };

@@ -46,6 +46,8 @@ use tonic::transport::Channel;
 
 pub use config::{Config, Timeouts};
 pub use error::{Error, FieldFault, Refusal};
+#[doc(hidden)]
+pub use replica::Fault;
 pub use replica::{By, Lifted, Replica, ReplicaConfig, ReplicaState, Replied};
 pub use services::{Admin, Audit, Lookup, Measures, Registry, Remedy, Replication, Responses};
 pub use tonic::Code;

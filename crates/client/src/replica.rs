@@ -101,6 +101,19 @@ pub struct ReplicaConfig {
     dir: PathBuf,
     reach: ReplicaReach,
     on_lift: Option<Box<dyn Fn(Lifted) + Send + Sync>>,
+    fault: Option<Fault>,
+}
+
+/// What a replica can be made to do wrong, so that tests find out whether they would notice.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A lease lasts for ever.
+    LeaseOff,
+    /// What a lift has freed, bulk brings back.
+    OverlayOff,
+    /// Lifts are confirmed as they come, and applied when bulk brings them.
+    LiftsInBulk,
 }
 
 impl std::fmt::Debug for ReplicaConfig {
@@ -112,7 +125,16 @@ impl std::fmt::Debug for ReplicaConfig {
 impl ReplicaConfig {
     /// A replica of its own directory, which is made where it is missing. Two replicas never share one.
     pub fn new(dir: impl Into<PathBuf>) -> ReplicaConfig {
-        ReplicaConfig { dir: dir.into(), reach: ReplicaReach::Unspecified, on_lift: None }
+        ReplicaConfig { dir: dir.into(), reach: ReplicaReach::Unspecified, on_lift: None, fault: None }
+    }
+
+    /// Does this wrong.
+    #[cfg(feature = "faults")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_fault(mut self, fault: Option<Fault>) -> ReplicaConfig {
+        self.fault = fault;
+        self
     }
 
     /// Which reach it is to have: the widest that is granted where nothing is said.
@@ -155,6 +177,7 @@ struct Shared {
     saving: Mutex<()>,
     state: watch::Sender<ReplicaState>,
     stop: watch::Sender<bool>,
+    fault: Option<Fault>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -233,10 +256,15 @@ impl Audience {
 }
 
 impl Shared {
+    /// Whether anything may be said against anybody.
+    fn leased(&self) -> bool {
+        self.times.leased() || (self.fault == Some(Fault::LeaseOff) && self.times.answers())
+    }
+
     /// Shows what was loaded, under what it was made for.
     fn hold(&self, held: Held, view: View, audience: &Arc<Audience>) {
         let (epoch, audience) = (held.epoch, Arc::clone(audience));
-        *self.held.lock() = Some(held);
+        *self.held.lock() = Some(Held { overlay: self.fault != Some(Fault::OverlayOff), ..held });
         self.standing.store(Some(Arc::new(Standing { epoch, audience, view: Arc::new(view) })));
     }
 
@@ -318,6 +346,7 @@ impl Replica {
             saving: Mutex::default(),
             state: watch::channel(ReplicaState::default()).0,
             stop: watch::channel(false).0,
+            fault: config.fault,
         });
         let following = tokio::spawn(follow::run(Arc::clone(&shared), hub.config().clone()));
         Ok(Replica { shared, hub: hub.clone(), following })

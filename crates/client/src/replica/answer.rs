@@ -87,7 +87,7 @@ impl Shared {
             granted.clears.fetch_add(1, Ordering::Relaxed);
             return Some(answer);
         }
-        if !self.times.leased() {
+        if !self.leased() {
             return None;
         }
         let revision = self.times.revision.load(Ordering::Acquire);
@@ -97,7 +97,7 @@ impl Shared {
         }
         // A lift that came meanwhile wins. What was recorded says more than was answered, never less.
         let stands = self.decide(standing, measure, item, inquiry).is_some_and(|(again, _)| again == answer);
-        (stands && self.times.leased()).then_some(answer)
+        (stands && self.leased()).then_some(answer)
     }
 
     fn decide<'a>(

@@ -61,6 +61,8 @@ pub(super) struct Held {
     pub(super) lift_seq: u64,
     /// The lifts that are within `revision`.
     pub(super) changed_lift_seq: u64,
+    /// Whether lifts are kept from bulk that would undo them. Always, but where a test asks whether it would notice.
+    pub(super) overlay: bool,
     /// Keys that lifts have changed beyond `revision`: changes from before that must not undo it.
     lifted: HashMap<Key, u64>,
     /// Entries as new as this are held.
@@ -80,6 +82,7 @@ impl Held {
             revision,
             lift_seq,
             changed_lift_seq: lift_seq,
+            overlay: true,
             lifted: HashMap::new(),
             as_of: revision,
             digests: VecDeque::new(),
@@ -132,7 +135,7 @@ impl Held {
             return Ok(());
         }
         for change in read_changes(bytes).map_err(Broken)? {
-            let newer = self.lifted.get(&change.0).is_some_and(|lifted| *lifted > revision);
+            let newer = self.overlay && self.lifted.get(&change.0).is_some_and(|lifted| *lifted > revision);
             if !newer {
                 self.put(change);
             }

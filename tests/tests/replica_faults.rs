@@ -1,0 +1,237 @@
+//! Cuts, stalls, trickles and kills between replicas and their hub, while courts list and lift: nothing is missed or doubled, and at no
+//! time is anything said against somebody whose lift is complete.
+//!
+//! The check is tested itself: with a fault seeded into the replicas it must fail.
+
+#![allow(clippy::unwrap_used)]
+
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tempfile::TempDir;
+use xinhub_client::v1::ReplicaReach;
+use xinhub_client::{Fault, Inquiry};
+use xinhub_tests::following::{Following, connected, leased};
+use xinhub_tests::v1::{self, Verdict};
+use xinhub_tests::{Ask, Court, Hub, Proxy, Subject, parties};
+
+const LOAN: &str = "credit.lending";
+/// How long a stall lasts that outlasts a lease.
+const LONG: Duration = Duration::from_millis(3_000);
+const KILL_EVERY: usize = 100;
+
+fn loan(subject: &Subject) -> Ask {
+    Ask::about(subject, LOAN)
+}
+
+/// A replica behind a way of its own.
+struct Behind {
+    following: Following,
+    way: Proxy,
+    /// Until when its way stays as it is.
+    until: Instant,
+}
+
+/// Somebody who was lifted.
+struct Freed {
+    subject: Subject,
+    position: Option<v1::Position>,
+    /// Which of the lifts it was.
+    lift_seq: u64,
+    complete: bool,
+    asked: Inquiry,
+}
+
+struct World {
+    hub: Hub,
+    court: Court,
+    random: StdRng,
+    replicas: Vec<Behind>,
+    listed: Vec<(Subject, u64)>,
+    freed: Vec<Freed>,
+    /// What was done to them, and how often it was looked.
+    faults: usize,
+    looked: usize,
+    completed: usize,
+}
+
+impl World {
+    async fn new(seed: u64, fault: Option<Fault>) -> World {
+        let hub = Hub::start_with(leased(1)).await;
+        let mut replicas = Vec::new();
+        for (client, reach) in [
+            (parties::BANK, ReplicaReach::Exact),
+            (parties::BUREAU, ReplicaReach::Exact),
+            (parties::BANK, ReplicaReach::Filter),
+        ] {
+            let way = Proxy::to(hub.grpc()).await;
+            // What a replica asks of the hub goes by another way: here it is what it says by itself that counts.
+            let through = connected(&hub, client, Some(&way)).await;
+            let set_up = |config: xinhub_client::ReplicaConfig| config.reach(reach).with_fault(fault);
+            let following = Following::at(&through, TempDir::new().unwrap(), set_up).await;
+            replicas.push(Behind { following, way, until: Instant::now() });
+        }
+        let court = hub.court().await;
+        let random = StdRng::seed_from_u64(seed);
+        let (listed, freed) = (Vec::new(), Vec::new());
+        World { hub, court, random, replicas, listed, freed, faults: 0, looked: 0, completed: 0 }
+    }
+
+    async fn list(&mut self) {
+        let subject = Subject::person();
+        let outcome = self.court.list(&subject).await;
+        self.listed.push((subject, outcome.listing));
+    }
+
+    async fn lift(&mut self, at: usize) {
+        let (subject, listing) = self.listed.remove(at);
+        let position = self.court.remove(listing).await.unwrap().position;
+        let lift_seq = self.freed.len() as u64 + 1;
+        let asked = self.replicas[0].following.replica.inquiry(&loan(&subject).into_inquiry()).unwrap();
+        self.freed.push(Freed { subject, position, lift_seq, complete: false, asked });
+    }
+
+    /// Something goes wrong with one of the ways, or with the hub.
+    async fn fault(&mut self, round: usize) {
+        self.faults += 1;
+        if round % KILL_EVERY == KILL_EVERY - 1 {
+            self.hub.kill_and_restart().await;
+            self.court = self.hub.court().await;
+            self.replicas.iter().for_each(|one| one.way.lead_to(self.hub.grpc()));
+            return;
+        }
+        let (one, what) = (self.random.random_range(0..self.replicas.len()), self.random.random_range(0..20));
+        let one = &mut self.replicas[one];
+        if one.until > Instant::now() {
+            return one.way.cut();
+        }
+        let mut lasts = Duration::ZERO;
+        match what {
+            0..=5 => one.way.stall(true),
+            6..=11 => one.way.stall(false),
+            12..=13 => one.way.stall_newest(),
+            14 => one.way.trickle_newest(),
+            15 => {
+                one.way.stall(true);
+                lasts = LONG;
+            }
+            _ => one.way.cut(),
+        }
+        one.until = Instant::now() + lasts;
+    }
+
+    /// Somebody is listed and lifted while the changes of all replicas are held up: the lift overtakes the listing.
+    async fn overtake(&mut self) -> Result<(), String> {
+        self.replicas.iter().for_each(|one| one.way.stall(false));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        self.replicas.iter().for_each(|one| one.way.stall_newest());
+        self.faults += self.replicas.len();
+        let at = self.listed.len();
+        for _ in 0..12 {
+            self.list().await;
+        }
+        self.lift(at).await;
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        self.replicas.iter().for_each(|one| one.way.trickle_newest());
+        self.faults += self.replicas.len();
+        for _ in 0..60 {
+            self.look().await?;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+
+    /// Whether anybody is spoken against whose lift is complete, or was applied.
+    async fn look(&mut self) -> Result<(), String> {
+        let from = self.freed.len().saturating_sub(6);
+        for freed in self.freed.iter_mut().filter(|freed| !freed.complete).take(3) {
+            let request = v1::GetLiftStatusRequest { position: freed.position.clone() };
+            freed.complete = self.court.client.sync().get_lift_status(request).await.is_ok_and(|seen| seen.complete);
+            self.completed += usize::from(freed.complete);
+        }
+        for (at, one) in self.replicas.iter().enumerate() {
+            let replica = &one.following.replica;
+            for freed in
+                self.freed.iter().enumerate().filter(|(at, one)| *at >= from || one.complete).map(|(_, one)| one)
+            {
+                let is_applied = || replica.state().lift_seq >= freed.lift_seq;
+                let before = is_applied();
+                let told = replica.answer(LOAN, None, &freed.asked).map(|answer| answer.verdict().is_adverse());
+                self.looked += 1;
+                if told == Some(true) && freed.complete {
+                    return Err(format!(
+                        "replica {at} speaks against somebody whose lift {} is complete",
+                        freed.lift_seq
+                    ));
+                }
+                if told == Some(true) && before && is_applied() {
+                    return Err(format!("replica {at} has undone lift {}", freed.lift_seq));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// So many faults; whether everything held, all the time and in the end.
+    async fn run(&mut self, faults: usize) -> Result<(), String> {
+        let mut round = 0;
+        while self.faults < faults {
+            round += 1;
+            self.list().await;
+            if round % 3 != 0 {
+                let at = self.random.random_range(0..self.listed.len());
+                self.lift(at).await;
+            }
+            self.fault(round).await;
+            if round % 40 == 0 {
+                self.overtake().await?;
+            }
+            self.look().await?;
+            tokio::time::sleep(Duration::from_millis(self.random.random_range(5..40))).await;
+        }
+        self.replicas.iter().for_each(|one| one.way.stall(false));
+        let fresh = Following::of(&self.hub, parties::BUREAU).await;
+        for one in self.replicas.iter().map(|one| &one.following).chain([&fresh]) {
+            for (subject, _) in &self.listed {
+                one.until_clear(&loan(subject), false).await;
+            }
+            for freed in &self.freed {
+                one.until_clear(&loan(&freed.subject), true).await;
+            }
+        }
+        let entries = |one: &Following| one.replica.state().entries;
+        for (at, one) in self.replicas.iter().take(2).enumerate() {
+            if entries(&one.following) != entries(&fresh) {
+                return Err(format!("replica {at} holds other entries than a new one"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_missed_or_doubled_through_a_thousand_faults() {
+    let seed = rand::random();
+    let mut world = World::new(seed, None).await;
+    let held = world.run(1_000).await;
+    let (faults, looked, completed) = (world.faults, world.looked, world.completed);
+    println!("seed {seed}: {faults} faults, {looked} looks, {completed} of {} lifts seen complete", world.freed.len());
+    assert_eq!(held, Ok(()), "seed {seed}");
+    assert!(faults >= 1_000 && completed > 100 && looked > 10_000);
+    let connections: u64 = world.replicas.iter().map(|one| one.way.connections()).sum();
+    assert!(connections > 100, "{connections} connections");
+    // Who is listed is spoken against, or nothing was tried.
+    let (listed, _) = &world.listed[0];
+    assert_eq!(world.replicas[0].following.check(loan(listed)).await.verdict(), Verdict::Consider);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seeded_fault_is_noticed() {
+    for fault in [Fault::LeaseOff, Fault::OverlayOff, Fault::LiftsInBulk] {
+        let mut world = World::new(7, Some(fault)).await;
+        let noticed = world.run(600).await;
+        println!("{fault:?}: {noticed:?} after {} faults", world.faults);
+        assert!(noticed.is_err(), "{fault:?} was not noticed");
+    }
+}
