@@ -12,7 +12,7 @@ use crate::position::Position;
 
 mod import;
 
-pub use import::{ImportBatch, ImportRow, ListingRef, MAX_IMPORT_ROWS, RowFault, RowOutcome, StagedCommand};
+pub use import::{Complete, ImportBatch, ImportRow, ListingRef, MAX_IMPORT_ROWS, RowFault, RowOutcome, StagedCommand};
 
 /// A mutation.
 #[derive(Debug)]
@@ -478,6 +478,14 @@ pub enum CommandError {
     /// The import's state does not allow it.
     #[error("{}", import_state(*.0))]
     Import(ImportState),
+    /// The import is no complete list, or is one.
+    #[error("{0}")]
+    OtherMode(&'static str),
+    /// A newer complete list of the court is in force.
+    #[error(
+        "a complete list as of a later time was confirmed for this court already: what is older says nothing any more; reject it"
+    )]
+    OlderList,
     /// There is no such listing, relation, exemption, petition or import.
     #[error("there is no such {0}")]
     NotFound(&'static str),
@@ -546,6 +554,7 @@ pub enum CommandError {
 fn import_state(state: ImportState) -> &'static str {
     match state {
         ImportState::Staged => "the import waits: approve or reject it first",
+        ImportState::Confirmed => "the list is confirmed, and its additions wait: approve or reject them",
         ImportState::Released => "the import was released, and is being taken: lift what should not be listed",
         ImportState::Taken | ImportState::Rejected | ImportState::Lapsed => "the import is over: send the file again",
     }

@@ -2,13 +2,13 @@
 
 use xinhub_domain::case_number::CaseNumber;
 use xinhub_domain::identity::Identity;
-use xinhub_domain::import::{ImportCounts, StagedImport};
+use xinhub_domain::import::{ImportCounts, ListFields, StagedImport};
 use xinhub_domain::listing::{Actor, Content, RelationContent};
 use xinhub_domain::time::Timestamp;
 
 use super::CommandError;
 
-/// What a court does with an import that two people release.
+/// What a court does with an import that waits.
 #[derive(Clone, Debug)]
 pub enum StagedCommand {
     /// Keeps its file until a second person has decided.
@@ -20,6 +20,19 @@ pub enum StagedCommand {
     Release {
         /// Which.
         import: u64,
+    },
+    /// One actor confirms what a complete list takes off the list. Once more where that broke off.
+    Confirm {
+        /// Which.
+        import: u64,
+        /// Why those are removed that it does not name; as for [`Command::Remove`](super::Command::Remove).
+        ground: String,
+        /// How many go.
+        gone: u64,
+        /// How many listings it adds.
+        added: u64,
+        /// The court's listings in force.
+        in_force: u64,
     },
     /// Refuses it.
     Reject {
@@ -53,13 +66,33 @@ pub struct ImportBatch {
     pub as_of: Timestamp,
     /// The staged import that they are of; where two people release, without one that is released nothing is taken.
     pub released: Option<u64>,
+    /// For rows of a complete list.
+    pub complete: Option<Complete>,
     /// At most [`MAX_IMPORT_ROWS`].
     pub rows: Vec<ImportRow>,
+}
+
+impl ImportBatch {
+    /// Whether it only frees: then it goes before everything else, as any lift.
+    pub(crate) fn is_lift(&self) -> bool {
+        !self.dry_run && self.rows.iter().all(|row| matches!(row, ImportRow::Gone(_)))
+    }
+}
+
+/// Under what rows of a complete list are taken.
+#[derive(Clone, Debug)]
+pub struct Complete {
+    /// The last revision that the list can know of: what was recorded later is newer than it, and is left as it is.
+    pub knows: u64,
+    /// Why those are removed that it does not name.
+    pub ground: String,
 }
 
 /// One row of an import file.
 #[derive(Clone, Debug)]
 pub enum ImportRow {
+    /// A listing that a complete list does not name.
+    Gone(u64),
     /// Of the court's list.
     Listing(Box<Content>),
     /// Of the second file.
@@ -97,7 +130,28 @@ pub enum RowOutcome {
     Amended {
         /// Which listing.
         listing: u64,
+        /// In which fields.
+        fields: ListFields,
     },
+    /// A complete list does not name it: it was removed.
+    Removed {
+        /// Which listing.
+        listing: u64,
+    },
+    /// It was published, changed or lifted after the complete list's time, and is left as it is.
+    Newer {
+        /// Which listing.
+        listing: u64,
+    },
+    /// A complete list says something else, and no import may make it so.
+    Differing {
+        /// Which listing.
+        listing: u64,
+        /// In which fields; `state` where it is hidden.
+        fields: ListFields,
+    },
+    /// A new listing, which waits for a second person.
+    Waits,
     /// It was there already.
     Unchanged {
         /// Which listing.
