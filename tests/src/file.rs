@@ -124,6 +124,8 @@ pub struct Imported {
     pub summary: ImportSummary,
     /// How far the hub said it was, in turn.
     pub progress: Vec<u64>,
+    /// Of a complete list.
+    pub differences: Vec<v1::ListDifference>,
 }
 
 impl Imported {
@@ -200,7 +202,21 @@ pub async fn approve_import(client: &Hub, import: u64, actor: v1::Actor) -> Resu
     tokio::time::timeout(PATIENCE, heard(told)).await.expect("the import never ends")
 }
 
-/// The three messages that tell of a file's rows.
+/// Confirms a complete list of which so many are gone, and hears it out.
+///
+/// # Errors
+/// Why it is not confirmed.
+///
+/// # Panics
+/// Where the hub never ends it.
+pub async fn confirm_import(client: &Hub, import: u64, gone: u64, actor: v1::Actor) -> Result<Imported, Error> {
+    let mutation = Some(xinhub_client::mutation(actor, None));
+    let request = v1::ConfirmImportRequest { mutation, import, gone, ground: "performed".to_owned() };
+    let told = client.registry().confirm_import(request).await?;
+    tokio::time::timeout(PATIENCE, heard(told)).await.expect("the import never ends")
+}
+
+/// The four messages that tell of a file's rows.
 trait Tells {
     fn part(self) -> Option<Out>;
 }
@@ -218,6 +234,7 @@ impl Tells for v1::PreviewImportResponse {
             Part::Progress(progress) => Out::Progress(progress),
             Part::Fault(fault) => Out::Fault(fault),
             Part::Summary(summary) => Out::Summary(summary),
+            Part::Difference(difference) => Out::Difference(difference),
         })
     }
 }
@@ -229,6 +246,19 @@ impl Tells for v1::ApproveImportResponse {
             Part::Progress(progress) => Out::Progress(progress),
             Part::Fault(fault) => Out::Fault(fault),
             Part::Summary(summary) => Out::Summary(summary),
+            Part::Difference(difference) => Out::Difference(difference),
+        })
+    }
+}
+
+impl Tells for v1::ConfirmImportResponse {
+    fn part(self) -> Option<Out> {
+        use v1::confirm_import_response::Part;
+        self.part.map(|part| match part {
+            Part::Progress(progress) => Out::Progress(progress),
+            Part::Fault(fault) => Out::Fault(fault),
+            Part::Summary(summary) => Out::Summary(summary),
+            Part::Difference(difference) => Out::Difference(difference),
         })
     }
 }
@@ -239,6 +269,7 @@ async fn heard<T: Tells>(mut responses: Responses<T>) -> Result<Imported, Error>
         match response.part() {
             Some(Out::Progress(progress)) => imported.progress.push(progress.rows_read),
             Some(Out::Fault(fault)) => imported.faults.push(fault),
+            Some(Out::Difference(difference)) => imported.differences.push(difference),
             Some(Out::Summary(summary)) => imported.summary = summary,
             None => panic!("an empty message"),
         }

@@ -207,6 +207,8 @@ pub fn code(reason: Reason) -> Code {
         | Reason::EndedCase
         | Reason::Minor
         | Reason::InForce
+        | Reason::OlderList
+        | Reason::MoreGone
         | Reason::Release => Code::FailedPrecondition,
         Reason::Rate | Reason::DailyQuota => Code::ResourceExhausted,
         Reason::NotYetReached
@@ -257,6 +259,8 @@ fn usual_delay(reason: Reason) -> Option<Duration> {
         | Reason::Release
         | Reason::SubjectsNotGranted
         | Reason::InForce
+        | Reason::OlderList
+        | Reason::MoreGone
         | Reason::Internal
         | Reason::ImportFile => None,
     }

@@ -57,6 +57,7 @@ codes! {
     IdentityKind: "IDENTITY_KIND_",
     ImportFile: "IMPORT_FILE_",
     ImportState: "IMPORT_STATE_",
+    ListDifferenceKind: "LIST_DIFFERENCE_KIND_",
     ListingBar: "LISTING_BAR_",
     ListingState: "LISTING_STATE_",
     ObjectionGround: "OBJECTION_GROUND_",

@@ -15,9 +15,9 @@ use crate::args::{ActorArgs, ConnectArgs, GlobalArgs};
 use crate::codes::label;
 use crate::exit::{Exit, Failure};
 use crate::lang::Lang;
-use crate::output::{Line, Out};
+use crate::output::{Format, Line, Out};
 use crate::session::{Session, checked_uuid};
-use crate::shapes;
+use crate::{shapes, words};
 
 /// The hub takes at most 1 MiB; a quarter of it keeps the stream's window busy.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -26,7 +26,8 @@ const CHUNKS_AHEAD: usize = 4;
 
 /// Import a file of listings, or of relations, in the courts' own column layout
 ///
-/// Where two people release, it waits for the second of them: see `imports`.
+/// Where two people release, it waits for the second of them: see `imports`. A file of mode `complete`, the court's whole list, is
+/// compared with what the hub has, and always waits for `imports confirm`.
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
     /// CSV in UTF-8 or GB 18030, with header and trailer; - is standard input
@@ -69,7 +70,7 @@ pub(crate) async fn run(args: ImportArgs, global: &GlobalArgs, out: &mut Out) ->
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
     let reading = tokio::task::spawn_blocking(move || feed(file, options, &sender));
     let told = hub.registry().import_listings(ReceiverStream::new(receiver)).await?;
-    let summary = follow(told, &mut faults).await;
+    let heard = follow(told, &mut faults).await;
     faults.finish()?;
     // A file that couldn't be read to its end is the cause of what the hub then says of it.
     if reading.is_finished()
@@ -77,17 +78,25 @@ pub(crate) async fn run(args: ImportArgs, global: &GlobalArgs, out: &mut Out) ->
     {
         read?;
     }
-    show_summary(summary?, out)
+    show(heard?, out)
 }
 
 /// What the hub tells of a file's rows.
 pub(crate) enum Told {
     Progress(v1::ImportProgress),
     Fault(v1::RowFault),
+    Difference(v1::ListDifference),
     Summary(Box<v1::ImportSummary>),
 }
 
-/// The three messages that tell of rows.
+/// What was heard of a file in all.
+pub(crate) struct Heard {
+    pub(crate) summary: v1::ImportSummary,
+    /// Of a complete list, in the order in which they were told.
+    pub(crate) differences: Vec<v1::ListDifference>,
+}
+
+/// The four messages that tell of rows.
 pub(crate) trait Tells {
     fn told(self) -> Option<Told>;
 }
@@ -100,6 +109,7 @@ macro_rules! told {
                 self.part.map(|part| match part {
                     Part::Progress(progress) => Told::Progress(progress),
                     Part::Fault(fault) => Told::Fault(fault),
+                    Part::Difference(difference) => Told::Difference(difference),
                     Part::Summary(summary) => Told::Summary(Box::new(summary)),
                 })
             }
@@ -111,15 +121,13 @@ told! {
     ImportListingsResponse: import_listings_response,
     PreviewImportResponse: preview_import_response,
     ApproveImportResponse: approve_import_response,
+    ConfirmImportResponse: confirm_import_response,
 }
 
 /// Hears the hub out: progress to a bar, faults to where they go; the summary comes last.
-pub(crate) async fn follow<T: Tells>(
-    mut told: Responses<T>,
-    faults: &mut Faults,
-) -> Result<v1::ImportSummary, Failure> {
+pub(crate) async fn follow<T: Tells>(mut told: Responses<T>, faults: &mut Faults) -> Result<Heard, Failure> {
     let bar = progress_bar();
-    let mut summary = None;
+    let (mut summary, mut differences) = (None, Vec::new());
     let ended = loop {
         match told.next().await {
             Ok(Some(response)) => match response.told() {
@@ -128,6 +136,7 @@ pub(crate) async fn follow<T: Tells>(
                     bar.set_position(progress.rows_read);
                 }
                 Some(Told::Fault(fault)) => bar.suspend(|| faults.tell(&fault))?,
+                Some(Told::Difference(difference)) => differences.push(difference),
                 Some(Told::Summary(told)) => summary = Some(*told),
                 None => {}
             },
@@ -138,7 +147,7 @@ pub(crate) async fn follow<T: Tells>(
     bar.finish_and_clear();
     ended?;
     let broken = || xinhub_client::Error::Connection("the import ended without a summary".to_owned());
-    Ok(summary.ok_or_else(broken)?)
+    Ok(Heard { summary: summary.ok_or_else(broken)?, differences })
 }
 
 fn options(args: &ImportArgs, session: &Session) -> Result<v1::ImportOptions, Failure> {
@@ -247,9 +256,10 @@ impl Faults {
     }
 }
 
-/// Shows how a file went, or would go.
-pub(crate) fn show_summary(summary: v1::ImportSummary, out: &mut Out) -> Result<Exit, Failure> {
-    let shape = shapes::Import::from(summary);
+/// Shows how a file went, or would go: of a complete list each difference first.
+pub(crate) fn show(heard: Heard, out: &mut Out) -> Result<Exit, Failure> {
+    show_differences(heard.differences, out)?;
+    let shape = shapes::Import::from(heard.summary);
     let lang = out.lang;
     out.record(&shape, || {
         let name = |en: &'static str, zh: &'static str| lang.pick(en, zh);
@@ -261,19 +271,55 @@ pub(crate) fn show_summary(summary: v1::ImportSummary, out: &mut Out) -> Result<
             (name("unchanged", "未变"), shape.unchanged.to_string()),
             (name("faults", "错误"), shape.faults.to_string()),
             (name("warnings", "警告"), shape.warnings.to_string()),
-            (name("finished", "完成时间"), shape.finish_time.clone().unwrap_or_default()),
         ];
+        if let Some(list) = &shape.list {
+            lines.extend([
+                (name("gone", "应解除"), list.gone.to_string()),
+                (name("newer here", "本库较新"), list.newer.to_string()),
+                (name("left to a request", "须另行办理"), list.differing.to_string()),
+                (name("additions held", "新增待批准"), list.waiting.to_string()),
+                (name("were in force", "原有效数"), list.in_force.to_string()),
+            ]);
+        }
+        lines.extend([(name("finished", "完成时间"), shape.finish_time.clone().unwrap_or_default())]);
         if shape.dry_run {
             lines.push((name("dry run", "试运行"), name("nothing was changed", "未作任何更改").to_owned()));
         }
-        if let Some(staged) = shape.staged.as_ref().filter(|staged| staged.state == Some("STAGED")) {
-            let text = match lang {
-                Lang::En => format!("as import {} for a second clerk, until {}", staged.import, staged.release_by),
-                Lang::Zh => format!("导入 {} 待另一人批准，截至 {}", staged.import, staged.release_by),
-            };
-            lines.push((name("waits", "待批准"), text));
-        }
+        lines.extend(shape.staged.as_ref().and_then(|staged| waits(staged, lang)));
         lines
     })?;
     Ok(if shape.faults > 0 { Exit::RowFaults } else { Exit::Success })
+}
+
+/// For what a file waits.
+fn waits(staged: &shapes::StagedImport, lang: Lang) -> Option<Line> {
+    let (import, until) = (staged.import, &staged.release_by);
+    let text = match (staged.state?, &*staged.mode, lang) {
+        ("STAGED", "complete", Lang::En) => format!("as import {import} for its confirmation, until {until}"),
+        ("STAGED", "complete", Lang::Zh) => format!("导入 {import} 待确认，截至 {until}"),
+        ("STAGED" | "CONFIRMED", _, Lang::En) => format!("as import {import} for a second clerk, until {until}"),
+        ("STAGED" | "CONFIRMED", _, Lang::Zh) => format!("导入 {import} 待另一人批准，截至 {until}"),
+        (_, _, _) => return None,
+    };
+    Some((lang.pick("waits", "待批准"), text))
+}
+
+fn show_differences(differences: Vec<v1::ListDifference>, out: &mut Out) -> Result<(), Failure> {
+    if out.format == Format::Json {
+        return differences.into_iter().try_for_each(|one| out.json(&shapes::Difference::from(one)));
+    }
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let lang = out.lang;
+    let header = match lang {
+        Lang::En => ["difference", "listing", "line", "fields"],
+        Lang::Zh => ["差异", "名单编号", "行", "字段"],
+    };
+    let number = |number: u64| if number == 0 { String::new() } else { number.to_string() };
+    let rows = differences.iter().map(|one| {
+        let kind = words::list_difference(one.kind(), lang).to_owned();
+        vec![kind, number(one.listing), number(one.line), one.fields.join(", ")]
+    });
+    out.table(&header, rows)
 }

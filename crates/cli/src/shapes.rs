@@ -151,6 +151,26 @@ pub(crate) struct Import {
     pub(crate) position: Option<Position>,
     pub(crate) finish_time: Option<String>,
     pub(crate) staged: Option<StagedImport>,
+    pub(crate) list: Option<ListCounts>,
+}
+
+/// What a complete list comes to.
+#[derive(Serialize)]
+pub(crate) struct ListCounts {
+    pub(crate) gone: u64,
+    pub(crate) newer: u64,
+    pub(crate) differing: u64,
+    pub(crate) waiting: u64,
+    pub(crate) in_force: u64,
+}
+
+/// Where a complete list and the hub differ.
+#[derive(Serialize)]
+pub(crate) struct Difference {
+    pub(crate) difference: Option<&'static str>,
+    pub(crate) listing: Option<u64>,
+    pub(crate) line: Option<u64>,
+    pub(crate) fields: Vec<String>,
 }
 
 /// A file that waits for a second person.
@@ -172,6 +192,7 @@ pub(crate) struct StagedImport {
     pub(crate) sender: Option<String>,
     pub(crate) since: String,
     pub(crate) release_by: String,
+    pub(crate) list: Option<ListCounts>,
 }
 
 /// A file that was refused.
@@ -326,6 +347,26 @@ impl From<v1::ImportSummary> for Import {
             position: summary.position.map(Position::from),
             finish_time: time(summary.finish_time),
             staged: summary.staged.map(StagedImport::from),
+            list: summary.list.map(ListCounts::from),
+        }
+    }
+}
+
+impl From<v1::ListCounts> for ListCounts {
+    fn from(list: v1::ListCounts) -> Self {
+        let v1::ListCounts { gone, newer, differing, waiting, in_force } = list;
+        Self { gone, newer, differing, waiting, in_force }
+    }
+}
+
+impl From<v1::ListDifference> for Difference {
+    fn from(one: v1::ListDifference) -> Self {
+        let number = |number: u64| Some(number).filter(|number| *number > 0);
+        Self {
+            difference: label::<v1::ListDifferenceKind>(one.kind),
+            listing: number(one.listing),
+            line: number(one.line),
+            fields: one.fields,
         }
     }
 }
@@ -349,6 +390,7 @@ impl From<v1::StagedImport> for StagedImport {
             sender: staged.sender.map(|sender| sender.staff_id),
             since: staged.since,
             release_by: staged.release_by,
+            list: staged.list.map(ListCounts::from),
         }
     }
 }

@@ -76,10 +76,12 @@ fn output_md_documents_every_field() {
     let error = v1::ItemError::default();
     let without_slip = v1::Answer::default().into();
     check("batch", &BatchRow { line: 1, reference: None, answer: Some(without_slip), error: Some(error.into()) });
-    let staged = || v1::StagedImport { sender: Some(v1::Actor::default()), ..Default::default() };
-    let summary = v1::ImportSummary { position: position(), ..Default::default() };
+    let list = Some(v1::ListCounts::default());
+    let staged = || v1::StagedImport { sender: Some(v1::Actor::default()), list, ..Default::default() };
+    let summary = v1::ImportSummary { position: position(), list, ..Default::default() };
     check("import", &Import::from(summary));
     check("staged-import", &StagedImport::from(staged()));
+    check("difference", &Difference::from(v1::ListDifference::default()));
     check("rejected-import", &Rejected { import: 3 });
     check("outcome", &Outcome::from(v1::MutationOutcome { position: position(), ..Default::default() }));
     check("listing", &Listing::from(listing()));

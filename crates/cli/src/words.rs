@@ -1,8 +1,8 @@
 //! What the codes of due process mean, in words for a clerk. Codes stay codes in JSON, CSV and arguments.
 
 use xinhub_client::v1::{
-    DeadlineStatus, DutyState, ImportFile, ImportState, ListingState, ObjectionGround, PartyRole, PetitionKind,
-    PetitionState, Visibility,
+    DeadlineStatus, DutyState, ImportFile, ImportState, ListDifferenceKind, ListingState, ObjectionGround, PartyRole,
+    PetitionKind, PetitionState, Visibility,
 };
 
 use crate::lang::Lang;
@@ -157,6 +157,20 @@ pub(crate) fn import_state(state: ImportState, lang: Lang) -> &'static str {
         ImportState::Unspecified => "",
         ImportState::Staged => lang.pick("waits", "待批准"),
         ImportState::Released => lang.pick("being taken", "已批准，录入中"),
+        ImportState::Confirmed => lang.pick("additions wait", "已确认，新增待批准"),
+    }
+}
+
+/// How a complete list and the hub differ.
+pub(crate) fn list_difference(kind: ListDifferenceKind, lang: Lang) -> &'static str {
+    match kind {
+        ListDifferenceKind::Unspecified => "",
+        ListDifferenceKind::New => lang.pick("new", "新增"),
+        ListDifferenceKind::Changed => lang.pick("changed", "更正"),
+        ListDifferenceKind::Differing => lang.pick("left to a request", "须另行办理"),
+        ListDifferenceKind::Gone => lang.pick("gone", "解除"),
+        ListDifferenceKind::Newer => lang.pick("newer here", "本库较新"),
+        ListDifferenceKind::Waiting => lang.pick("held", "待批准"),
     }
 }
 

@@ -262,9 +262,10 @@ impl Shared {
     }
 
     /// Shows what was loaded, under what it was made for.
-    fn hold(&self, held: Held, view: View, audience: &Arc<Audience>) {
+    fn hold(&self, mut held: Held, view: View, audience: &Arc<Audience>) {
         let (epoch, audience) = (held.epoch, Arc::clone(audience));
-        *self.held.lock() = Some(Held { overlay: self.fault != Some(Fault::OverlayOff), ..held });
+        held.overlay = self.fault != Some(Fault::OverlayOff);
+        *self.held.lock() = Some(held);
         self.standing.store(Some(Arc::new(Standing { epoch, audience, view: Arc::new(view) })));
     }
 

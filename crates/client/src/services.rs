@@ -218,6 +218,18 @@ impl Registry {
     ) -> Result<Responses<v1::ApproveImportResponse>, Error> {
         opened(self.client.clone().approve_import(request).await)
     }
+
+    /// Confirms a complete list: lifts what it does not name, then takes its rows. Answers and has no deadline as
+    /// [`import_listings`](Self::import_listings).
+    ///
+    /// # Errors
+    /// As any call. After a break, call it again: what was lifted and taken stays, the rest follows.
+    pub async fn confirm_import(
+        &self,
+        request: v1::ConfirmImportRequest,
+    ) -> Result<Responses<v1::ConfirmImportResponse>, Error> {
+        opened(self.client.clone().confirm_import(request).await)
+    }
 }
 
 fn opened<T>(response: Result<Response<Streaming<T>>, Status>) -> Result<Responses<T>, Error> {

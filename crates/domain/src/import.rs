@@ -8,6 +8,7 @@
 //! (RFC 4180); the [`Trailer`] line. The digest is over the raw bytes from behind the header's line end up to the `#` of
 //! the trailer.
 
+mod compare;
 mod listing;
 mod relation;
 mod staged;
@@ -23,9 +24,10 @@ use crate::fault::choose;
 use crate::listing::ContentFault;
 use crate::time::Timestamp;
 
+pub use compare::{ListFields, differing_fields};
 pub use listing::{ListingColumn, ListingRows};
 pub use relation::{ListingName, RelationColumn, RelationRow, RelationRows};
-pub use staged::{ImportAction, ImportCounts, ImportState, StagedImport};
+pub use staged::{ImportAction, ImportCounts, ImportState, ListCounts, StagedImport};
 
 /// The format of import files that this build reads and writes.
 pub const FORMAT: u16 = 1;
@@ -46,6 +48,8 @@ closed! {
         Migration = "migration",
         /// Entries with their decisions, in columns of their own.
         Current = "current",
+        /// All that the court's list holds as of the file's time, as in [`Mode::Current`]: what it doesn't name is over.
+        Complete = "complete",
     }
 }
 
@@ -66,7 +70,7 @@ pub enum FileKind {
 #[error("{0}")]
 pub struct MarkFault(String);
 
-/// A file's first line: `#xinhub-import;format=1;court=ID;as_of=RFC3339;mode=migration|current;signer=ID`.
+/// A file's first line: `#xinhub-import;format=1;court=ID;as_of=RFC3339;mode=migration|current|complete;signer=ID`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// The id of the court whose listings these are.

@@ -99,6 +99,7 @@ fn import(rows: u64, dir: &Path) {
                 amend: false,
                 as_of: start(),
                 released: None,
+                complete: None,
                 rows,
             })
             .unwrap();

@@ -30,6 +30,7 @@ use crate::vault::{Slots, Vault};
 use crate::writer::{Job, Published, Writer};
 use xinhub_domain::position::{BadToken, Position};
 
+mod complete;
 mod probe;
 mod remedy;
 mod replication;
@@ -38,6 +39,7 @@ mod staged;
 mod statistics;
 mod subject;
 
+pub use complete::{Named, Unnamed};
 pub use probe::{Found, Match};
 pub use remedy::{DeadlineView, DutyView, PetitionFilter, PetitionStep, PetitionView};
 pub use replication::{Audience, KeyChange, Mark, Told, Touched};
@@ -505,7 +507,10 @@ impl Ledger {
     /// Takes rows of an import, in order; returns once what was taken is durable and visible. All of them go into one entry,
     /// or none: only where their contents come to more than 12 MiB may an error leave the first of them taken.
     pub async fn import(&self, permit: RegistryPermit, batch: ImportBatch) -> Result<Vec<RowOutcome>, CommandError> {
-        self.queued(|reply| Job::Import(permit, batch, reply)).await
+        let queue = if batch.is_lift() { &self.0.lifts } else { &self.0.others };
+        let (reply, answer) = oneshot::channel();
+        queue.send(Job::Import(permit, batch, reply)).await.map_err(|_| self.stopped())?;
+        answer.await.unwrap_or_else(|_| Err(self.stopped()))
     }
 
     /// Records that a client was answered adversely on these listings; returns once it is durable.

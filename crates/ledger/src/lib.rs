@@ -38,13 +38,13 @@ mod writer;
 
 pub use clock::{Clock, SystemClock};
 pub use command::{
-    Act, Command, CommandError, ImportBatch, ImportRow, ListingRef, Outcome, Redress, RemedyCommand, Request, RowFault,
-    RowOutcome, StagedCommand, UnitCommand,
+    Act, Command, CommandError, Complete, ImportBatch, ImportRow, ListingRef, Outcome, Redress, RemedyCommand, Request,
+    RowFault, RowOutcome, StagedCommand, UnitCommand,
 };
 pub use detail::{Detail, DetailError, DetailExemption, DetailRelation};
 pub use ledger::{
     Announcement, Audience, Count, DeadlineView, DeferralView, DutyCount, DutyView, Found, KeyChange, Ledger, Mark,
-    Match, OpenError, PetitionFilter, PetitionStep, PetitionView, ReachError, Settings, StagedView, Status,
-    SubjectListing, SubjectView, Told, Touched,
+    Match, Named, OpenError, PetitionFilter, PetitionStep, PetitionView, ReachError, Settings, StagedView, Status,
+    SubjectListing, SubjectView, Told, Touched, Unnamed,
 };
 pub use xinhub_domain::position::{BadToken, Position};

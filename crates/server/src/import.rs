@@ -8,13 +8,15 @@
 //! - A file sent again, after a break or twice, adds nothing twice: the ledger knows court, case and subject.
 //! - An uploaded file lies on the disk under a key that is in memory alone. It is removed when the import ends; what a
 //!   crash leaves can't be read by anybody, and goes at the next start.
-//! - Where two people release, a file waits for the second of them ([`staged`]).
+//! - Where two people release, a file waits for the second of them ([`staged`]); a court's complete list waits for whoever confirms
+//!   what it takes off the list ([`complete`]).
 //!
 //! The order: receive and spool ([`intake`]) → check rows and trailer ([`rows::survey`]) → read again, row by row, in
 //! batches to the ledger ([`rows::read`]). A break before the last step has changed nothing; a break within it has applied
 //! whole batches.
 
 mod apply;
+mod complete;
 mod intake;
 mod rows;
 mod spool;
@@ -33,14 +35,15 @@ use tonic::Status;
 use uuid::Uuid;
 use xinhub_api::reason::{Failure, Reason};
 pub use xinhub_domain::import::FileKind;
-use xinhub_domain::import::{ImportCounts, ListingRows};
+use xinhub_domain::import::{ImportCounts, ListFields, ListingRows};
 use xinhub_domain::listing::Actor;
 use xinhub_domain::policy::{Policy, RegistryPermit, Release};
 use xinhub_domain::time::Timestamp;
 use xinhub_ledger::clock::Clock;
-use xinhub_ledger::{Ledger, Position};
+use xinhub_ledger::{Complete, Ledger, Position};
 
-use apply::Taker;
+use apply::{Taken, Taker};
+pub use complete::Foreseen;
 use intake::{Encoding, Intake, Received};
 
 /// Bytes gathered before they go to a blocking thread.
@@ -81,6 +84,8 @@ pub struct Options {
     pub actor: Actor,
     /// The staged import that a second person has released.
     pub released: Option<u64>,
+    /// Of a complete list.
+    pub complete: Option<Complete>,
 }
 
 /// What is told while an import runs.
@@ -95,6 +100,38 @@ pub enum Report {
     },
     /// A row that was not taken.
     Fault(RowFault),
+    /// Where a complete list and the hub differ.
+    Difference(Difference),
+}
+
+/// Where a complete list and the hub differ. Names nobody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// How.
+    pub kind: DifferenceKind,
+    /// The listing; 0 where there is none yet.
+    pub listing: u64,
+    /// The line in the file, from 1; 0 for what it does not name.
+    pub line: u64,
+    /// The fields that differ.
+    pub fields: ListFields,
+}
+
+/// How a complete list and the hub differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DifferenceKind {
+    /// Published, or would be.
+    New,
+    /// Amended, or would be.
+    Changed,
+    /// Left to a request of its own.
+    Differing,
+    /// Removed, or would be.
+    Gone,
+    /// Left as it is: the hub knows better.
+    Newer,
+    /// New, and held for a second person.
+    Waiting,
 }
 
 /// A row that was not taken.
@@ -176,22 +213,24 @@ impl Importer {
     {
         let permit = permits()?;
         let (received, encoding) = self.receive(permit.court(), options.file, &clock, chunks).await?;
+        let complete = complete::terms(ledger, &received.header).await?;
+        let options = Options { complete, ..options };
         let file = WholeFile { received, encoding };
-        let waits = permit.release() == Release::Two && !options.dry_run;
-        if !waits {
-            return self
-                .take(ledger, permits, policy, &options, clock, file, reports)
-                .await
-                .map(|(summary, _)| summary);
+        let waits = (permit.release() == Release::Two || options.complete.is_some()) && !options.dry_run;
+        if !waits && options.complete.is_none() {
+            return Ok(self.take(ledger, permits, policy, &options, clock, file, Some(reports)).await?.summary);
         }
-        let foresee = Options { dry_run: true, ..options.clone() };
-        let (mut summary, file) = self.take(ledger, permits, policy, &foresee, clock, file, reports).await?;
+        let (foreseen, file) = self.foresee(ledger, permits, policy, &options, clock, file, Some(reports)).await?;
+        let mut summary = foreseen.summary;
+        if !waits {
+            return Ok(summary);
+        }
         summary.staged = Some(self.stage(ledger, permit, &options, file, summary.counts).await?);
         summary.dry_run = false;
         Ok(summary)
     }
 
-    /// Hands the rows of a whole file to the ledger.
+    /// Hands the rows of a whole file to the ledger. Without ears nothing is told on the way.
     #[allow(clippy::too_many_arguments)] // As for `run`.
     async fn take<P>(
         &self,
@@ -201,8 +240,8 @@ impl Importer {
         options: &Options,
         clock: Arc<dyn Clock>,
         file: WholeFile,
-        reports: &mpsc::Sender<Report>,
-    ) -> Result<(Summary, WholeFile), Failure>
+        reports: Option<&mpsc::Sender<Report>>,
+    ) -> Result<Taken, Failure>
     where
         P: Fn() -> Result<RegistryPermit, Failure> + Sync,
     {
@@ -228,7 +267,7 @@ impl Importer {
             taker.take(step).await?;
         }
         let received = joined(reader.await)??;
-        Ok((taker.summary(clock.wall()), WholeFile { received, encoding }))
+        Ok(taker.done(clock.wall(), WholeFile { received, encoding }))
     }
 
     /// The whole file, spooled and proven whole.

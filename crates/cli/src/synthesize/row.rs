@@ -106,7 +106,7 @@ impl Drawn {
             (&*self.representative).into(),
             if self.is_person() { PERSON.into() } else { ORGANISATION.into() },
         ];
-        if settings.mode == Mode::Current {
+        if settings.mode != Mode::Migration {
             fields.extend([
                 (&*case.decision_number).into(),
                 case.decided.to_string().into(),

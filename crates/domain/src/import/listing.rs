@@ -7,6 +7,7 @@ use csv::StringRecord;
 use jiff::civil::Date;
 
 use super::{Header, Layout, MarkFault, Mode, Problems, RowFault, RowReason};
+use crate::case_number::CaseNumber;
 use crate::closed::closed;
 use crate::identity::{Kind, Sex, Subject, fitting_kinds};
 use crate::listing::{Content, Draft, DraftDecision, FIXED_TERM_MONTHS, Ground, RawIdentity, Stage};
@@ -15,7 +16,7 @@ use crate::text::half_width_trimmed;
 use crate::time::{Day, Timestamp};
 
 closed! {
-    /// The columns in which the courts exchange the list, and behind them the columns of [`Mode::Current`].
+    /// The columns in which the courts exchange the list, and behind them those of [`Mode::Current`] and [`Mode::Complete`].
     ListingColumn {
         /// The subject's name.
         Iname = "iname",
@@ -75,7 +76,7 @@ impl ListingColumn {
     pub fn of(mode: Mode) -> &'static [ListingColumn] {
         match mode {
             Mode::Migration => &Self::ALL[..Self::DecisionNo as usize],
-            Mode::Current => Self::ALL,
+            Mode::Current | Mode::Complete => Self::ALL,
         }
     }
 }
@@ -148,6 +149,12 @@ impl ListingRows {
         }
     }
 
+    /// The case that a row names, whatever else is wrong with it; `None` where not even that can be told.
+    pub fn case_number(&self, row: &StringRecord) -> Option<CaseNumber> {
+        self.layout.check_width(row).ok()?;
+        CaseNumber::parse(self.text(row, ListingColumn::CaseCode)).ok()
+    }
+
     fn text<'a>(&self, row: &'a StringRecord, column: ListingColumn) -> &'a str {
         self.layout.text(row, column as usize)
     }
@@ -215,7 +222,7 @@ impl ListingRows {
                 attested: true,
                 ..DraftDecision::default()
             },
-            Mode::Current => DraftDecision {
+            Mode::Current | Mode::Complete => DraftDecision {
                 number: self.text(row, C::DecisionNo).to_owned(),
                 date: normal_day(self.text(row, C::DecisionDate)).into_owned(),
                 // The rows have no column for reasons: the conduct is what the decision found.
@@ -287,7 +294,7 @@ impl ListingRows {
                 }
                 ground
             }
-            Mode::Current => {
+            Mode::Current | Mode::Complete => {
                 let column = ListingColumn::Ground;
                 let mut text = half_width_trimmed(self.text(row, column)).chars().collect::<Vec<char>>().into_iter();
                 let ground = match (text.next(), text.next()) {
@@ -324,7 +331,7 @@ impl ListingRows {
     fn column_of(&self, field: &str) -> ListingColumn {
         use ListingColumn as C;
         let in_decision = |current: C| match self.mode {
-            Mode::Current => current,
+            Mode::Current | Mode::Complete => current,
             Mode::Migration => C::PublishDate,
         };
         match field {
@@ -350,7 +357,7 @@ impl ListingRows {
             "decision.signer" => in_decision(C::Signer),
             "notice_served_on" => C::NoticeServedDate,
             "ground" => match self.mode {
-                Mode::Current => C::Ground,
+                Mode::Current | Mode::Complete => C::Ground,
                 Mode::Migration => C::DisruptTypeName,
             },
             // `identities` and what stands under it.
@@ -369,7 +376,7 @@ fn layout(mode: Mode, columns: &StringRecord) -> Result<Layout, MarkFault> {
 /// Until when a file in this mode may skip the risk notice; `None`: it never may.
 fn check_mode(mode: Mode, policy: &Policy) -> Result<Option<Day>, MarkFault> {
     match (mode, policy.rules().go_live()) {
-        (Mode::Current, _) => Ok(None),
+        (Mode::Current | Mode::Complete, _) => Ok(None),
         (Mode::Migration, Some(go_live)) => Ok(Some(go_live)),
         (Mode::Migration, None) => {
             let problem = "mode: the hub's policy names no `go_live`, the day before which decisions may be migrated without \

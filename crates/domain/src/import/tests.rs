@@ -93,7 +93,7 @@ fn check(mode: Mode, changes: &[(&str, &str)], expected: Result<Kind, &[&str]>) 
 fn rows_that_are_taken() {
     let company = [("partyTypeName", "法人或其他组织"), ("sexy", ""), ("age", "0"), ("businessEntity", "贾仁")];
     let company_with = |number: &'static str| [&company[..], &[("cardNum", number)]].concat();
-    for mode in [Mode::Migration, Mode::Current] {
+    for mode in Mode::ALL.iter().copied() {
         for (changes, kind) in [
             (vec![], Kind::ResidentId),
             (vec![("cardNum", "１１０１０１１９９００１０１０９３９")], Kind::ResidentId),
@@ -210,7 +210,7 @@ fn the_quick_way_to_a_kind_agrees_with_the_full_one() {
 
 #[test]
 fn headers_and_trailers_read_back_as_written() {
-    for mode in [Mode::Migration, Mode::Current] {
+    for mode in Mode::ALL.iter().copied() {
         assert_eq!(Header::parse(&header(mode).to_string()), Ok(header(mode)));
     }
     let trailer = Trailer { rows: 12, sha256: [0xAB; 32] };
@@ -273,6 +273,36 @@ fn the_notice_is_a_column_that_may_be_left_out() {
     let (columns, row): (StringRecord, StringRecord) = (without(&columns), without(&row));
     let rows = ListingRows::new(&header(Mode::Current), &columns, policy()).unwrap();
     assert_eq!(rows.content(&row, now()).unwrap().0.notice_served_on, None);
+}
+
+#[test]
+fn a_row_is_compared_by_what_it_carries_and_names_its_case_whatever_else_is_wrong() {
+    let mode = Mode::Complete;
+    let listed = take(mode, &[]).unwrap();
+    for (changes, fields) in [
+        (&[][..], &[][..]),
+        (&[("servedDate", "")], &[]),
+        (&[("performance", "部分履行"), ("performedPart", "一半")], &["performance", "performed_part"]),
+        (&[("iname", "甄假")], &["name"]),
+        (&[("cardNum", "11010119900101004X")], &["identities"]),
+        (&[("decisionDate", "2025-04-02")], &["decision"]),
+        (&[("ground", "3"), ("regDate", "20250106")], &["ground", "filed_on"]),
+    ] {
+        assert_eq!(differing_fields(&listed, &take(mode, changes).unwrap()), fields, "{changes:?}");
+    }
+    let migrated = take(Mode::Migration, &[]).unwrap();
+    assert_eq!(differing_fields(&migrated, &listed), [""; 0], "what was attested has no number to compare");
+    for (changes, named) in [
+        (&[("cardNum", "1"), ("ground", "9")][..], true),
+        (&[("caseCode", "(2025)粤0882执01234号")], false),
+        (&[("caseCode", "")], false),
+    ] {
+        let (columns, row) = listing_row(mode, changes);
+        let rows = ListingRows::new(&header(mode), &columns, policy()).unwrap();
+        assert_eq!(rows.case_number(&row).is_some(), named, "{changes:?}");
+        let short: StringRecord = row.iter().skip(1).collect();
+        assert_eq!(rows.case_number(&short), None, "its columns are shifted");
+    }
 }
 
 #[test]

@@ -122,6 +122,7 @@ impl Audience {
 pub struct Policy {
     catalogue: Arc<Catalogue>,
     release: Release,
+    additions_alone_percent: u8,
     courts: Vec<Court>,
     audiences: Vec<Arc<Audience>>,
     clients: HashMap<Arc<str>, Arc<Client>>,

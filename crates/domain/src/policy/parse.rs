@@ -22,6 +22,9 @@ const MAX_LIMIT_FEN: u64 = 10_000_000_000;
 
 /// Counts below it could single somebody out.
 const REPORT_FLOOR: u32 = 5;
+/// Of a hundred listings in force, so many that a complete list adds are one actor's to publish, where else two people release:
+/// some days of what comes in, and no other list than the court's own.
+const ADDITIONS_ALONE_PERCENT: u8 = 5;
 /// The profile of courts that name none.
 const STATUTE: &str = "spc-2017";
 
@@ -54,6 +57,8 @@ fn read(root: Section, catalogue: &Catalogue, profiles: &Profiles, calendar: &Ar
         // One person alone lists nobody, unless the policy says that one may.
         false => Some(Release::Two),
     };
+    let additions_alone_percent =
+        root.count("additions_alone_percent", 0..=100).and_then(|share| u8::try_from(share).ok());
     for section in root.sections("enable") {
         enable(section, &mut catalogue);
     }
@@ -90,6 +95,7 @@ fn read(root: Section, catalogue: &Catalogue, profiles: &Profiles, calendar: &Ar
     Some(Policy {
         catalogue: Arc::new(catalogue),
         release: release?,
+        additions_alone_percent: additions_alone_percent.unwrap_or(ADDITIONS_ALONE_PERCENT),
         courts,
         audiences,
         clients,

@@ -70,6 +70,8 @@ closed! {
         PreviewImport = "/xinhub.v1.RegistryService/PreviewImport",
         /// Releases a waiting import.
         ApproveImport = "/xinhub.v1.RegistryService/ApproveImport",
+        /// Lifts what a complete list doesn't name.
+        ConfirmImport = "/xinhub.v1.RegistryService/ConfirmImport",
         /// Refuses a waiting import.
         RejectImport = "/xinhub.v1.RegistryService/RejectImport",
         /// Takes a petition in.
@@ -263,6 +265,7 @@ pub const TABLE: &[Row] = &[
     row(Method::ListImports, Demand::Registry, COURTS),
     row(Method::PreviewImport, Demand::Registry, COURTS),
     row(Method::ApproveImport, Demand::Registry, COURTS),
+    row(Method::ConfirmImport, Demand::Registry, COURTS),
     row(Method::RejectImport, Demand::Registry, COURTS),
     row(Method::FilePetition, Demand::Remedy, INTAKES),
     row(Method::RefuseIntake, Demand::Remedy, COURTS),

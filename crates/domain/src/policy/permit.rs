@@ -249,6 +249,7 @@ pub struct DetailPermit {
 pub struct Signing {
     release: Release,
     signers: Arc<[String]>,
+    additions_alone_percent: u8,
 }
 
 /// The right to change one court's listings.
@@ -408,12 +409,20 @@ impl RegistryPermit {
 impl Signing {
     fn of(policy: &Policy, court: Option<&str>) -> Signing {
         let signers = court.and_then(|court| policy.court(court)).map(|court| Arc::clone(&court.signers));
-        Signing { release: policy.release(), signers: signers.unwrap_or_default() }
+        let additions_alone_percent = policy.additions_alone_percent;
+        Signing { release: policy.release(), signers: signers.unwrap_or_default(), additions_alone_percent }
     }
 
     /// How many actors it takes to restrict somebody.
     pub fn release(&self) -> Release {
         self.release
+    }
+
+    /// Whether so many additions of a complete list, beside so many listings in force, take a second person.
+    pub fn additions_wait(&self, additions: u64, in_force: u64) -> bool {
+        let (share, allowed) =
+            (u128::from(additions) * 100, u128::from(in_force) * u128::from(self.additions_alone_percent));
+        self.release == Release::Two && share > allowed
     }
 
     /// Whether this member of the court's staff may release what another proposed: everybody where one actor lists, and else

@@ -28,6 +28,8 @@ fn with_client(lines: &str) -> String {
     format!("format = 1\nrelease = \"one\"\n[[court]]\nid = \"a\"\nname_zh = \"甲法院\"\n\n[[client]]\n{lines}\n")
 }
 
+const COURT_CLIENT: &str = "[[client]]\nid = \"c\"\nclass = \"court\"\ncourt = \"a\"\nlegal_basis = \"x\"\n\
+    expires = 2027-01-01\nrate_per_second = 1\ndaily_quota = 1\n";
 const BANK: &str = "id = \"b\"\nclass = \"bank\"\nunit = \"central-bank\"\nlegal_basis = \"x\"\nimpact_assessment = \"y\"\n\
     expires = 2027-01-01\nreach = [\"online\"]\nmeasures = [{ code = \"credit.lending\" }]\nrate_per_second = 1\ndaily_quota = 1\n";
 
@@ -178,6 +180,15 @@ fn two_release_unless_the_policy_says_otherwise_and_signers_are_named() {
     assert!(keys(&parse(&court("release = \"one\"\n"))).is_empty(), "one needs no signers");
     assert_eq!(keys(&parse(&court("release = \"one\"\ngo_live = 2027-03-04\n"))), ["go_live"]);
     assert!(keys(&parse(&court("release = \"one\"\ngo_live = 2027-03-01\n"))).is_empty());
+    let waits = |more: &str, additions, in_force| {
+        let policy = parse(&format!("{}{COURT_CLIENT}", court(more)));
+        let permit = decide(&policy, "c", Method::ConfirmImport, &RegistryAsk { court: None }, now()).unwrap();
+        permit.signing().additions_wait(additions, in_force)
+    };
+    assert!(!waits("", 5, 100) && waits("", 6, 100) && waits("", 1, 0) && !waits("", 0, 0));
+    assert!(!waits("additions_alone_percent = 10\n", 10, 100) && waits("additions_alone_percent = 0\n", 1, 1_000));
+    assert!(!waits("release = \"one\"\n", 100, 0), "one releases all");
+    check_faults(&court("additions_alone_percent = 101\n"), &["additions_alone_percent: is out of range"]);
     let signers = |list: &str| format!("{}signers = [{list}]\n", court(""));
     assert_eq!(parse(&signers("\"s-1\", \"s-2\"")).court("a").unwrap().signers(), ["s-1", "s-2"]);
     check_faults(&signers("\"s-1\", \" \", \"s-1\""), &["court[0].signers[1]: is no staff id", "`s-1` stands twice"]);

@@ -123,6 +123,7 @@ async fn one_entry_may_take_several_batches() {
             amend: false,
             as_of: start(),
             released: None,
+            complete: None,
             rows: rows.collect(),
         };
         let outcomes = ledger.import(court("court-one"), batch).await.unwrap();

@@ -115,7 +115,7 @@ struct Concerned {
 
 /// The journal or what it holds can't be read.
 fn unreadable(error: impl std::fmt::Display) -> CommandError {
-    tracing::error!(%error, "what audiences are to be told can't be read");
+    tracing::error!(%error, "the history can't be read");
     CommandError::Unreadable
 }
 
@@ -149,9 +149,7 @@ impl Ledger {
             return Ok(Some(Mark { revision, lift_seq, sequence: 0 }));
         }
         let low = self.sequence_of(revision)?;
-        let stored = self.0.vault.journal().after(low).next().transpose().map_err(unreadable)?;
-        let last = stored.map(|stored| Entry::decode(&stored.payload).map_err(unreadable)).transpose()?;
-        let ends_there = last.is_some_and(|entry| entry.last_revision() == revision);
+        let ends_there = self.entry_after(low)?.is_some_and(|entry| entry.last_revision() == revision);
         Ok(ends_there.then_some(Mark { revision, lift_seq, sequence: low + 1 }))
     }
 
@@ -176,12 +174,16 @@ impl Ledger {
 
     /// How many entries lie before the one that holds a revision.
     fn sequence_of(&self, revision: u64) -> Result<u64, CommandError> {
+        self.entries_while(|entry| entry.last_revision() < revision)
+    }
+
+    /// How many entries there are before the first of which `early` is not true: of none behind that one it is.
+    pub(super) fn entries_while(&self, early: impl Fn(&Entry) -> bool) -> Result<u64, CommandError> {
         let (mut low, mut high) = (0, self.mark().sequence);
         while low < high {
             let middle = low + (high - low) / 2;
-            let stored = self.0.vault.journal().after(middle).next().transpose().map_err(unreadable)?;
-            let Some(stored) = stored else { break };
-            if Entry::decode(&stored.payload).map_err(unreadable)?.last_revision() < revision {
+            let Some(entry) = self.entry_after(middle)? else { break };
+            if early(&entry) {
                 low = middle + 1;
             } else {
                 high = middle;
@@ -190,10 +192,14 @@ impl Ledger {
         Ok(low)
     }
 
+    /// The entry behind so many.
+    pub(super) fn entry_after(&self, entries: u64) -> Result<Option<Entry>, CommandError> {
+        let stored = self.0.vault.journal().after(entries).next().transpose().map_err(unreadable)?;
+        stored.map(|stored| Entry::decode(&stored.payload).map_err(unreadable)).transpose()
+    }
+
     fn lift_of(&self, before: u64, revision: u64) -> Result<Option<(Timestamp, u64)>, CommandError> {
-        let stored = self.0.vault.journal().after(before).next().transpose().map_err(unreadable)?;
-        let Some(stored) = stored else { return Ok(None) };
-        let entry = Entry::decode(&stored.payload).map_err(unreadable)?;
+        let Some(entry) = self.entry_after(before)? else { return Ok(None) };
         let mut last = None;
         let mut is_lift = false;
         for record in &entry.events {

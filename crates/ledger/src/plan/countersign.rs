@@ -26,9 +26,13 @@ pub(super) fn countersign(request: &Request, plan: &mut Plan) -> Result<(), Comm
         }
         // A report is one client's own, and a file's second person is the actor who releases it.
         Act::Unit(..)
-        | Act::Staged(_, StagedCommand::Stage { .. } | StagedCommand::Release { .. } | StagedCommand::Finish { .. }) => {
-            false
-        }
+        | Act::Staged(
+            _,
+            StagedCommand::Stage { .. }
+            | StagedCommand::Release { .. }
+            | StagedCommand::Confirm { .. }
+            | StagedCommand::Finish { .. },
+        ) => false,
     };
     if kept || plan.is_lift() {
         return Ok(());

@@ -5,13 +5,14 @@
 
 use xinhub_domain::case_number::CaseNumber;
 use xinhub_domain::identity::Identity;
+use xinhub_domain::import::differing_fields;
 use xinhub_domain::listing::{Action, Actor, Content, EventKind, RelationContent, State, next};
 use xinhub_domain::time::Day;
 use xinhub_index::Key;
 
 use super::content::{check_amendment, keep_bars};
 use super::{Plan, Planner, Subject, Touch, fault};
-use crate::command::{CommandError, ImportRow, ListingRef, RowFault, RowOutcome};
+use crate::command::{CommandError, Complete, ImportRow, ListingRef, RowFault, RowOutcome};
 
 /// What a row comes to: an outcome, and the plan that makes it true.
 pub(crate) type RowPlan = (RowOutcome, Option<Plan>);
@@ -25,6 +26,17 @@ pub(crate) struct Terms<'a> {
     pub actor: &'a Actor,
     /// A row that differs is an amendment.
     pub amend: bool,
+    /// Of a complete list.
+    pub complete: Option<&'a Complete>,
+    /// Rows may list somebody; else they are told to wait.
+    pub adds: bool,
+}
+
+impl Terms<'_> {
+    /// Whether a complete list can't know what became of a listing.
+    fn is_newer(&self, subject: &Subject) -> bool {
+        self.complete.is_some_and(|complete| subject.revision > complete.knows)
+    }
 }
 
 fn is_attested(content: &Content) -> bool {
@@ -35,6 +47,7 @@ impl Planner<'_> {
     /// Decides one row. Only failures that end the whole import are errors.
     pub(crate) fn row(&mut self, terms: Terms<'_>, row: ImportRow) -> Result<RowPlan, CommandError> {
         let planned = match row {
+            ImportRow::Gone(listing) => self.gone_row(terms, listing),
             ImportRow::Listing(content) => self.listing_row(terms, content),
             ImportRow::Relation { listing, content } => self.relation_row(terms, &listing, &content),
         };
@@ -49,12 +62,26 @@ impl Planner<'_> {
         }
     }
 
+    /// Whom a complete list does not name is freed, unless the hub knows better by now.
+    fn gone_row(&mut self, terms: Terms<'_>, listing: u64) -> Result<RowPlan, CommandError> {
+        let subject = self.subject(listing, terms.court)?;
+        let Some(complete) = terms.complete.filter(|_| subject.state == State::Listed && !terms.is_newer(&subject))
+        else {
+            return Ok((RowOutcome::Newer { listing }, None));
+        };
+        let plan = self.lift(&subject, terms.court, Action::Remove, terms.actor, &complete.ground)?;
+        Ok((RowOutcome::Removed { listing }, Some(plan)))
+    }
+
     fn listing_row(&mut self, terms: Terms<'_>, content: Box<Content>) -> Result<RowPlan, CommandError> {
         let keys = self.keys(&content);
         let known = self.same_case(&content, &keys, terms.court)?;
         // One that still runs speaks for the case; where all have ended, the case has.
         if let Some(subject) = known.iter().find(|one| !one.state.has_ended()) {
             return self.known_row(terms, subject, content);
+        }
+        if let Some(newer) = known.iter().find(|one| terms.is_newer(one)) {
+            return Ok((RowOutcome::Newer { listing: newer.number }, None));
         }
         if let Some(ended) = known.first() {
             return Ok((RowOutcome::Fault(RowFault::Ended { listing: ended.number }), None));
@@ -66,6 +93,9 @@ impl Planner<'_> {
         // What a migration attests was decided before the court went live, and its file was held to that.
         if content.notice_served_on.is_none() && !is_attested(&content) {
             return Ok((RowOutcome::Fault(RowFault::NoNotice), None));
+        }
+        if !terms.adds {
+            return Ok((RowOutcome::Waits, None));
         }
         let action = Action::Publish(self.standing(&content)?);
         let plan = self.content_plan(None, terms.court, action, EventKind::Publish, content, &keys, terms.actor)?;
@@ -98,7 +128,13 @@ impl Planner<'_> {
         let old = self.content(subject)?;
         let listing = subject.number;
         if subject.state == State::Noticed && !is_attested(&content) {
+            if terms.is_newer(subject) {
+                return Ok((RowOutcome::Newer { listing }, None));
+            }
             return self.noticed_row(terms, subject, content, old.notice_served_on);
+        }
+        if terms.complete.is_some() {
+            return self.named_row(terms, subject, &old, *content);
         }
         let amendment = check_amendment(&old, &content);
         let as_kept = Box::new(Content {
@@ -116,8 +152,49 @@ impl Planner<'_> {
             return Ok((RowOutcome::Fault(RowFault::Differs { listing }), None));
         }
         amendment?;
+        let fields = differing_fields(&old, &as_kept);
         let plan = self.amendment(subject, terms.court, terms.actor, &old, as_kept)?;
-        Ok((RowOutcome::Amended { listing }, Some(plan)))
+        Ok((RowOutcome::Amended { listing, fields }, Some(plan)))
+    }
+
+    /// A complete list names a listing that stands. It changes what an amendment may: that restricts nobody further.
+    fn named_row(
+        &mut self,
+        terms: Terms<'_>,
+        subject: &Subject,
+        old: &Content,
+        row: Content,
+    ) -> Result<RowPlan, CommandError> {
+        let listing = subject.number;
+        // A row names its subject by one number, and has no birth date; what else the hub knows of either stays.
+        let named = row.identities.iter().all(|one| old.identities.iter().any(|known| known == one));
+        let row = Content {
+            identities: if named { old.identities.clone() } else { row.identities },
+            birth_date: old.birth_date,
+            notice_served_on: old.notice_served_on,
+            visibility: old.visibility,
+            own_unit: old.own_unit.clone(),
+            bars: old.bars.clone(),
+            ..row
+        };
+        let mut fields = differing_fields(old, &row);
+        let hidden = subject.state == State::Hidden;
+        if fields.is_empty() && !hidden {
+            return Ok((RowOutcome::Unchanged { listing }, None));
+        }
+        if terms.is_newer(subject) {
+            return Ok((RowOutcome::Newer { listing }, None));
+        }
+        if hidden {
+            fields.push("state");
+        }
+        let by_hand = ["identities", "name", "ground", "decision", "state"];
+        if fields.iter().any(|field| by_hand.contains(field)) {
+            return Ok((RowOutcome::Differing { listing, fields }, None));
+        }
+        let amended = Box::new(Content { decision: old.decision.clone(), ..row });
+        let plan = self.amendment(subject, terms.court, terms.actor, old, amended)?;
+        Ok((RowOutcome::Amended { listing, fields }, Some(plan)))
     }
 
     /// The decision that a notice has led to: its row lists, with the service of the notice as it was recorded.
@@ -129,6 +206,9 @@ impl Planner<'_> {
         recorded: Option<Day>,
     ) -> Result<RowPlan, CommandError> {
         let listing = subject.number;
+        if !terms.adds {
+            return Ok((RowOutcome::Waits, None));
+        }
         let Some(served) = recorded.or(content.notice_served_on) else {
             return Ok((RowOutcome::Fault(RowFault::NoNotice), None));
         };

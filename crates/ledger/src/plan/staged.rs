@@ -1,14 +1,15 @@
 //! Imports that wait for a second person: staged, released, refused, taken.
 
 use xinhub_domain::deadline::Clock;
-use xinhub_domain::import::{ImportAction, ImportState};
+use xinhub_domain::import::{Header, ImportAction, ImportState};
 use xinhub_domain::listing::{Actor, Body, EventKind, RecordId, RecordKind};
 use xinhub_domain::policy::RegistryPermit;
+use xinhub_domain::time::Timestamp;
 
 use super::deadlines::beginning;
 use super::{Plan, Planned, Planner, Touch, actor, fault};
 use crate::command::{CommandError, Request, StagedCommand};
-use crate::resident::staged::ImportRow;
+use crate::resident::staged::{ImportRow, ListConfirmed};
 use crate::table::Place;
 
 /// So many imports of one court may wait: each holds a file.
@@ -34,6 +35,18 @@ impl Planner<'_> {
                 Ok(plan)
             }
             StagedCommand::Release { import } => self.release_import(permit, actor(request)?, *import),
+            StagedCommand::Confirm { import, ground, gone, added, in_force } => {
+                let as_of = self.list_as_of(permit, *import)?;
+                let as_of = as_of.ok_or(CommandError::OtherMode("the import is no complete list: approve it"))?;
+                let additions_wait = permit.signing().additions_wait(*added, *in_force);
+                let state = self.import_after(permit, *import, ImportAction::Confirm { additions_wait })?.1;
+                let actor = actor(request)?.clone();
+                let body = Body::Act { actor, ground: Some(ground.clone()), note: None, approver: None };
+                let mut plan = self.import_event(permit, *import, state, Some(body));
+                let confirmed = ListConfirmed { as_of, gone: *gone, added: *added };
+                plan.event.open = Some(minicbor::to_vec(confirmed).expect("encoding into memory does not fail"));
+                Ok(plan)
+            }
             StagedCommand::Reject { import, note } => {
                 let state = self.import_after(permit, *import, ImportAction::Reject)?.1;
                 let body = act(actor(request)?, note.clone());
@@ -73,7 +86,29 @@ impl Planner<'_> {
         if !permit.signing().is_signer(&actor.staff_id) {
             return Err(CommandError::NotASigner);
         }
+        if self.list_as_of(permit, number)?.is_some() && row.state == ImportState::Staged {
+            let problem = "the import is a complete list: confirm it first, since its removals go before its additions";
+            return Err(CommandError::OtherMode(problem));
+        }
         Ok(self.import_event(permit, number, state, Some(act(actor, None))))
+    }
+
+    /// The time of a complete list, unless one of a later time was confirmed meanwhile; `None` for any other import.
+    fn list_as_of(&self, permit: &RegistryPermit, number: u64) -> Result<Option<Timestamp>, CommandError> {
+        let absent = || CommandError::NotFound("import that waits");
+        let row = self.resident.imports.open.get(&number).ok_or_else(absent)?;
+        if self.resident.courts.name(row.court) != permit.court() {
+            return Err(absent());
+        }
+        let (staged, _) = self.vault.staged(Place(row.place))?.ok_or_else(absent)?;
+        if staged.knows.is_none() {
+            return Ok(None);
+        }
+        let header = Header::parse(&staged.header).map_err(|_| CommandError::Unreadable)?;
+        match self.resident.imports.is_older_list(row.court, header.as_of) {
+            true => Err(CommandError::OlderList),
+            false => Ok(Some(header.as_of)),
+        }
     }
 
     /// The import, and its state after an action. Another court's is as if it were not there.

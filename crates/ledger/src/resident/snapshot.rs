@@ -94,6 +94,9 @@ struct Header {
     open_imports: u64,
     #[n(23)]
     aside: u64,
+    /// By court, the time of the newest complete list. Snapshots from before there were any have none.
+    #[n(24)]
+    lists: Option<Vec<(u32, Timestamp)>>,
 }
 
 /// The state as it was at one moment, to be written without the writer.
@@ -205,6 +208,7 @@ impl Resident {
             imports: self.imports.count,
             open_imports: self.imports.open.len() as u64,
             aside: self.aside.len() as u64,
+            lists: Some(self.imports.lists.iter().map(|(court, as_of)| (*court, *as_of)).collect()),
         };
         let (table, remedy, statistics) = (self.table.clone(), self.remedy.clone(), self.statistics.clone());
         let (imports, aside) = (self.imports.clone(), self.aside.clone());
@@ -290,6 +294,7 @@ impl Resident {
         self.relations = header.relations;
         self.exemptions = header.exemptions;
         self.courts = interner(&header.courts);
+        self.imports.lists = header.lists.unwrap_or_default().into_iter().collect();
         for (name, hash) in header.configured {
             let hash = <[u8; 32]>::try_from(hash.as_slice());
             self.configured.insert(name, hash.map_err(|_| SnapshotError::Damaged("a hash has 32 bytes"))?);

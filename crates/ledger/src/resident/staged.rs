@@ -6,6 +6,7 @@ use minicbor::{Decode, Encode};
 use xinhub_domain::deadline::Clock;
 use xinhub_domain::import::ImportState;
 use xinhub_domain::listing::Clear;
+use xinhub_domain::time::Timestamp;
 
 use super::Resident;
 use super::remedy::Bound;
@@ -25,13 +26,36 @@ pub struct ImportRow {
     pub place: u64,
 }
 
-/// All imports that two people release.
+/// What a confirmed complete list says in clear: the open part of its event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ListConfirmed {
+    /// Its time.
+    #[n(0)]
+    pub as_of: Timestamp,
+    /// How many listings it does not name.
+    #[n(1)]
+    pub gone: u64,
+    /// How many it adds.
+    #[n(2)]
+    pub added: u64,
+}
+
+/// All imports that wait, or once did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Imports {
     /// How many there ever were.
     pub count: u64,
     /// Those whose file still has to be there, by number.
     pub open: BTreeMap<u64, ImportRow>,
+    /// The time of the newest complete list that was confirmed, by court: an older one says nothing any more.
+    pub lists: BTreeMap<u32, Timestamp>,
+}
+
+impl Imports {
+    /// Whether a complete list of a later time was confirmed for the court.
+    pub fn is_older_list(&self, court: u32, as_of: Timestamp) -> bool {
+        self.lists.get(&court).is_some_and(|last| as_of < *last)
+    }
 }
 
 impl Resident {
@@ -49,6 +73,12 @@ impl Resident {
         }
         let row = self.imports.open.get_mut(&number).ok_or("it is about an import that does not wait")?;
         row.state = state;
+        let confirms = matches!(state, ImportState::Confirmed | ImportState::Released);
+        if let Some(open) = clear.open.as_ref().filter(|_| confirms) {
+            let list: ListConfirmed = minicbor::decode(open).map_err(|_| "what its list is as of does not decode")?;
+            let last = self.imports.lists.entry(row.court).or_insert(list.as_of);
+            *last = list.as_of.max(*last);
+        }
         let bound = Bound::Import { number, clock: Clock::Release };
         if state == ImportState::Lapsed {
             self.mark(bound);

@@ -238,8 +238,15 @@ async fn who_was_answered_is_kept_once_per_listing_and_changes_no_etag() {
 /// Rows of a file, as the court's list.
 async fn import(ledger: &Ledger, drafts: &[xinhub_domain::listing::Draft]) -> Vec<crate::RowOutcome> {
     let rows = drafts.iter().map(|draft| crate::ImportRow::Listing(content(draft))).collect();
-    let batch =
-        crate::ImportBatch { actor: actor("j-1"), dry_run: false, amend: false, as_of: start(), released: None, rows };
+    let batch = crate::ImportBatch {
+        actor: actor("j-1"),
+        dry_run: false,
+        amend: false,
+        as_of: start(),
+        released: None,
+        complete: None,
+        rows,
+    };
     ledger.import(court("court-one"), batch).await.unwrap()
 }
 
@@ -286,8 +293,15 @@ async fn a_relation_is_in_force_once_so_that_ending_it_frees() {
         content: relation(person(5), Relation::Principal, until),
     };
     let rows = vec![row(""), row("2026-12-31")];
-    let batch =
-        crate::ImportBatch { actor: actor("j-1"), dry_run: false, amend: false, as_of: start(), released: None, rows };
+    let batch = crate::ImportBatch {
+        actor: actor("j-1"),
+        dry_run: false,
+        amend: false,
+        as_of: start(),
+        released: None,
+        complete: None,
+        rows,
+    };
     let outcomes = ledger.import(court("court-one"), batch).await.unwrap();
     assert!(matches!(outcomes[0], crate::RowOutcome::Unchanged { .. }), "{outcomes:?}");
     assert!(matches!(outcomes[1], crate::RowOutcome::Fault(_)), "{outcomes:?}");

@@ -158,18 +158,19 @@ impl Writer {
         if import.rows.len() > MAX_IMPORT_ROWS {
             return Err(fault("rows", &format!("are at most {MAX_IMPORT_ROWS} a batch")));
         }
-        if self.published.borrow().clock_fault.is_some() {
+        let lifts = import.is_lift();
+        if self.published.borrow().clock_fault.is_some() && !lifts {
             return Err(CommandError::ClockUnsure);
         }
-        if permit.release() == Release::Two && !import.dry_run && !self.is_released(permit.court(), import.released) {
-            return Err(CommandError::SecondPersonRequired);
-        }
-        let terms = Terms { court: permit.court(), actor: &import.actor, amend: import.amend };
+        let adds = self.may_add(permit, &import)?;
+        let (complete, amend) = (import.complete.as_ref(), import.amend);
+        let terms = Terms { court: permit.court(), actor: &import.actor, amend, complete, adds };
         let mut outcomes = Vec::with_capacity(import.rows.len());
-        let mut batch = Batch::default();
+        let mut batch = Batch { urgent: lifts, ..Batch::default() };
         for row in import.rows {
             if !import.dry_run && batch.is_full(self.max_entry_bytes.min(MAX_IMPORT_BYTES)) {
                 self.commit_now(&mut batch)?;
+                batch.urgent = lifts;
             }
             let resident = self.resident.read();
             let mut planner = self.planner(&resident, &batch.pending);
@@ -187,10 +188,24 @@ impl Writer {
         Ok(outcomes)
     }
 
-    fn is_released(&self, court: &str, import: Option<u64>) -> bool {
+    /// Whether rows may list somebody. An error where they may do nothing: what two people release waits for the second, and a
+    /// complete list for its confirmation.
+    fn may_add(&self, permit: &RegistryPermit, import: &ImportBatch) -> Result<bool, CommandError> {
+        if import.dry_run || (permit.release() == Release::One && import.complete.is_none()) {
+            return Ok(true);
+        }
         let resident = self.resident.read();
-        let row = import.and_then(|number| resident.imports.open.get(&number));
-        row.is_some_and(|row| row.state == ImportState::Released && resident.courts.name(row.court) == court)
+        let row = import.released.and_then(|number| resident.imports.open.get(&number));
+        let row = row.filter(|row| resident.courts.name(row.court) == permit.court());
+        if import.complete.is_some() && row.is_some_and(|row| resident.imports.is_older_list(row.court, import.as_of)) {
+            // Confirmed while this one was being taken.
+            return Err(CommandError::OlderList);
+        }
+        match (row.map(|row| row.state), &import.complete) {
+            (Some(ImportState::Released), _) => Ok(true),
+            (Some(ImportState::Confirmed), Some(_)) => Ok(false),
+            (_, _) => Err(CommandError::SecondPersonRequired),
+        }
     }
 
     /// Goes into the entry in the making: the first answers to many callers are recorded with one sync.

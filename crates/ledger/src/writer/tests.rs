@@ -38,8 +38,15 @@ async fn publish(ledger: &Ledger, client: &str, draft: &Draft) -> Outcome {
 }
 
 async fn import(ledger: &Ledger, rows: Vec<ImportRow>) -> Vec<RowOutcome> {
-    let batch =
-        ImportBatch { actor: actor("clerk"), dry_run: false, amend: false, as_of: start(), released: None, rows };
+    let batch = ImportBatch {
+        actor: actor("clerk"),
+        dry_run: false,
+        amend: false,
+        as_of: start(),
+        released: None,
+        complete: None,
+        rows,
+    };
     ledger.import(court("court-one"), batch).await.unwrap()
 }
 
@@ -383,6 +390,7 @@ async fn no_more_imports_wait_than_may_however_many_come_at_once() {
         copy: [0; 16],
         key: [0; 32],
         foreseen: ImportCounts::default(),
+        knows: None,
     };
     let staged = (0..40).map(|_| {
         let command = StagedCommand::Stage { import: Box::new(import.clone()) };

@@ -328,7 +328,15 @@ impl Submitter {
             model.imports.len() - 1
         };
         let as_of = Timestamp(Day(0).end().0);
-        let batch = ImportBatch { actor: actor("clerk"), dry_run: false, amend: false, as_of, released: None, rows };
+        let batch = ImportBatch {
+            actor: actor("clerk"),
+            dry_run: false,
+            amend: false,
+            as_of,
+            released: None,
+            complete: None,
+            rows,
+        };
         let outcomes = self.ledger.import(court_permit(court), batch).await?;
         assert!(outcomes.iter().all(|one| matches!(one, RowOutcome::Added { .. })), "{outcomes:?}");
         self.model.lock().imports[at].1 = true;

@@ -226,7 +226,15 @@ impl Life {
                 sent.push(row);
             }
         }
-        let batch = ImportBatch { actor: actor("clerk"), dry_run, amend, as_of: now, released: None, rows: sent };
+        let batch = ImportBatch {
+            actor: actor("clerk"),
+            dry_run,
+            amend,
+            as_of: now,
+            released: None,
+            complete: None,
+            rows: sent,
+        };
         let found = self.ledger.import(importing(court), batch).await.map_err(|error| format!("import: {error:?}"))?;
         let mut trial = self.model.clone();
         let model = if dry_run { &mut trial } else { &mut self.model };
@@ -390,6 +398,8 @@ fn why_of(error: &CommandError) -> Option<Why> {
         CommandError::Faults(_) => Why::Faults,
         CommandError::RequestIdReused
         | CommandError::Import(_)
+        | CommandError::OtherMode(_)
+        | CommandError::OlderList
         | CommandError::RequestIdExpired
         | CommandError::Overloaded
         | CommandError::Full
@@ -403,8 +413,11 @@ fn why_of(error: &CommandError) -> Option<Why> {
 fn row_seen(row: &RowOutcome) -> RowSeen {
     match row {
         RowOutcome::Added { listing } => RowSeen::Added(*listing),
-        RowOutcome::Amended { listing } => RowSeen::Amended(*listing),
+        RowOutcome::Amended { listing, .. } => RowSeen::Amended(*listing),
         RowOutcome::Unchanged { listing } => RowSeen::Unchanged(*listing),
+        RowOutcome::Removed { .. } | RowOutcome::Newer { .. } | RowOutcome::Differing { .. } | RowOutcome::Waits => {
+            unreachable!("no file of these steps is a complete list")
+        }
         RowOutcome::Fault(fault) => RowSeen::Fault(match fault {
             RowFault::Differs { .. } => "differs",
             RowFault::Ended { .. } => "ended",

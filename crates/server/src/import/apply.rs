@@ -2,13 +2,14 @@
 
 use tokio::sync::mpsc;
 use xinhub_api::reason::{Failure, Reason};
-use xinhub_domain::import::ImportCounts;
+use xinhub_domain::case_number::CaseNumber;
+use xinhub_domain::import::{ImportCounts, ListCounts, ListFields};
 use xinhub_domain::policy::RegistryPermit;
 use xinhub_domain::time::Timestamp;
-use xinhub_ledger::{CommandError, ImportBatch, Ledger, RowFault as Untaken, RowOutcome};
+use xinhub_ledger::{CommandError, ImportBatch, ImportRow, Ledger, Named, RowFault as Untaken, RowOutcome};
 
 use super::rows::{Batch, Step};
-use super::{FileKind, Options, Report, RowFault, Summary};
+use super::{Difference, DifferenceKind, FileKind, Options, Report, RowFault, Summary, WholeFile};
 use crate::service::status::command;
 
 /// Hands batches to the ledger, in the order of the file, and keeps count.
@@ -17,9 +18,21 @@ pub(super) struct Taker<'a, P> {
     permits: &'a P,
     options: &'a Options,
     as_of: Timestamp,
-    reports: &'a mpsc::Sender<Report>,
+    reports: Option<&'a mpsc::Sender<Report>>,
     rows_read: u64,
     summary: Summary,
+    named: Named,
+    unplaced: Option<u64>,
+}
+
+/// What a pass over a file came to.
+pub(super) struct Taken {
+    pub(super) summary: Summary,
+    pub(super) file: WholeFile,
+    /// What a complete list names.
+    pub(super) named: Named,
+    /// The first line of which not even the case can be told.
+    pub(super) unplaced: Option<u64>,
 }
 
 impl<'a, P: Fn() -> Result<RegistryPermit, Failure> + Sync> Taker<'a, P> {
@@ -29,23 +42,33 @@ impl<'a, P: Fn() -> Result<RegistryPermit, Failure> + Sync> Taker<'a, P> {
         options: &'a Options,
         as_of: Timestamp,
         rows: u64,
-        reports: &'a mpsc::Sender<Report>,
+        reports: Option<&'a mpsc::Sender<Report>>,
     ) -> Taker<'a, P> {
         let summary = Summary {
             rows,
-            counts: ImportCounts::default(),
+            counts: ImportCounts {
+                list: options.complete.as_ref().map(|_| ListCounts::default()),
+                ..Default::default()
+            },
             dry_run: options.dry_run,
             position: ledger.position(),
             finished_at: as_of,
             staged: None,
         };
-        Taker { ledger, permits, options, as_of, reports, rows_read: 0, summary }
+        let named = Named::default();
+        Taker { ledger, permits, options, as_of, reports, rows_read: 0, summary, named, unplaced: None }
     }
 
     pub(super) async fn take(&mut self, step: Step) -> Result<(), Failure> {
         match step {
             Step::Batch(batch) => self.apply(batch).await,
-            Step::Fault(fault) => self.fault(fault).await,
+            Step::Fault(fault, case) => {
+                match case {
+                    Some(case) => self.named.cases.extend([case]),
+                    None => self.unplaced = self.unplaced.or(Some(fault.line)),
+                }
+                self.fault(fault).await
+            }
             Step::Progress(rows_read) => {
                 self.rows_read = rows_read;
                 self.tell(Report::Progress { rows_read, rows_total: self.summary.rows }).await
@@ -57,14 +80,23 @@ impl<'a, P: Fn() -> Result<RegistryPermit, Failure> + Sync> Taker<'a, P> {
         let Batch { rows, origins } = batch;
         let Options { actor, dry_run, amend, released, .. } = self.options;
         let (actor, dry_run, amend, released) = (actor.clone(), *dry_run, *amend, *released);
-        let batch = ImportBatch { actor, dry_run, amend, as_of: self.as_of, released, rows };
+        let complete = self.options.complete.clone();
+        let cases = if complete.is_some() { cases(&rows) } else { Vec::new() };
+        let batch = ImportBatch { actor, dry_run, amend, as_of: self.as_of, released, complete, rows };
         let outcomes = self.ledger.import((self.permits)()?, batch).await.map_err(|error| self.stopped(&error))?;
-        for (origin, outcome) in origins.into_iter().zip(outcomes) {
+        for (at, (origin, outcome)) in origins.into_iter().zip(outcomes).enumerate() {
+            self.compare(&outcome, origin.line).await?;
+            let counts = &mut self.summary.counts;
             match outcome {
-                RowOutcome::Added { .. } => self.summary.counts.added += 1,
-                RowOutcome::Amended { .. } => self.summary.counts.amended += 1,
-                RowOutcome::Unchanged { .. } => self.summary.counts.unchanged += 1,
+                RowOutcome::Added { .. } => counts.added += 1,
+                RowOutcome::Amended { .. } => counts.amended += 1,
+                RowOutcome::Unchanged { .. } => counts.unchanged += 1,
+                // A row of a file removes nothing.
+                RowOutcome::Newer { .. } | RowOutcome::Removed { .. } => counts.list.get_or_insert_default().newer += 1,
+                RowOutcome::Differing { .. } => counts.list.get_or_insert_default().differing += 1,
+                RowOutcome::Waits => counts.list.get_or_insert_default().waiting += 1,
                 RowOutcome::Fault(untaken) => {
+                    self.named.cases.extend(cases.get(at).cloned());
                     let (column, reason) = place(&untaken, self.options.file);
                     self.fault(RowFault { line: origin.line, column, reason, message: untaken.to_string() }).await?;
                     continue;
@@ -75,6 +107,32 @@ impl<'a, P: Fn() -> Result<RegistryPermit, Failure> + Sync> Taker<'a, P> {
         Ok(())
     }
 
+    /// Notes and tells what a row of a complete list comes to.
+    async fn compare(&mut self, outcome: &RowOutcome, line: u64) -> Result<(), Failure> {
+        if self.options.complete.is_none() {
+            return Ok(());
+        }
+        let difference =
+            |kind, listing, fields: &ListFields| Difference { kind, listing, line, fields: fields.clone() };
+        let none = ListFields::new();
+        let difference = match outcome {
+            // A number that nobody has got yet says nothing.
+            RowOutcome::Added { .. } if self.options.dry_run => difference(DifferenceKind::New, 0, &none),
+            RowOutcome::Added { listing } => difference(DifferenceKind::New, *listing, &none),
+            RowOutcome::Waits => difference(DifferenceKind::Waiting, 0, &none),
+            RowOutcome::Amended { listing, fields } => difference(DifferenceKind::Changed, *listing, fields),
+            RowOutcome::Differing { listing, fields } => difference(DifferenceKind::Differing, *listing, fields),
+            RowOutcome::Newer { listing } => difference(DifferenceKind::Newer, *listing, &none),
+            RowOutcome::Unchanged { listing } => {
+                self.named.listings.insert(*listing);
+                return Ok(());
+            }
+            RowOutcome::Removed { .. } | RowOutcome::Fault(_) => return Ok(()),
+        };
+        self.named.listings.extend(Some(difference.listing).filter(|listing| *listing > 0));
+        self.tell(Report::Difference(difference)).await
+    }
+
     async fn fault(&mut self, fault: RowFault) -> Result<(), Failure> {
         self.summary.counts.faults += 1;
         self.tell(Report::Fault(fault)).await
@@ -82,8 +140,10 @@ impl<'a, P: Fn() -> Result<RegistryPermit, Failure> + Sync> Taker<'a, P> {
 
     /// A caller who is gone ends the import: what was applied stays, and sending the file again goes on from there.
     async fn tell(&self, report: Report) -> Result<(), Failure> {
-        let gone = |_| Failure::new(Reason::ImportFile, "the caller went away; send the file again to go on");
-        self.reports.send(report).await.map_err(gone)
+        match self.reports {
+            Some(reports) => tell(reports, report).await,
+            None => Ok(()),
+        }
     }
 
     fn stopped(&self, error: &CommandError) -> Failure {
@@ -94,9 +154,24 @@ impl<'a, P: Fn() -> Result<RegistryPermit, Failure> + Sync> Taker<'a, P> {
         Failure::new(command(error.clone()).reason(), text)
     }
 
-    pub(super) fn summary(self, finished_at: Timestamp) -> Summary {
-        Summary { position: self.ledger.position(), finished_at, ..self.summary }
+    pub(super) fn done(self, finished_at: Timestamp, file: WholeFile) -> Taken {
+        let summary = Summary { position: self.ledger.position(), finished_at, ..self.summary };
+        Taken { summary, file, named: self.named, unplaced: self.unplaced }
     }
+}
+
+/// Tells whoever listens; an error where nobody does any more.
+pub(super) async fn tell(reports: &mpsc::Sender<Report>, report: Report) -> Result<(), Failure> {
+    let gone = |_| Failure::new(Reason::ImportFile, "the caller went away; send the file again to go on");
+    reports.send(report).await.map_err(gone)
+}
+
+fn cases(rows: &[ImportRow]) -> Vec<CaseNumber> {
+    let case = |row: &ImportRow| match row {
+        ImportRow::Listing(content) => Some(content.case_number.clone()),
+        ImportRow::Relation { .. } | ImportRow::Gone(_) => None,
+    };
+    rows.iter().filter_map(case).collect()
 }
 
 /// The column and the catalogue's entry for a row that the ledger did not take.

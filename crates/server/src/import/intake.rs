@@ -164,7 +164,7 @@ impl Intake {
 
 fn no_header() -> FileFault {
     let problem = format!(
-        "the file must begin with `{HEADER_MARK}format=1;court=ID;as_of=RFC3339;mode=migration|current;signer=ID`"
+        "the file must begin with `{HEADER_MARK}format=1;court=ID;as_of=RFC3339;mode=migration|current|complete;signer=ID`"
     );
     FileFault::new(1, problem)
 }

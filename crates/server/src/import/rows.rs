@@ -8,7 +8,8 @@ use std::sync::Arc;
 use csv::{ByteRecord, StringRecord, Terminator};
 use encoding_rs::GB18030;
 use xinhub_api::reason::Reason;
-use xinhub_domain::import::{ListingName, ListingRows, RelationRows, RowFault as Untakable, RowReason};
+use xinhub_domain::case_number::CaseNumber;
+use xinhub_domain::import::{ListingName, ListingRows, Mode, RelationRows, RowFault as Untakable, RowReason};
 use xinhub_domain::policy::Policy;
 use xinhub_domain::time::Timestamp;
 use xinhub_ledger::clock::Clock;
@@ -27,8 +28,8 @@ const READ_BYTES: usize = 64 << 10;
 pub(super) enum Step {
     /// Checked rows for the ledger.
     Batch(Batch),
-    /// A row that can't be taken.
-    Fault(RowFault),
+    /// A row that can't be taken, and the case that it is of, if that can be told.
+    Fault(RowFault, Option<CaseNumber>),
     /// Rows read so far.
     Progress(u64),
 }
@@ -78,6 +79,9 @@ pub(super) fn survey(received: &Received, file: FileKind) -> Result<Encoding, Re
 }
 
 fn check_columns(received: &Received, file: FileKind, columns: &StringRecord) -> Result<(), FileFault> {
+    if file == FileKind::Relations && received.header.mode == Mode::Complete {
+        return Err(FileFault::new(1, "mode: complete is for listings; write a file of relations in mode current"));
+    }
     let problem = match file {
         FileKind::Listings => ListingRows::check_columns(received.header.mode, columns).err(),
         FileKind::Relations => RelationRows::new(columns).err(),
@@ -110,7 +114,7 @@ pub(super) fn read(
                 let is_full = batch.rows.len() == MAX_IMPORT_ROWS;
                 is_full.then(|| Step::Batch(std::mem::take(&mut batch)))
             }
-            Err(fault) => Some(Step::Fault(row_fault(records.line, fault))),
+            Err(fault) => Some(Step::Fault(row_fault(records.line, fault), rules.case_number(&text))),
         };
         if !step.is_none_or(&mut *sink) {
             return Ok(());
@@ -156,6 +160,13 @@ impl Rules {
             FileKind::Relations => RelationRows::new(columns).map(Rules::Relations),
         };
         rules.map_err(|fault| FileFault::new(2, fault.to_string()))
+    }
+
+    fn case_number(&self, text: &StringRecord) -> Option<CaseNumber> {
+        match self {
+            Rules::Listings(rules) => rules.case_number(text),
+            Rules::Relations(_) => None,
+        }
     }
 
     /// The row for the ledger, and whether it has soft faults.

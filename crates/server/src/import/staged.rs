@@ -20,8 +20,9 @@ use xinhub_api::reason::{Failure, Reason};
 use xinhub_domain::import::{Header, ImportCounts, StagedImport, Trailer};
 use xinhub_domain::policy::{Policy, RegistryPermit};
 use xinhub_ledger::clock::Clock;
-use xinhub_ledger::{Act, CommandError, Ledger, Request, StagedCommand, StagedView};
+use xinhub_ledger::{Act, CommandError, Complete, Ledger, Request, StagedCommand, StagedView};
 
+use super::complete::Foreseen;
 use super::intake::{Encoding, Received};
 use super::spool::{self, Kept, Spool};
 use super::{Importer, Options, Report, Summary, WholeFile, joined, storage};
@@ -57,6 +58,7 @@ impl Importer {
             copy,
             key: kept.key,
             foreseen,
+            knows: options.complete.as_ref().map(|complete| complete.knows),
         };
         // The same import sent again is the one that waits already; another file under its id is refused. The hash doesn't
         // cover the header, which decides how the rows are read.
@@ -73,7 +75,7 @@ impl Importer {
         outcome.map(|outcome| outcome.record).map_err(command)
     }
 
-    /// Takes the rows of an import that was released; or, with `dry_run`, tells what they would come to.
+    /// Takes the rows of an import that was released, or of a complete list that was confirmed.
     ///
     /// # Errors
     ///
@@ -85,7 +87,6 @@ impl Importer {
         permits: &P,
         policy: &Arc<Policy>,
         staged: &StagedView,
-        dry_run: bool,
         clock: Arc<dyn Clock>,
         reports: &mpsc::Sender<Report>,
     ) -> Result<Summary, Failure>
@@ -93,15 +94,31 @@ impl Importer {
         P: Fn() -> Result<RegistryPermit, Failure> + Sync,
     {
         let file = self.reopen(&staged.import).await?;
-        let options = Options {
-            import_id: uuid::Uuid::from_bytes(staged.import.copy),
-            file: staged.import.file,
-            dry_run,
-            amend: staged.import.amend,
-            actor: staged.sender.clone(),
-            released: Some(staged.number),
-        };
-        self.take(ledger, permits, policy, &options, clock, file, reports).await.map(|(summary, _)| summary)
+        let options = options(staged);
+        Ok(self.take(ledger, permits, policy, &options, clock, file, Some(reports)).await?.summary)
+    }
+
+    /// What the rows of an import that waits would come to now. Without ears nothing is told on the way.
+    ///
+    /// # Errors
+    ///
+    /// The copy can't be read; or a complete list is out of date, or has a row that can't be placed.
+    #[allow(clippy::too_many_arguments)] // As for `run`.
+    pub async fn foresee_staged<P>(
+        &self,
+        ledger: &Ledger,
+        permits: &P,
+        policy: &Arc<Policy>,
+        staged: &StagedView,
+        clock: Arc<dyn Clock>,
+        reports: Option<&mpsc::Sender<Report>>,
+    ) -> Result<Foreseen, Failure>
+    where
+        P: Fn() -> Result<RegistryPermit, Failure> + Sync,
+    {
+        let file = self.reopen(&staged.import).await?;
+        let options = options(staged);
+        self.foresee(ledger, permits, policy, &options, clock, file, reports).await.map(|(foreseen, _)| foreseen)
     }
 
     /// Whether the copy can be opened. One that is lost must not be released: what was released can't be rejected any more.
@@ -145,5 +162,17 @@ impl Importer {
         if let Ok(Err(error)) = swept {
             tracing::warn!(%error, "import: the staging directory can't be looked through");
         }
+    }
+}
+
+fn options(staged: &StagedView) -> Options {
+    Options {
+        import_id: uuid::Uuid::from_bytes(staged.import.copy),
+        file: staged.import.file,
+        dry_run: false,
+        amend: staged.import.amend,
+        actor: staged.sender.clone(),
+        released: Some(staged.number),
+        complete: staged.import.knows.map(|knows| Complete { knows, ground: String::new() }),
     }
 }

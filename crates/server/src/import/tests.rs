@@ -110,7 +110,7 @@ fn import_in(bytes: &[u8], chunk_bytes: usize) -> Result<Outcome, FileFault> {
                     outcome.contents.push((origin.line, content));
                 }
             }
-            Step::Fault(fault) => outcome.faults.push(fault),
+            Step::Fault(fault, _) => outcome.faults.push(fault),
             Step::Progress(rows) => outcome.progress.push(rows),
         }
         true
@@ -366,6 +366,7 @@ async fn a_file_sent_again_adds_nothing_and_a_dry_run_changes_nothing() {
             amend: false,
             actor: Actor::parse("js-007", "clerk").unwrap(),
             released: None,
+            complete: None,
         };
         let chunks: Vec<_> = sheet.bytes().chunks(10_000).map(|chunk| Ok(chunk.to_vec())).collect();
         let (reports, mut told) = mpsc::channel(10_000);
@@ -421,6 +422,7 @@ async fn the_copy_of_a_file_stays_until_it_is_known_whether_it_waits() {
         amend: false,
         actor: Actor::parse("js-007", "clerk").unwrap(),
         released: None,
+        complete: None,
     };
     let ask = RegistryAsk { court: None };
     let policy = policy_with_client();

@@ -311,7 +311,7 @@ fn count(value: i32, path: &str, most: u32, faults: &mut FieldFaults) -> u32 {
     }
 }
 
-fn short(text: &str, path: &str, faults: &mut FieldFaults) -> String {
+pub(super) fn short(text: &str, path: &str, faults: &mut FieldFaults) -> String {
     bounded(text, path, MAX_SHORT_CHARS, faults)
 }
 

@@ -11,19 +11,19 @@ use xinhub_api::convert::{self, timestamp_to};
 use xinhub_api::reason::{Failure, FieldFaults, Reason};
 use xinhub_api::v1;
 use xinhub_api::v1::import_listings_request::Part as In;
-use xinhub_domain::import::{Header, ImportCounts, ImportState};
+use xinhub_domain::import::{Header, ImportCounts, ImportState, ListCounts};
 use xinhub_domain::listing::Actor;
 use xinhub_domain::policy::{RegistryAsk, RegistryPermit};
 use xinhub_domain::time::Timestamp;
 use xinhub_ledger::{Act, CommandError, Request, StagedCommand, StagedView, crypto};
 
 use super::call::Call;
-use super::commands::note;
+use super::commands::{self, note};
 use super::door::catalogued;
 use super::lookup::position_to;
 use super::registry::body_of;
 use super::status;
-use crate::import::{FileKind, Options, Report, RowFault, Summary};
+use crate::import::{Difference, DifferenceKind, FileKind, Foreseen, Options, Report, RowFault, Summary};
 
 /// Largest chunk, in bytes.
 const MAX_CHUNK_BYTES: usize = 1 << 20;
@@ -49,8 +49,18 @@ pub(super) fn preview(call: Arc<Call>, request: v1::PreviewImportRequest) -> Imp
     answer(call, move |call, responses| async move {
         charged(&call)?;
         let staged = waiting(&call, request.import)?;
-        take_staged(&call, &staged, true, &responses).await.map(|summary| summary_to(&staged, &summary))
+        let summary = reporting(&responses, async |reports| {
+            foresee(&call, &staged, Some(&reports)).await.map(|foreseen| foreseen.summary)
+        });
+        let summary = summary.await?;
+        call.note_token(&summary.position.token());
+        Ok(summary_to(&staged, &summary))
     })
+}
+
+/// Lifts what a complete list does not name, and takes its rows.
+pub(super) fn confirm(call: Arc<Call>, request: v1::ConfirmImportRequest) -> ImportStream<v1::ConfirmImportResponse> {
+    answer(call, |call, responses| async move { confirmed(&call, request, &responses).await })
 }
 
 /// Releases what waits, and takes its rows.
@@ -75,7 +85,7 @@ where
     ReceiverStream::new(stream)
 }
 
-/// The three answers that tell of rows.
+/// The four answers that tell of rows.
 trait Respond: Send + 'static {
     fn report(report: Report) -> Self;
     fn summary(summary: v1::ImportSummary) -> Self;
@@ -91,6 +101,7 @@ macro_rules! respond {
                         Part::Progress(v1::ImportProgress { rows_read, rows_total })
                     }
                     Report::Fault(fault) => Part::Fault(fault_to(fault)),
+                    Report::Difference(difference) => Part::Difference(difference_to(difference)),
                 };
                 Self { part: Some(part) }
             }
@@ -106,6 +117,7 @@ respond! {
     ImportListingsResponse: import_listings_response,
     PreviewImportResponse: preview_import_response,
     ApproveImportResponse: approve_import_response,
+    ConfirmImportResponse: confirm_import_response,
 }
 
 async fn run(
@@ -171,22 +183,87 @@ fn waiting(call: &Call, import: u64) -> Result<StagedView, Failure> {
     found.ok_or_else(|| status::command(CommandError::NotFound("import that waits")))
 }
 
-async fn take_staged<A: Respond>(
+async fn take_staged(
     call: &Arc<Call>,
     staged: &StagedView,
-    dry_run: bool,
-    responses: &Responses<A>,
+    reports: &mpsc::Sender<Report>,
 ) -> Result<Summary, Failure> {
-    let hub = call.hub();
-    let policy = hub.authority.policy();
-    let permits = || permit(call);
-    let summary = reporting(responses, async |reports| {
-        let clock = Arc::clone(&hub.clock);
-        hub.importer.take_staged(&hub.ledger, &permits, &policy, staged, dry_run, clock, &reports).await
-    })
-    .await?;
+    let (hub, permits) = (call.hub(), || permit(call));
+    let (policy, clock) = (hub.authority.policy(), Arc::clone(&hub.clock));
+    let summary = hub.importer.take_staged(&hub.ledger, &permits, &policy, staged, clock, reports).await?;
     call.note_token(&summary.position.token());
     Ok(summary)
+}
+
+/// What a waiting import would come to now.
+async fn foresee(
+    call: &Arc<Call>,
+    staged: &StagedView,
+    reports: Option<&mpsc::Sender<Report>>,
+) -> Result<Foreseen, Failure> {
+    let (hub, permits) = (call.hub(), || permit(call));
+    let (policy, clock) = (hub.authority.policy(), Arc::clone(&hub.clock));
+    hub.importer.foresee_staged(&hub.ledger, &permits, &policy, staged, clock, reports).await
+}
+
+async fn confirmed(
+    call: &Arc<Call>,
+    mut request: v1::ConfirmImportRequest,
+    responses: &Responses<v1::ConfirmImportResponse>,
+) -> Result<v1::ImportSummary, Failure> {
+    let import = request.import;
+    charged(call)?;
+    let (head, actor, ground) = confirming(&request)?;
+    let staged = waiting(call, import)?;
+    let Foreseen { summary: foreseen, gone } = foresee(call, &staged, None).await?;
+    let list = foreseen.counts.list.unwrap_or_default();
+    if list.gone > request.gone {
+        let (now, seen) = (list.gone, request.gone);
+        let text = format!("gone: {now} listings would be lifted, and {seen} were confirmed; preview it again");
+        return Err(Failure::new(Reason::MoreGone, text));
+    }
+    request.mutation.iter_mut().for_each(|mutation| mutation.request_id.clear());
+    let body = body_of(call.method(), &request);
+    let (added, in_force) = (foreseen.counts.added, list.in_force);
+    let command = StagedCommand::Confirm { import, ground: ground.clone(), gone: request.gone, added, in_force };
+    submit(call, command, head.request_id, body, (head.actor, head.approver)).await?;
+    let staged = waiting(call, import)?;
+    let summary = reporting(responses, async |reports| {
+        let (hub, permits, by) = (call.hub(), || permit(call), (&actor, &*ground));
+        let (lifted, newer) = hub.importer.lift_gone(&hub.ledger, &permits, &staged, &gone, by, &reports).await?;
+        let mut summary = take_staged(call, &staged, &reports).await?;
+        let taken = summary.counts.list.unwrap_or_default();
+        summary.counts.list = Some(ListCounts { gone: lifted, newer: list.newer + newer, in_force, ..taken });
+        Ok(summary)
+    });
+    let summary = summary.await?;
+    if staged.state == ImportState::Released {
+        finish(call, &staged, summary.counts).await?;
+    }
+    Ok(summary_to(&staged, &summary))
+}
+
+/// Who confirms a complete list, and why what it does not name is lifted.
+fn confirming(request: &v1::ConfirmImportRequest) -> Result<(convert::Mutation, Actor, String), Failure> {
+    let mut faults = FieldFaults::default();
+    let head = faults.take(convert::mutation(request.mutation.as_ref()));
+    let ground = commands::short(&request.ground, "ground", &mut faults);
+    if ground.is_empty() {
+        faults.add("ground", "is missing: say why these listings are lifted, such as `performed`");
+    }
+    let actor = head.as_ref().and_then(|head| head.actor.clone());
+    match (head, actor) {
+        (Some(head), Some(actor)) if faults.is_empty() => Ok((head, actor, ground)),
+        (_, _) => Err(faults.into()),
+    }
+}
+
+/// Records that an import's last row was read; its copy goes.
+async fn finish(call: &Arc<Call>, staged: &StagedView, counts: ImportCounts) -> Result<(), Failure> {
+    let finish = StagedCommand::Finish { import: staged.number, counts };
+    submit(call, finish, own_request_id(call.now()), Vec::new(), (None, None)).await?;
+    call.hub().importer.forget(&staged.import);
+    Ok(())
 }
 
 async fn release(
@@ -199,13 +276,16 @@ async fn release(
     let staged = waiting(call, import)?;
     let head = convert::mutation(request.mutation.as_ref())?;
     call.hub().importer.check(&staged.import).await?;
+    // Removals first: what a break left of them takes no second person, and is not theirs to do.
+    if staged.state == ImportState::Confirmed && !foresee(call, &staged, None).await?.gone.is_empty() {
+        let text = "the lifts of this list broke off: confirm it once more, then approve what it adds";
+        return Err(Failure::new(Reason::State, text));
+    }
     request.mutation.iter_mut().for_each(|mutation| mutation.request_id.clear());
     let body = body_of(call.method(), &request);
     submit(call, StagedCommand::Release { import }, head.request_id, body, (head.actor, head.approver)).await?;
-    let summary = take_staged(call, &staged, false, responses).await?;
-    let finish = StagedCommand::Finish { import, counts: summary.counts };
-    submit(call, finish, own_request_id(call.now()), Vec::new(), (None, None)).await?;
-    call.hub().importer.forget(&staged.import);
+    let summary = reporting(responses, async |reports| take_staged(call, &staged, &reports).await).await?;
+    finish(call, &staged, summary.counts).await?;
     Ok(summary_to(&staged, &summary))
 }
 
@@ -315,7 +395,7 @@ fn options(call: &Call, first: Option<In>) -> Result<Options, Failure> {
         (Some(import_id), Some(actor), Some(file)) => {
             let (dry_run, amend) = (options.dry_run, options.amend);
             let import_id = Uuid::from_bytes(import_id);
-            Ok(Options { import_id, file, dry_run, amend, actor, released: None })
+            Ok(Options { import_id, file, dry_run, amend, actor, released: None, complete: None })
         }
         (_, _, _) => Err(faults.into()),
     }
@@ -330,8 +410,26 @@ fn fault_to(fault: RowFault) -> v1::RowFault {
     }
 }
 
+fn difference_to(difference: Difference) -> v1::ListDifference {
+    let kind = match difference.kind {
+        DifferenceKind::New => v1::ListDifferenceKind::New,
+        DifferenceKind::Changed => v1::ListDifferenceKind::Changed,
+        DifferenceKind::Differing => v1::ListDifferenceKind::Differing,
+        DifferenceKind::Gone => v1::ListDifferenceKind::Gone,
+        DifferenceKind::Newer => v1::ListDifferenceKind::Newer,
+        DifferenceKind::Waiting => v1::ListDifferenceKind::Waiting,
+    };
+    let fields = difference.fields.into_iter().map(str::to_owned).collect();
+    v1::ListDifference { kind: kind.into(), listing: difference.listing, line: difference.line, fields }
+}
+
+fn list_to(list: ListCounts) -> v1::ListCounts {
+    let ListCounts { gone, newer, differing, waiting, in_force } = list;
+    v1::ListCounts { gone, newer, differing, waiting, in_force }
+}
+
 fn counts_to(summary: &Summary) -> v1::ImportSummary {
-    let ImportCounts { added, amended, unchanged, faults, warnings } = summary.counts;
+    let ImportCounts { added, amended, unchanged, faults, warnings, list } = summary.counts;
     v1::ImportSummary {
         import_id: String::new(),
         rows: summary.rows,
@@ -344,6 +442,7 @@ fn counts_to(summary: &Summary) -> v1::ImportSummary {
         position: Some(position_to(summary.position)),
         finish_time: Some(timestamp_to(summary.finished_at)),
         staged: None,
+        list: list.map(list_to),
     }
 }
 
@@ -356,7 +455,7 @@ fn staged_to(view: &StagedView) -> v1::StagedImport {
     let StagedView { number, state, import, sender, runs } = view;
     // The ledger keeps no other line than one that parsed.
     let header = Header::parse(&import.header).ok();
-    let ImportCounts { added, amended, unchanged, faults, warnings: _ } = import.foreseen;
+    let ImportCounts { added, amended, unchanged, faults, warnings: _, list } = import.foreseen;
     let file = match import.file {
         FileKind::Listings => v1::ImportFile::Listings,
         FileKind::Relations => v1::ImportFile::Relations,
@@ -364,6 +463,7 @@ fn staged_to(view: &StagedView) -> v1::StagedImport {
     let state = match state {
         ImportState::Staged => v1::ImportState::Staged,
         ImportState::Released => v1::ImportState::Released,
+        ImportState::Confirmed => v1::ImportState::Confirmed,
         // Those that are over are not shown.
         ImportState::Taken | ImportState::Rejected | ImportState::Lapsed => v1::ImportState::Unspecified,
     };
@@ -384,5 +484,6 @@ fn staged_to(view: &StagedView) -> v1::StagedImport {
         sender: Some(v1::Actor { staff_id: sender.staff_id.clone(), post: sender.post.clone() }),
         since: runs.map(|(since, _)| since.to_string()).unwrap_or_default(),
         release_by: runs.map(|(_, due)| due.to_string()).unwrap_or_default(),
+        list: list.map(list_to),
     }
 }

@@ -121,6 +121,7 @@ macro_rules! registry {
             type ImportListingsStream = ImportStream<v1::ImportListingsResponse>;
             type PreviewImportStream = ImportStream<v1::PreviewImportResponse>;
             type ApproveImportStream = ImportStream<v1::ApproveImportResponse>;
+            type ConfirmImportStream = ImportStream<v1::ConfirmImportResponse>;
 
             async fn import_listings(
                 &self,
@@ -151,6 +152,14 @@ macro_rules! registry {
             ) -> Result<Response<Self::ApproveImportStream>, Status> {
                 let call = Call::of(&request)?;
                 Ok(Response::new(import::approve(call, request.into_inner())))
+            }
+
+            async fn confirm_import(
+                &self,
+                request: Request<v1::ConfirmImportRequest>,
+            ) -> Result<Response<Self::ConfirmImportStream>, Status> {
+                let call = Call::of(&request)?;
+                Ok(Response::new(import::confirm(call, request.into_inner())))
             }
 
             async fn reject_import(

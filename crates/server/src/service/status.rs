@@ -11,7 +11,10 @@ pub(crate) fn command(error: CommandError) -> Failure {
     let text = error.to_string();
     match error {
         CommandError::State(refusal) => Failure::from(refusal),
-        CommandError::Petition(_) | CommandError::Import(_) => Failure::new(Reason::State, text),
+        CommandError::Petition(_) | CommandError::Import(_) | CommandError::OtherMode(_) => {
+            Failure::new(Reason::State, text)
+        }
+        CommandError::OlderList => Failure::new(Reason::OlderList, text),
         CommandError::NotFound(_) => Failure::new(Reason::NotFound, text),
         CommandError::OtherCourt => Failure::new(Reason::OtherCourt, text),
         CommandError::StaleEtag { current } => Failure::new(Reason::StaleEtag, text).with("etag", etag_to(current)),
