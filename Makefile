@@ -60,9 +60,10 @@ demo: ## The hub at work, each step checked; leaves nothing running
 	./demo/run.sh
 
 .PHONY: simulate
-simulate: ## Lives of log and ledger on a disk that loses writes, and of the ledger beside its model: LIVES=5000, or SEED=n alone
+simulate: ## Lives of log and ledger on a disk that loses writes, of the ledger beside its model, of replicas: LIVES=5000, or SEED=n alone
 	$(if $(SEED),XINHUB_CRASH_SEED=$(SEED) XINHUB_MODEL_SEED=$(SEED)) $(if $(LIVES),XINHUB_CRASH_LIVES=$(LIVES)) \
 	    $(CARGO) test -p xinhub-ledger --locked --test crash --test ledger_crash --test ledger_model -- --nocapture
+	$(if $(SEED),XINHUB_REPLICA_SEED=$(SEED)) $(CARGO) test --workspace --locked --test replica_faults simulated -- --nocapture
 
 BENCH := target/release/xinhub-bench
 ROWS ?= 1000000

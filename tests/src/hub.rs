@@ -289,6 +289,21 @@ impl Hub {
         assert!(status.success(), "the hub ended with {status}:\n{}", self.log());
     }
 
+    /// What the process has in memory, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let pid = self.process.as_ref().expect("the hub runs").child.id();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1_024
+    }
+
+    /// Stops the process in its tracks, and lets it go on after a time.
+    pub async fn pause(&self, length: Duration) {
+        self.signal(Signal::STOP);
+        tokio::time::sleep(length).await;
+        self.signal(Signal::CONT);
+    }
+
     /// kill -9.
     pub fn kill(&mut self) {
         self.process = None;

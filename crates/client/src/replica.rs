@@ -102,6 +102,7 @@ pub struct ReplicaConfig {
     reach: ReplicaReach,
     on_lift: Option<Box<dyn Fn(Lifted) + Send + Sync>>,
     fault: Option<Fault>,
+    rate_permille: u64,
 }
 
 /// What a replica can be made to do wrong, so that tests find out whether they would notice.
@@ -125,7 +126,22 @@ impl std::fmt::Debug for ReplicaConfig {
 impl ReplicaConfig {
     /// A replica of its own directory, which is made where it is missing. Two replicas never share one.
     pub fn new(dir: impl Into<PathBuf>) -> ReplicaConfig {
-        ReplicaConfig { dir: dir.into(), reach: ReplicaReach::Unspecified, on_lift: None, fault: None }
+        ReplicaConfig {
+            dir: dir.into(),
+            reach: ReplicaReach::Unspecified,
+            on_lift: None,
+            fault: None,
+            rate_permille: 1_000,
+        }
+    }
+
+    /// Lets its clock go at another rate.
+    #[cfg(feature = "faults")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_clock_rate(mut self, permille: u64) -> ReplicaConfig {
+        self.rate_permille = permille;
+        self
     }
 
     /// Does this wrong.
@@ -194,8 +210,9 @@ struct Standing {
 }
 
 /// What changes from beat to beat. By the boot clock, in milliseconds.
-#[derive(Default)]
 struct Times {
+    /// How fast the boot clock goes, in thousandths, and since when: other than it should in simulations alone.
+    rate: (u64, u64),
     /// When the hub last said that what is held is all; 0: never.
     heard: AtomicU64,
     /// Until when the lease lasts.
@@ -208,22 +225,39 @@ struct Times {
 }
 
 impl Times {
+    fn new(permille: u64) -> Times {
+        let (heard, lease_until, revision) = Default::default();
+        let (parted, hub_ahead) = Default::default();
+        Times { rate: (permille, boot_ms()), heard, lease_until, parted, hub_ahead, revision }
+    }
+
+    /// The boot clock, as this replica has it.
+    fn boot_ms(&self) -> u64 {
+        let (permille, since) = self.rate;
+        since + boot_ms().saturating_sub(since) * permille / 1_000
+    }
+
+    /// By how much the wall clock is ahead of it.
+    fn parted_ms(&self) -> i64 {
+        // A wall clock goes as fast as the boot clock beside it, until it is set.
+        wall_ms() - signed(boot_ms())
+    }
+
     /// Whether what is held is fresh enough to be answered from.
     fn answers(&self) -> bool {
         let heard = self.heard.load(Ordering::Acquire);
-        heard != 0 && Duration::from_millis(boot_ms().saturating_sub(heard)) <= MAX_AGE
+        heard != 0 && Duration::from_millis(self.boot_ms().saturating_sub(heard)) <= MAX_AGE
     }
 
     /// Whether the lease lasts.
     fn leased(&self) -> bool {
-        let boot = boot_ms();
-        let parted = (wall_ms() - signed(boot)).abs_diff(self.parted.load(Ordering::Acquire));
-        boot < self.lease_until.load(Ordering::Acquire) && parted <= MAX_PARTED_MS.unsigned_abs()
+        let parted = self.parted_ms().abs_diff(self.parted.load(Ordering::Acquire));
+        self.boot_ms() < self.lease_until.load(Ordering::Acquire) && parted <= MAX_PARTED_MS.unsigned_abs()
     }
 
     /// Hub time, by its last beat and the boot clock since.
     fn hub_now(&self) -> Timestamp {
-        Timestamp(self.hub_ahead.load(Ordering::Acquire).saturating_add(signed(boot_ms())))
+        Timestamp(self.hub_ahead.load(Ordering::Acquire).saturating_add(signed(self.boot_ms())))
     }
 }
 
@@ -342,7 +376,7 @@ impl Replica {
             _lock: lock,
             standing: ArcSwapOption::empty(),
             held: Mutex::new(None),
-            times: Times::default(),
+            times: Times::new(config.rate_permille),
             records: ArcSwapOption::empty(),
             saving: Mutex::default(),
             state: watch::channel(ReplicaState::default()).0,

@@ -73,6 +73,8 @@ pub struct CallLimits {
     pub max_registry_message_bytes: usize,
     /// Checks of one stream under way at a time.
     pub max_stream_checks: usize,
+    /// Replicas of one client that lifts wait for.
+    pub max_replicas_per_client: usize,
 }
 
 /// Why a configuration can't be used.
@@ -196,6 +198,11 @@ impl Check<'_> {
                 max_lookup_message_bytes: self.kib("limits.lookup_message_kib", raw.limits.lookup_message_kib),
                 max_registry_message_bytes: self.kib("limits.registry_message_kib", raw.limits.registry_message_kib),
                 max_stream_checks: self.count("limits.stream_checks", raw.limits.stream_checks, 4_096),
+                max_replicas_per_client: self.count(
+                    "limits.replicas_per_client",
+                    raw.limits.replicas_per_client,
+                    65_536,
+                ),
             },
             ledger: self.ledger(&raw.ledger, &data_dir, &keys_dir),
             audit: self.audit(&raw.audit, &data_dir),

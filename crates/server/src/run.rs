@@ -289,7 +289,7 @@ fn open(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Opened, StartErro
     let inquiries = Inquiries::open(&inquiries, audit.reader()).map_err(io_error("directory inquiries"))?;
     let importer = Importer::open(settings.import.clone()).map_err(io_error("staging directory"))?;
     let replicas = settings.ledger.data_dir.join("replicas");
-    let sync = Replication::open(replicas, audience_key, settings.calls.lease, Arc::clone(clock));
+    let sync = Replication::open(replicas, audience_key, &settings.calls, Arc::clone(clock));
     let sync = Arc::new(sync.map_err(io_error("directory replicas"))?);
     Ok(Opened { ledger, audit, inquiries, signer, importer, sync })
 }

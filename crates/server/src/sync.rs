@@ -28,6 +28,7 @@ use xinhub_ledger::crypto;
 use xinhub_ledger::keys::Key;
 use xinhub_ledger::{Audience, Ledger, Mark};
 
+use crate::config::CallLimits;
 pub(crate) use feed::{Feed, Step};
 use snapshot::{Snapshot, SnapshotError, Snapshots};
 pub(crate) use subscribers::{Subscriber, Subscribers};
@@ -88,11 +89,11 @@ impl Replication {
     ///
     /// # Errors
     /// What can't be read or made.
-    pub fn open(dir: PathBuf, parent: Key, lease: Duration, clock: Arc<dyn Clock>) -> io::Result<Replication> {
+    pub fn open(dir: PathBuf, parent: Key, limits: &CallLimits, clock: Arc<dyn Clock>) -> io::Result<Replication> {
         std::fs::create_dir_all(&dir)?;
         Ok(Replication {
             feeds: ArcSwap::default(),
-            subscribers: Subscribers::open(&dir, lease, Arc::clone(&clock))?,
+            subscribers: Subscribers::open(&dir, limits.lease, limits.max_replicas_per_client, Arc::clone(&clock))?,
             snapshots: Snapshots::open(dir.clone())?,
             dir,
             parent,

@@ -23,7 +23,7 @@ use xinhub_translog::note::Verifier;
 use super::held::{Broken, Held};
 use super::records::Records;
 use super::store::{self, About};
-use super::{Audience, Fault, Granted, Lifted, ReplicaReach, Shared, boot_ms, signed, wall_ms};
+use super::{Audience, Fault, Granted, Lifted, ReplicaReach, Shared, Times, signed, wall_ms};
 use crate::{Config, Error, Hub};
 
 /// Between two tries where the hub isn't reached: at first, and at most. Each waits by a chance of its own.
@@ -345,7 +345,7 @@ async fn follow_lifts(shared: &Shared, hub: &Hub, audience: &Audience, open: v1:
                 if heard.elapsed() > silence {
                     return Ok(End::Lost(Error::Connection("no beat came for a whole lease".to_owned())));
                 }
-                send(&out, LiftsOut::Ping(v1::Ping { number: pings.next() }))?;
+                send(&out, LiftsOut::Ping(v1::Ping { number: pings.next(&shared.times) }))?;
                 continue;
             }
         };
@@ -406,10 +406,9 @@ struct Sent {
 
 impl Pings {
     /// The next ping's number, sent now.
-    fn next(&mut self) -> u64 {
+    fn next(&mut self, times: &Times) -> u64 {
         self.number += 1;
-        let at_ms = boot_ms();
-        self.sent.push((self.number, Sent { at_ms, parted_ms: wall_ms() - signed(at_ms) }));
+        self.sent.push((self.number, Sent { at_ms: times.boot_ms(), parted_ms: times.parted_ms() }));
         self.number
     }
 
@@ -442,7 +441,7 @@ fn heard_beat(shared: &Shared, audience: &Audience, pings: &mut Pings, beat: &v1
     let Some(sent) = pings.answered(beat.ping) else { return Ok(applied) };
     let times = &shared.times;
     if let Some(time_ms) = number("time_ms").and_then(|time| i64::try_from(time).ok()) {
-        times.hub_ahead.store(time_ms - signed(boot_ms()), Ordering::Release);
+        times.hub_ahead.store(time_ms - signed(times.boot_ms()), Ordering::Release);
     }
     // What is held is all that there is, or was when the ping was sent; until a beat says so nothing is answered from it.
     let holds_all = number("revision").is_some_and(|named| named <= revision);

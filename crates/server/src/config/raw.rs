@@ -92,6 +92,8 @@ pub(super) struct RawLimits {
     pub(super) registry_message_kib: u64,
     /// Checks of one CheckStream under way at a time. Default 64.
     pub(super) stream_checks: u64,
+    /// Replicas of one client that every lift waits for. Default 64.
+    pub(super) replicas_per_client: u64,
 }
 
 impl Default for RawLimits {
@@ -108,6 +110,7 @@ impl Default for RawLimits {
             lookup_message_kib: 8_192,
             registry_message_kib: 2_048,
             stream_checks: 64,
+            replicas_per_client: 64,
         }
     }
 }

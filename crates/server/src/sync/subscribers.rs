@@ -26,9 +26,6 @@ const SILENCE_MS: i64 = 30 * 86_400_000;
 /// The longest lease that a hub ever gives: before a restart it may have been configured otherwise.
 const MAX_LEASE_MS: u64 = 30_000;
 
-/// Replicas of one client. Whoever makes more has made them in directories that are gone: the one silent for longest makes room.
-const MAX_PER_CLIENT: usize = 64;
-
 /// Who a replica is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Subscriber {
@@ -92,6 +89,8 @@ impl Standing {
 pub(crate) struct Subscribers {
     path: PathBuf,
     lease: Duration,
+    /// Of one client. Whoever makes more has made them in directories that are gone: the one silent for longest makes room.
+    most: usize,
     clock: Arc<dyn Clock>,
     known: Mutex<BTreeMap<Subscriber, Standing>>,
     /// Something was confirmed that is not durable yet.
@@ -101,7 +100,7 @@ pub(crate) struct Subscribers {
 }
 
 impl Subscribers {
-    pub(super) fn open(dir: &Path, lease: Duration, clock: Arc<dyn Clock>) -> io::Result<Subscribers> {
+    pub(super) fn open(dir: &Path, lease: Duration, most: usize, clock: Arc<dyn Clock>) -> io::Result<Subscribers> {
         let path = dir.join(FILE);
         let text = match fs::read_to_string(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
@@ -111,7 +110,7 @@ impl Subscribers {
         let lease_ms = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
         let known = parse(&text, (clock.boot_ms() + MAX_LEASE_MS).saturating_sub(lease_ms))?;
         let (known, changed) = (Mutex::new(known), AtomicBool::new(false));
-        Ok(Subscribers { path, lease, clock, known, changed, writing: Mutex::default() })
+        Ok(Subscribers { path, lease, most, clock, known, changed, writing: Mutex::default() })
     }
 
     fn lease_ms(&self) -> u64 {
@@ -130,7 +129,7 @@ impl Subscribers {
             known.retain(|other, standing| other == who || !is_gone(standing) || !is_over(standing));
             let is_new = !known.contains_key(who);
             let of_client = known.iter().filter(|(other, _)| other.client == who.client);
-            if is_new && of_client.clone().count() >= MAX_PER_CLIENT {
+            if is_new && of_client.clone().count() >= self.most {
                 let silent = of_client.min_by_key(|(_, standing)| standing.heard).map(|(other, _)| other.clone());
                 let gone = silent.filter(|other| known.get(other).is_some_and(is_over));
                 let gone = gone.ok_or_else(|| io::Error::from(io::ErrorKind::QuotaExceeded))?;
@@ -320,6 +319,7 @@ mod tests {
     use xinhub_ledger::clock::manual::ManualClock;
 
     const LEASE: Duration = Duration::from_secs(10);
+    const MOST: usize = 64;
 
     fn who(client: &str) -> Subscriber {
         Subscriber { client: client.to_owned(), instance: [3; 16] }
@@ -329,7 +329,7 @@ mod tests {
     fn a_lift_waits_for_every_subscriber_or_its_whole_lease_also_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(Timestamp(1_772_337_600_000)));
-        let open = || Subscribers::open(dir.path(), LEASE, clock.clone()).unwrap();
+        let open = || Subscribers::open(dir.path(), LEASE, 64, clock.clone()).unwrap();
         let subscribers = open();
         for client in ["bank", "platform"] {
             assert_eq!(subscribers.register(&who(client), "audience", 4).unwrap(), 1);
@@ -379,10 +379,10 @@ mod tests {
     fn a_client_has_so_many_replicas_and_none_that_may_still_answer_is_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(Timestamp(1_772_337_600_000)));
-        let subscribers = Subscribers::open(dir.path(), LEASE, clock.clone()).unwrap();
+        let subscribers = Subscribers::open(dir.path(), LEASE, MOST, clock.clone()).unwrap();
         let nth =
             |number: usize| Subscriber { client: "bank".to_owned(), instance: [u8::try_from(number).unwrap(); 16] };
-        for number in 0..MAX_PER_CLIENT {
+        for number in 0..MOST {
             let generation = subscribers.register(&nth(number), "audience", 1).unwrap();
             assert!(subscribers.beat(&nth(number), generation));
             clock.advance_ms(1);

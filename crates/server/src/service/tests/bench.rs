@@ -170,10 +170,11 @@ impl Bench {
             max_lookup_message_bytes: 1 << 20,
             max_registry_message_bytes: 1 << 20,
             max_stream_checks: 4,
+            max_replicas_per_client: 64,
         };
         let parent = keys.current(Purpose::Audience).clone();
         let replicas = dir.path().join("replicas");
-        let sync = Replication::open(replicas, parent, limits.lease, Arc::clone(&ledger_clock)).unwrap();
+        let sync = Replication::open(replicas, parent, &limits, Arc::clone(&ledger_clock)).unwrap();
         let signer = Signer::from_seed("hub.test", keys.current(Purpose::Log).bytes()).unwrap();
         let audit = open_audit(keys, Arc::clone(&ledger_clock));
         let hub = Arc::new(Hub {
