@@ -8,6 +8,7 @@ mod import;
 mod load;
 mod lookup;
 mod process;
+mod replica;
 mod report;
 mod world;
 
@@ -34,6 +35,8 @@ enum Command {
     Lookup(lookup::Args),
     /// Time and memory to import rows and to start on them, and bytes on disk
     Import(import::Args),
+    /// Time and bytes to fill a replica of either reach, and the time of a look-up in it
+    Replica(replica::Args),
     /// Write a report (Markdown) from the JSON of earlier runs to standard output
     Report {
         /// Files that --json has written
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Lookup(args) => in_runtime(lookup::run(args)),
         Command::Import(args) => in_runtime(import::run(args)),
+        Command::Replica(args) => in_runtime(replica::run(args)),
         Command::Report { files, note } => report::run(&files, note.as_deref()),
         Command::EchoServer { config } => in_runtime(echo::serve(config)),
     };

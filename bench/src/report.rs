@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::{Result, import, lookup};
+use crate::{Result, import, lookup, replica};
 
 /// What `--json` wrote: one run.
 #[derive(Deserialize)]
@@ -14,6 +14,7 @@ use crate::{Result, import, lookup};
 enum Run {
     Lookup(lookup::Figures),
     Import(import::Figures),
+    Replica(replica::Figures),
 }
 
 /// Writes the report to standard output.
@@ -33,6 +34,7 @@ pub(crate) fn run(files: &[PathBuf], note: Option<&str>) -> Result<()> {
         match run {
             Run::Lookup(figures) => write!(out, "\n{}", section_lookup(&figures))?,
             Run::Import(figures) => write!(out, "\n{}", section_import(&figures))?,
+            Run::Replica(figures) => write!(out, "\n{}", section_replica(&figures))?,
         }
     }
     Ok(())
@@ -57,4 +59,10 @@ fn section_import(figures: &import::Figures) -> String {
     let import::Figures { build, cpus, listings, .. } = figures;
     let machine = machine(*cpus, build);
     format!("## {listings} listings: import, starts, disk\n\n{machine}\n\n{}", import::text(figures))
+}
+
+fn section_replica(figures: &replica::Figures) -> String {
+    let replica::Figures { build, cpus, listings, rounds, .. } = figures;
+    let machine = machine(*cpus, build);
+    format!("## Replicas of {listings} listings\n\n{machine} Medians of {rounds} rounds.\n\n{}", replica::text(figures))
 }

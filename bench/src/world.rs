@@ -39,6 +39,9 @@ trust_domain = "bench.xinhub.invalid"
 const POLICY: &str = r#"format = 1
 release = "one"
 go_live = 2099-01-01
+[[audience]]
+id = "lenders"
+measures = ["credit.lending"]
 [[court]]
 id = "leizhou"
 name_zh = "广东省雷州市人民法院"
@@ -57,7 +60,8 @@ unit = "central-bank"
 legal_basis = "bench"
 impact_assessment = "bench"
 expires = 2099-12-31
-reach = ["online"]
+reach = ["online", "filter", "exact"]
+audience = "lenders"
 measures = [{ code = "credit.lending" }]
 fields = ["relation", "effect"]
 rate_per_second = 1_000_000

@@ -1,0 +1,182 @@
+//! `replica`: what a client pays for a replica of each reach: to fill it, to go on from its directory, and to ask it.
+
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use xinhub_client::{Hub, Inquiry, Replica, ReplicaConfig, v1};
+
+use crate::load::Questions;
+use crate::lookup::questions;
+use crate::world::{BANK, MEASURE, Place, World};
+use crate::{Output, Result, build, note};
+
+/// Look-ups of one round, and how many are timed together: a clock's own reading costs some 20 ns.
+const MISSES: usize = 200_000;
+const HITS: usize = 2_048;
+const TOGETHER: usize = 16;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Listings that the hub has
+    #[arg(long, default_value_t = 1_000_000)]
+    rows: u64,
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// One reach.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Reach {
+    reach: String,
+    /// From an empty directory, the first time: the hub makes the snapshot too.
+    first_s: f64,
+    /// From an empty directory, with the snapshot there: medians, as all below.
+    synced_s: f64,
+    /// From its own directory.
+    reopened_s: f64,
+    entries: u64,
+    on_disk_bytes: u64,
+    memory_bytes: u64,
+    /// Somebody who is not listed: half of the look-ups take less, and all but one in a hundred (means of 16 each).
+    miss_p50_ns: f64,
+    miss_p99_ns: f64,
+    /// Somebody who is listed, with the place for its record; 0 where the hub is asked.
+    hit_p50_ns: f64,
+    hit_p99_ns: f64,
+}
+
+/// The whole run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Figures {
+    pub(crate) build: String,
+    pub(crate) cpus: usize,
+    pub(crate) listings: u64,
+    pub(crate) rounds: usize,
+    reaches: Vec<Reach>,
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+async fn open(hub: &Hub, dir: &std::path::Path, reach: v1::ReplicaReach) -> Result<(Replica, f64)> {
+    let since = Instant::now();
+    let replica = Replica::open(hub, ReplicaConfig::new(dir).reach(reach))?;
+    tokio::time::timeout(Duration::from_secs(600), replica.synced()).await?;
+    Ok((replica, since.elapsed().as_secs_f64()))
+}
+
+fn bytes_of(dir: &std::path::Path) -> Result<u64> {
+    let sizes = std::fs::read_dir(dir)?.map(|file| Ok(file?.metadata()?.len()));
+    sizes.sum::<Result<u64>>()
+}
+
+/// Nanoseconds that a look-up takes, at half and at 99 of a hundred.
+fn look_up(replica: &Replica, asked: &[Inquiry], count: usize) -> (f64, f64) {
+    let mut took = Vec::with_capacity(count / TOGETHER);
+    for group in asked.chunks(TOGETHER).cycle().take(count / TOGETHER) {
+        let since = Instant::now();
+        for one in group {
+            std::hint::black_box(replica.answer(MEASURE, None, one));
+        }
+        took.push(since.elapsed().as_nanos() as f64 / group.len() as f64);
+    }
+    took.sort_by(f64::total_cmp);
+    (took[took.len() / 2], took[took.len() * 99 / 100])
+}
+
+pub(crate) async fn run(args: Args) -> Result<()> {
+    let world = World::create(&args.place)?;
+    world.synthesize(args.rows).await?;
+    let server = world.serve().await?;
+    world.import(&server, "listings.csv").await?;
+    let (clear, listed) = questions(&world)?;
+    let hub = world.client(&server, BANK).await?;
+    let mut reaches = Vec::new();
+    for (name, reach) in [("filter", v1::ReplicaReach::Filter), ("exact", v1::ReplicaReach::Exact)] {
+        note(format_args!("reach {name}"));
+        let first = tempfile::tempdir_in(world.path("."))?;
+        let (replica, first_s) = open(&hub, first.path(), reach).await?;
+        replica.close().await?;
+        let (mut synced, mut reopened, mut p50, mut p99) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut hit_p50, mut hit_p99) = (Vec::new(), Vec::new());
+        let (mut entries, mut memory_bytes, mut on_disk_bytes) = (0, 0, 0);
+        for _ in 0..args.rounds {
+            let dir = tempfile::tempdir_in(world.path("."))?;
+            let (replica, took) = open(&hub, dir.path(), reach).await?;
+            synced.push(took);
+            let (half, most) = look_up(&replica, &inquiries(&replica, &clear), MISSES);
+            p50.push(half);
+            p99.push(most);
+            if reach == v1::ReplicaReach::Exact {
+                // Each leaves a record: no more than there are places for.
+                let (half, most) = look_up(&replica, &inquiries(&replica, &listed), HITS);
+                hit_p50.push(half);
+                hit_p99.push(most);
+            }
+            let state = replica.state();
+            (entries, memory_bytes) = (state.entries, state.memory_bytes);
+            replica.close().await?;
+            on_disk_bytes = bytes_of(dir.path())?;
+            let (replica, took) = open(&hub, dir.path(), reach).await?;
+            reopened.push(took);
+            replica.close().await?;
+        }
+        reaches.push(Reach {
+            reach: name.to_owned(),
+            first_s,
+            synced_s: median(synced),
+            reopened_s: median(reopened),
+            entries,
+            on_disk_bytes,
+            memory_bytes,
+            miss_p50_ns: median(p50),
+            miss_p99_ns: median(p99),
+            hit_p50_ns: median(hit_p50),
+            hit_p99_ns: median(hit_p99),
+        });
+    }
+    server.stop().await?;
+    let cpus = std::thread::available_parallelism()?.get();
+    let (build, listings, rounds) = (build().to_owned(), args.rows, args.rounds);
+    let figures = Figures { build, cpus, listings, rounds, reaches };
+    args.output.write(&serde_json::json!({ "replica": figures }), &text(&figures))
+}
+
+fn inquiries(replica: &Replica, questions: &Questions) -> Vec<Inquiry> {
+    let asked = questions.requests.iter().filter_map(|request| request.inquiry.as_ref());
+    asked.filter_map(|inquiry| replica.inquiry(inquiry)).collect()
+}
+
+pub(crate) fn text(figures: &Figures) -> String {
+    let mut text = String::from(
+        "| reach | snapshot made and fetched, s | fetched, s | from its directory, s | entries | on disk, B per listing | in memory, B per listing | not listed p50, ns | p99, ns | listed p50, ns | p99, ns |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|\n",
+    );
+    for one in &figures.reaches {
+        let per = |bytes: u64| bytes as f64 / figures.listings as f64;
+        // Writing to a string can't fail.
+        let _ = writeln!(
+            text,
+            "| {} | {:.2} | {:.2} | {:.2} | {} | {:.2} | {:.2} | {:.0} | {:.0} | {:.0} | {:.0} |",
+            one.reach,
+            one.first_s,
+            one.synced_s,
+            one.reopened_s,
+            one.entries,
+            per(one.on_disk_bytes),
+            per(one.memory_bytes),
+            one.miss_p50_ns,
+            one.miss_p99_ns,
+            one.hit_p50_ns,
+            one.hit_p99_ns
+        );
+    }
+    text
+}
