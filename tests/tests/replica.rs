@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -139,6 +141,35 @@ async fn a_replica_goes_on_from_its_directory_and_through_restarts_of_the_hub() 
     std::fs::write(&path, bytes).unwrap();
     let following = follow(&hub, Some(&proxy), dir).await;
     following.until_clear(&loan(&freed), true).await;
+    following.until_clear(&loan(&kept), false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_is_ahead_of_a_hub_that_was_set_back_begins_anew() {
+    let mut hub = Hub::start_with(leased(2)).await;
+    let proxy = Proxy::to(hub.grpc()).await;
+    let (kept, lost) = (Subject::person(), Subject::person());
+    hub.court().await.list(&kept).await;
+    hub.stop().await;
+    let backup = TempDir::new().unwrap();
+    let copy = |from: &Path, to: &Path| {
+        assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
+    };
+    copy(&hub.data_dir(), &backup.path().join("data"));
+    hub.serve().await;
+    proxy.lead_to(hub.grpc());
+    let following = follow(&hub, Some(&proxy), TempDir::new().unwrap()).await;
+    hub.court().await.list(&lost).await;
+    following.until_clear(&loan(&lost), false).await;
+    // Its directory is as far as it is: what is there can't be led on from either.
+    let dir = following.close().await;
+    hub.kill();
+    std::fs::remove_dir_all(hub.data_dir()).unwrap();
+    copy(&backup.path().join("data"), &hub.data_dir());
+    hub.serve().await;
+    proxy.lead_to(hub.grpc());
+    let following = follow(&hub, Some(&proxy), dir).await;
+    following.until_clear(&loan(&lost), true).await;
     following.until_clear(&loan(&kept), false).await;
 }
 

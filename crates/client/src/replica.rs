@@ -437,12 +437,12 @@ impl Replica {
         let (done, durable) = oneshot::channel();
         let Some(response) = self.here(&request, Some(done)) else { return self.ask(request).await };
         let reply = Replied { response, by: By::Replica };
-        let is_adverse = matches!(reply.verdict(), v1::Verdict::Restricted | v1::Verdict::Consider);
-        if is_adverse && durable.await.is_err() {
-            // Closed meanwhile: nobody may use what is not on record.
-            return self.ask(request).await;
+        if !matches!(reply.verdict(), v1::Verdict::Restricted | v1::Verdict::Consider) {
+            return Ok(reply);
         }
-        Ok(reply)
+        // The disk may take its time, and a lift may come meanwhile: it wins. Nobody waits beyond the lease.
+        let is_durable = tokio::time::timeout(self.state().lease(), durable).await.is_ok_and(|told| told.is_ok());
+        if is_durable && self.shared.stands(&request, &reply.response) { Ok(reply) } else { self.ask(request).await }
     }
 
     /// Answers many questions for one measure, all at one place in the history: here where all of them can be, and else all by the hub.

@@ -10,7 +10,7 @@ use rustix::time::{ClockId, clock_gettime};
 use xinhub_domain::time::Timestamp;
 
 /// How far wall and boot time may part, in milliseconds.
-const MAX_DRIFT_MS: i64 = 60_000;
+pub(crate) const MAX_DRIFT_MS: i64 = 60_000;
 
 /// Wall and boot time.
 pub trait Clock: Send + Sync + std::fmt::Debug {

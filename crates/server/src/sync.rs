@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -66,6 +66,8 @@ pub struct Replication {
     told: Mutex<(Mark, u64)>,
     /// The last lift that is told.
     told_lift: AtomicU64,
+    /// The last step could not be told: nobody is told that what they hold is all.
+    stuck: AtomicBool,
 }
 
 /// A digest that is kept over a stop.
@@ -102,6 +104,7 @@ impl Replication {
             visible: Mutex::default(),
             told: Mutex::default(),
             told_lift: AtomicU64::new(0),
+            stuck: AtomicBool::new(false),
         })
     }
 
@@ -141,6 +144,11 @@ impl Replication {
     pub(crate) fn record_key(&self, who: &Subscriber) -> [u8; 32] {
         let parts: [&[u8]; 3] = [b"replica records", who.client.as_bytes(), &who.instance];
         *crypto::derive(self.parent.bytes(), &parts)
+    }
+
+    /// Whether the feeds are where the history is, or will be in a moment.
+    pub(crate) fn goes_on(&self) -> bool {
+        !self.stuck.load(Ordering::Acquire)
     }
 
     /// For how long a lift has been visible at least; `None` while it is on its way. A lift from before the start counts from there:
@@ -202,6 +210,7 @@ impl Replication {
             let (this, ledger) = (Arc::clone(&self), ledger.clone());
             // Opening and digesting are work, and not for a thread that answers calls.
             let step = tokio::task::spawn_blocking(move || this.step(&ledger, mark)).await;
+            self.stuck.store(!matches!(step, Ok(Some(_))), Ordering::Release);
             match step {
                 Ok(Some(next)) => mark = next,
                 // Told where it happened. Beats answer no ping while a lift is not told, so leases run out.

@@ -100,6 +100,18 @@ impl Shared {
         (stands && self.leased()).then_some(answer)
     }
 
+    /// Whether what was answered would be answered again.
+    pub(super) fn stands(&self, request: &v1::CheckRequest, response: &v1::CheckResponse) -> bool {
+        let again = || {
+            let inquiry = convert::inquiry(request.inquiry.as_ref(), "inquiry", self.times.hub_now().date()).ok()?;
+            let standing = self.standing.load();
+            let (answer, _) =
+                self.decide(standing.as_ref()?, &request.measure, convert::item(&request.item), &inquiry)?;
+            self.response(&self.place()?, &answer)?.answer
+        };
+        again().is_some_and(|again| Some(&again) == response.answer.as_ref()) && self.leased()
+    }
+
     fn decide<'a>(
         &self,
         standing: &'a Standing,
@@ -166,10 +178,24 @@ impl Shared {
         held.as_ref()?;
         let place = self.place()?;
         let today = self.times.hub_now().date();
-        let mut items = Vec::with_capacity(request.inquiries.len());
-        for (at, inquiry) in request.inquiries.iter().enumerate() {
-            let inquiry = convert::inquiry(Some(inquiry), &format!("inquiries[{at}]"), today).ok()?;
-            let answer = self.answer(&request.measure, convert::item(&request.item), &inquiry, None)?;
+        let (measure, item) = (&*request.measure, convert::item(&request.item));
+        let standing = self.standing.load();
+        let standing = standing.as_ref()?;
+        let mut inquiries = Vec::with_capacity(request.inquiries.len());
+        let mut adverse = 0;
+        for inquiry in &request.inquiries {
+            let inquiry = convert::inquiry(Some(inquiry), "inquiry", today).ok()?;
+            let (answer, _) = self.decide(standing, measure, item, &inquiry)?;
+            adverse += usize::from(answer.verdict().is_adverse());
+            inquiries.push(inquiry);
+        }
+        // All can be said from here, and all have a place: only then is any of them recorded.
+        if adverse > 0 && (!self.leased() || self.records.load().as_ref()?.free() < adverse) {
+            return None;
+        }
+        let mut items = Vec::with_capacity(inquiries.len());
+        for inquiry in &inquiries {
+            let answer = self.answer(measure, item, inquiry, None)?;
             items.push(self.response(&place, &answer)?);
         }
         let use_by = items.first().and_then(|first| first.use_by);

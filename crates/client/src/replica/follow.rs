@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -81,6 +82,7 @@ pub(super) async fn run(shared: Arc<Shared>, config: Config) {
             End::Resync(within) => {
                 tracing::info!("the replica is fetched anew");
                 shared.forget();
+                store::discard(&shared);
                 chance(within)
             }
             End::Lost(error) => {
@@ -90,6 +92,7 @@ pub(super) async fn run(shared: Arc<Shared>, config: Config) {
             End::Broken(problem) => {
                 tracing::error!(problem, "the replica and the hub have parted: it is fetched anew");
                 shared.forget();
+                store::discard(&shared);
                 tell(&shared, Some(problem));
                 chance(pause)
             }
@@ -178,10 +181,11 @@ async fn begin(shared: &Arc<Shared>, config: &Config) -> Result<(Hub, Hub), End>
         // The rules may have changed; what is held stays.
         shared.set_audience(&audience);
     } else {
-        let (this, of) = (Arc::clone(shared), Arc::clone(&audience));
-        let loaded = tokio::task::spawn_blocking(move || store::load(&this, &of)).await;
+        let snapshot = manifest.snapshot.unwrap_or_default();
+        let (this, of, epoch) = (Arc::clone(shared), Arc::clone(&audience), snapshot.epoch.clone());
+        let loaded = tokio::task::spawn_blocking(move || store::load(&this, &of, &epoch)).await;
         if !loaded.unwrap_or(false) {
-            fetch(shared, &changes, &audience, manifest.snapshot.unwrap_or_default()).await?;
+            fetch(shared, &changes, &audience, snapshot).await?;
         }
     }
     Ok((lifts, changes))
@@ -193,8 +197,8 @@ async fn records(shared: &Arc<Shared>, manifest: &v1::GetManifestResponse) -> Re
         return Ok(records);
     }
     let key = bytes(&manifest.record_key, "the key of records")?;
-    let dir = shared.dir.clone();
-    let opened = tokio::task::spawn_blocking(move || Records::open(&dir, &key, Timestamp(wall_ms()))).await;
+    let (dir, reported) = (shared.dir.clone(), manifest.reported);
+    let opened = tokio::task::spawn_blocking(move || Records::open(&dir, &key, reported, Timestamp(wall_ms()))).await;
     let records = opened.unwrap_or_else(|error| Err(Error::Config(error.to_string())))?;
     shared.records.store(Some(Arc::clone(&records)));
     Ok(records)
@@ -356,7 +360,11 @@ async fn follow_lifts(shared: &Shared, hub: &Hub, audience: &Audience, open: v1:
                 let keys = if shared.fault == Some(Fault::LiftsInBulk) { 0 } else { apply(shared, &lift)? };
                 send(&out, LiftsOut::Ack(v1::LiftAck { lift_seq: lift.lift_seq }))?;
                 if let Some(call) = shared.on_lift.as_ref().filter(|_| keys > 0) {
-                    call(Lifted { lift_seq: lift.lift_seq, revision: lift.revision, keys });
+                    let lifted = Lifted { lift_seq: lift.lift_seq, revision: lift.revision, keys };
+                    // What the caller's code does wrong ends nothing here.
+                    if catch_unwind(AssertUnwindSafe(|| call(lifted))).is_err() {
+                        tracing::error!("what is called at a lift has panicked");
+                    }
                 }
             }
             Some(Some(LiftsIn::Beat(beat))) => {

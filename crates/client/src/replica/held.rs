@@ -66,7 +66,7 @@ pub(super) struct Held {
     /// Keys that lifts have changed beyond `revision`: changes from before that must not undo it.
     lifted: HashMap<Key, u64>,
     /// Entries as new as this are held.
-    as_of: u64,
+    pub(super) as_of: u64,
     /// The digests at the last places at which nothing newer was held.
     digests: VecDeque<(u64, [u8; 32])>,
     /// What the hub's was at a place that is not reached yet.
@@ -75,7 +75,7 @@ pub(super) struct Held {
 
 impl Held {
     /// What was loaded as a whole.
-    pub(super) fn new(writers: Writers, epoch: [u8; 16], revision: u64, lift_seq: u64) -> Held {
+    pub(super) fn new(writers: Writers, epoch: [u8; 16], (revision, as_of): (u64, u64), lift_seq: u64) -> Held {
         let mut held = Held {
             writers,
             epoch,
@@ -84,7 +84,7 @@ impl Held {
             changed_lift_seq: lift_seq,
             overlay: true,
             lifted: HashMap::new(),
-            as_of: revision,
+            as_of: as_of.max(revision),
             digests: VecDeque::new(),
             expected: None,
         };
@@ -226,7 +226,7 @@ mod tests {
     /// Both reaches, without an entry.
     fn both() -> [(Held, View); 2] {
         let (index, writer) = Index::new();
-        let exact = (Held::new(Writers::Exact(writer, StateDigest::new()), [1; 16], 0, 0), View::Exact(index));
+        let exact = (Held::new(Writers::Exact(writer, StateDigest::new()), [1; 16], (0, 0), 0), View::Exact(index));
         [exact, filter_of(&[])]
     }
 
@@ -237,7 +237,7 @@ mod tests {
         writer.end().unwrap();
         let filter = Box::new(Filter::read(&mut &*bytes, 1).unwrap());
         let ((came, came_writer), (gone, gone_writer)) = (Index::new(), Index::new());
-        let held = Held::new(Writers::Filter(came_writer, gone_writer), [1; 16], 0, 0);
+        let held = Held::new(Writers::Filter(came_writer, gone_writer), [1; 16], (0, 0), 0);
         (held, View::Filter(filter, came, gone))
     }
 

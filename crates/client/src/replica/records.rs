@@ -93,8 +93,13 @@ fn cannot(dir: &Path) -> impl Fn(io::Error) -> Error {
 
 impl Records {
     /// Opens what is kept, and begins to keep. `now` is the wall clock.
-    pub(super) fn open(dir: &Path, key: &[u8; 32], now: Timestamp) -> Result<Arc<Records>, Error> {
+    /// `reported` is up to where the hub has this replica's answers on record: no number is used twice, also where the file was lost.
+    pub(super) fn open(dir: &Path, key: &[u8; 32], reported: u64, now: Timestamp) -> Result<Arc<Records>, Error> {
         let (mut kept, unreadable) = Kept::open(dir, key).map_err(cannot(dir))?;
+        let unreadable = unreadable || kept.last < reported;
+        kept.unreported.retain(|(entry, _)| entry.sequence > reported);
+        kept.last = kept.last.max(reported);
+        kept.rewrite().map_err(cannot(dir))?;
         let alive = fs::read_to_string(dir.join(ALIVE)).ok();
         let lived = alive.as_ref().map(|text| text.trim().parse().map_or(now, Timestamp));
         if let Some(from) = lived.or(unreadable.then_some(now)) {
@@ -136,6 +141,12 @@ impl Records {
             writer.unpark();
         }
         true
+    }
+
+    /// How many places there are just now.
+    pub(super) fn free(&self) -> usize {
+        let unreported = MAX_UNREPORTED.saturating_sub(self.taken.load(Ordering::Acquire));
+        unreported.min(MAX_WAITING - self.waiting.len().min(MAX_WAITING))
     }
 
     /// Counts what is answered clear for a measure.
@@ -201,12 +212,16 @@ impl Records {
                 self.taken.fetch_add(counted.len(), Ordering::AcqRel);
                 entries.extend(counted);
             }
-            if !entries.is_empty() {
-                self.write(entries);
+            let is_kept = entries.is_empty() || self.write(entries);
+            if is_kept {
                 for one in durable {
                     // Whoever waited may have gone.
                     let _ = one.send(());
                 }
+            }
+            if stops && !is_kept {
+                // The next start reports the gap.
+                return;
             }
             if stops {
                 let dir = self.kept.lock().dir.clone();
@@ -222,21 +237,21 @@ impl Records {
         }
     }
 
-    /// Until it is durable, whatever it takes: answers are not given from here meanwhile.
-    fn write(&self, entries: Vec<Entry>) {
+    /// Until it is durable, whatever it takes: answers are not given from here meanwhile. Says whether it is, where the end came first.
+    fn write(&self, entries: Vec<Entry>) -> bool {
         loop {
             let mut kept = self.kept.lock();
             match kept.append(entries.clone()) {
                 Ok(()) => {
                     self.durable.send_replace(kept.last);
                     self.failed.store(false, Ordering::Release);
-                    return;
+                    return true;
                 }
                 Err(error) => {
                     self.failed.store(true, Ordering::Release);
                     tracing::error!(%error, "the replica's answers can't be kept: it asks the hub instead");
                     if self.stop.load(Ordering::Acquire) {
-                        return;
+                        return false;
                     }
                 }
             }
@@ -327,9 +342,9 @@ impl Kept {
         file.write_all(&bytes)?;
         file.sync_all()?;
         fs::rename(new, self.dir.join(FILE))?;
-        File::open(&self.dir)?.sync_all()?;
+        // From here on it is the file by its name, whatever comes.
         (self.file, self.bytes, self.reported_bytes) = (file, bytes.len() as u64, 0);
-        Ok(())
+        File::open(&self.dir)?.sync_all()
     }
 }
 
@@ -427,13 +442,13 @@ mod tests {
     #[test]
     fn what_was_kept_is_there_after_a_kill_and_the_kill_is_told() {
         let dir = tempfile::tempdir().unwrap();
-        let records = Records::open(dir.path(), &KEY, NOW).unwrap();
+        let records = Records::open(dir.path(), &KEY, 0, NOW).unwrap();
         keep(&records, "one");
         keep(&records, "two");
         let dir = killed(&records, dir.path());
         let text = fs::read(dir.path().join(FILE)).unwrap();
         assert!(!text.windows(3).any(|window| window == b"one"), "an answer lies in clear");
-        let records = Records::open(dir.path(), &KEY, NOW).unwrap();
+        let records = Records::open(dir.path(), &KEY, 0, NOW).unwrap();
         assert_eq!(references(&records), ["one", "two", "gap"]);
         records.reported(2);
         assert_eq!(references(&records), ["gap"]);
@@ -443,21 +458,28 @@ mod tests {
         records.close();
         assert!(!records.take(answer("late"), None), "a closed one takes nothing");
         // Nothing is told of an end as it should be, and no number is used twice.
-        let records = Records::open(dir.path(), &KEY, NOW).unwrap();
+        let records = Records::open(dir.path(), &KEY, 0, NOW).unwrap();
         assert_eq!(references(&records), ["four", "5 clear"]);
         assert_eq!(records.unreported(1)[0].sequence, 4);
         records.reported(5);
         records.close();
-        let records = Records::open(dir.path(), &KEY, NOW).unwrap();
+        let records = Records::open(dir.path(), &KEY, 0, NOW).unwrap();
         keep(&records, "six");
         assert_eq!(records.unreported(1)[0].sequence, 6);
+        records.close();
+        // A file that was lost, or an older one: what comes is numbered behind what the hub has.
+        fs::remove_file(dir.path().join(FILE)).unwrap();
+        let records = Records::open(dir.path(), &KEY, 9, NOW).unwrap();
+        keep(&records, "eleven");
+        assert_eq!(references(&records), ["gap", "eleven"]);
+        assert_eq!(records.unreported(2)[1].sequence, 11);
         records.close();
     }
 
     #[test]
     fn what_is_torn_goes_and_what_another_key_sealed_is_told_as_a_gap() {
         let dir = tempfile::tempdir().unwrap();
-        let records = Records::open(dir.path(), &KEY, NOW).unwrap();
+        let records = Records::open(dir.path(), &KEY, 0, NOW).unwrap();
         keep(&records, "one");
         keep(&records, "two");
         records.close();
@@ -467,7 +489,7 @@ mod tests {
             let (base, entries, _) = read_all(&whole[..cut], &key);
             assert!(base + entries.len() as u64 <= 2 && entries.len() < 2, "cut at {cut}");
         }
-        let records = Records::open(dir.path(), &[8; 32], NOW).unwrap();
+        let records = Records::open(dir.path(), &[8; 32], 0, NOW).unwrap();
         assert_eq!(references(&records), ["gap"]);
         assert_eq!(records.unreported(1)[0].sequence, 3);
         records.close();
@@ -476,7 +498,7 @@ mod tests {
     #[test]
     fn there_are_so_many_places_and_no_more() {
         let dir = tempfile::tempdir().unwrap();
-        let records = Records::open(dir.path(), &KEY, NOW).unwrap();
+        let records = Records::open(dir.path(), &KEY, 0, NOW).unwrap();
         let mut taken = 0;
         while taken <= MAX_UNREPORTED + MAX_WAITING && records.take(answer("x"), None) {
             taken += 1;

@@ -20,7 +20,7 @@ use super::held::{Held, View, Writers};
 use super::{Audience, Shared};
 use crate::Error;
 
-const FORMAT: u16 = 2;
+const FORMAT: u16 = 3;
 const INSTANCE: &str = "instance";
 const INDEX: &str = "index.snap";
 const FILTER: &str = "filter.snap";
@@ -54,6 +54,9 @@ pub(super) struct About {
     pub(super) state_digest: [u8; 32],
     #[n(8)]
     pub(super) is_filter: bool,
+    /// Entries as new as this are held.
+    #[n(9)]
+    pub(super) as_of: u64,
 }
 
 impl About {
@@ -68,6 +71,7 @@ impl About {
             lift_seq,
             state_digest: [0; 32],
             is_filter: audience.reach == v1::ReplicaReach::Filter,
+            as_of: revision,
         }
     }
 }
@@ -123,11 +127,20 @@ pub(super) fn key_check(audience: &Audience) -> [u8; 16] {
     audience.prf.digest(&[255; 32])
 }
 
+/// What is on disk is not led on from: it is fetched anew.
+pub(super) fn discard(shared: &Shared) {
+    let _one_at_a_time = shared.saving.lock();
+    if let Err(error) = fs::remove_file(shared.dir.join(ABOUT)).or_else(absent) {
+        tracing::error!(%error, "a replica that is no longer good stays on disk");
+    }
+}
+
 /// Loads what was written last, if it is of this audience's key and reach, and whole; says whether it did.
-pub(super) fn load(shared: &Shared, audience: &Arc<Audience>) -> bool {
+pub(super) fn load(shared: &Shared, audience: &Arc<Audience>, epoch: &[u8]) -> bool {
     let about = fs::read(shared.dir.join(ABOUT)).ok().and_then(|bytes| minicbor::decode::<About>(&bytes).ok());
     let Some(about) = about.filter(|about| {
         about.format == FORMAT
+            && about.epoch == epoch
             && about.audience == audience.id
             && about.is_filter == (audience.reach == v1::ReplicaReach::Filter)
             && (about.key_epoch, about.key_check) == (audience.key_epoch, key_check(audience))
@@ -138,7 +151,7 @@ pub(super) fn load(shared: &Shared, audience: &Arc<Audience>) -> bool {
         if about.is_filter { load_filter(&shared.dir, &about) } else { load_index(&shared.dir, INDEX, &about) };
     match loaded {
         Ok((writers, view)) => {
-            shared.hold(Held::new(writers, about.epoch, about.revision, about.lift_seq), view, audience);
+            shared.hold(Held::new(writers, about.epoch, (about.revision, about.as_of), about.lift_seq), view, audience);
             true
         }
         Err(problem) => {
@@ -184,6 +197,8 @@ fn read_filter(path: &Path, key_epoch: u32) -> Result<Box<Filter>, String> {
 
 /// Takes a snapshot that was fetched: shows it once it is found whole, and keeps it for the next start.
 pub(super) fn take_part(shared: &Shared, audience: &Arc<Audience>, about: &About, sha256: &[u8]) -> Result<(), String> {
+    // A save that is under way would put its own beside this one's.
+    let _one_at_a_time = shared.saving.lock();
     let text = |error: io::Error| error.to_string();
     let part = shared.dir.join(PART);
     if hash(&part).map_err(text)? != sha256 {
@@ -205,7 +220,7 @@ pub(super) fn take_part(shared: &Shared, audience: &Arc<Audience>, about: &About
         loaded
     };
     write_whole(&shared.dir, ABOUT, &minicbor::to_vec(about).map_err(|error| error.to_string())?).map_err(text)?;
-    shared.hold(Held::new(writers, about.epoch, about.revision, about.lift_seq), view, audience);
+    shared.hold(Held::new(writers, about.epoch, (about.revision, about.as_of), about.lift_seq), view, audience);
     Ok(())
 }
 
@@ -243,6 +258,7 @@ pub(super) fn save(shared: &Shared) -> Result<(), Error> {
         let Some(held) = held.as_mut() else { return Ok(()) };
         // Lifts told ahead are told again: what is told here can't keep bulk from undoing them.
         let mut about = About::new(&audience, held.epoch, held.revision, held.changed_lift_seq);
+        about.as_of = held.as_of;
         let sections = match &mut held.writers {
             Writers::Exact(writer, digest) => {
                 about.state_digest = digest.value();
@@ -267,7 +283,7 @@ pub(super) fn part(shared: &Shared, id: &str) -> io::Result<(File, u64)> {
     let name = shared.dir.join("part.about");
     let path = shared.dir.join(PART);
     if fs::read_to_string(&name).is_ok_and(|known| known == id) {
-        let file = OpenOptions::new().append(true).open(&path)?;
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
         let length = file.metadata()?.len();
         return Ok((file, length));
     }

@@ -8,6 +8,7 @@ use xinhub_domain::time::{Day, Timestamp};
 use xinhub_index::{Key, Relations};
 
 use super::Ledger;
+use crate::clock::MAX_DRIFT_MS;
 use crate::resident::Held;
 
 /// What a probe found: why, and on which listings it rests.
@@ -85,6 +86,11 @@ impl Ledger {
                 None => basis.push(held),
             }
         });
+    }
+
+    /// Whether the wall clock shows what it should by boot time.
+    pub fn is_clock_sure(&self) -> bool {
+        self.0.clock.wall().0.abs_diff(self.expected_clock().0) <= MAX_DRIFT_MS.unsigned_abs()
     }
 
     /// What the wall clock should show by boot time.

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use xinhub_domain::identity::Identity;
-use xinhub_domain::listing::{About, Body, EventKind};
+use xinhub_domain::listing::{About, Body, EventKind, State};
 use xinhub_domain::measure::Relation;
 use xinhub_domain::time::Timestamp;
 use xinhub_index::{Change, Entry as IndexEntry, Key, Prf, Relations};
@@ -320,8 +320,8 @@ impl Ledger {
         Ok(Told { as_of, changes: audiences.iter().map(of).collect() })
     }
 
-    /// The listings that an answer from a replica's copy of a revision rests on: those by which somebody has a relation, and where
-    /// there are none any more, those by which they had it then.
+    /// The listings that an answer from a replica's copy of a revision rests on: those by which somebody has a relation, and those that
+    /// have ended since.
     pub fn answered_on(&self, identity: &Identity, relation: Option<Relation>, revision: u64) -> Vec<u64> {
         let resident = self.0.resident.read();
         let (mut held, mut past) = (Vec::new(), Vec::new());
@@ -331,12 +331,17 @@ impl Ledger {
                     held.push(u64::from(one.row) + 1);
                 }
             });
-            let ended_since = |row: &u32| resident.table.row(*row).revision() > revision;
+            let ended_since = |row: &u32| {
+                let listing = resident.table.row(*row);
+                let ended = [State::Hidden, State::Revoked, State::Removed, State::Expired];
+                listing.revision() > revision && listing.state().is_some_and(|state| ended.contains(&state))
+            };
             let shown = |row: &u32| !resident.table.row(*row).has(OWN_UNIT_ONLY);
             let rows = resident.rows_of(&key).into_iter().filter(ended_since).filter(shown);
             past.extend(rows.map(|row| u64::from(row) + 1));
         }
-        let mut listings = if held.is_empty() { past } else { held };
+        let mut listings = held;
+        listings.append(&mut past);
         listings.sort_unstable();
         listings.dedup();
         listings

@@ -130,7 +130,10 @@ impl Inquiries {
                 let view = self.reader.view_of(key_epoch, call, adverse);
                 let (call, listing, mark) = (call.clone(), adverse.listing, Mark::default());
                 let inquiry = Inquiry { call, index, listing, key_epoch, view, mark };
-                if take(&inquiry) {
+                // What a replica reported twice has one id.
+                let is_same =
+                    |one: &Inquiry| (one.call.id, one.index, one.listing) == (inquiry.call.id, index, listing);
+                if !into.iter().any(is_same) && take(&inquiry) {
                     into.push(inquiry);
                 }
             }

@@ -13,12 +13,12 @@ use xinhub_api::v1;
 use xinhub_api::v1::replica_entry::Entry as What;
 use xinhub_domain::decision::Verdict;
 use xinhub_domain::identity::Identity;
-use xinhub_domain::policy::{UnitAsk, UnitPermit};
+use xinhub_domain::policy::{Reach, UnitAsk, UnitPermit};
 use xinhub_domain::time::Timestamp;
 use xinhub_ledger::Position;
 
 use super::call::Call;
-use super::{status, sync};
+use super::{lookup, status, sync};
 use crate::audit::{AuditId, AuditItem, FromReplica, Record, Reported, ReportedWhat, SubjectView};
 
 /// Entries of one report.
@@ -49,12 +49,20 @@ pub(super) async fn report_answers(
     let hub = Arc::clone(call.hub());
     let permit = hub.authority.permit(call.peer(), call.method(), &UnitAsk, call.now())?;
     let who = sync::subscriber(&call, &request.instance_id, "instance_id")?;
-    call.charge(permit.client())?;
+    let cost = 1 + request.entries.len() as u64;
+    lookup::charge_client(&call, permit.client(), cost, call.now())?;
     if request.entries.len() > MAX_ENTRIES {
         let problem = "are more than 1,000: report them in several calls";
         return Err(Failure::field(Reason::InvalidField, "entries", problem));
     }
     let known = hub.sync.subscribers.reported(&who);
+    if !hub.sync.subscribers.is_known(&who) {
+        let text = "no replica of this name has subscribed: open its streams first, and report then";
+        return Err(Failure::new(Reason::Overloaded, text));
+    }
+    if request.entries.is_empty() {
+        return Ok(v1::ReportAnswersResponse { sequence: known });
+    }
     let entries = read(&permit, &request.entries, known, call.now())?;
     let last = request.entries.last().map_or(known, |entry| entry.sequence.max(known));
     let mut disclosed = Vec::new();
@@ -62,7 +70,12 @@ pub(super) async fn report_answers(
     for (sequence, entry) in entries {
         records.push(match entry {
             Entry::Answer(answer) => {
-                let listings = hub.ledger.answered_on(&answer.identity, answer.view.relation, answer.revision);
+                // Only a replica of reach `exact` can have said it, and of its own audience's measures: else nobody is told what is listed.
+                let listings = if may_have_answered(&call, &permit, &answer.measure) {
+                    hub.ledger.answered_on(&answer.identity, answer.view.relation, answer.revision)
+                } else {
+                    Vec::new()
+                };
                 disclosed.extend_from_slice(&listings);
                 let id = AuditId::of_replica(answer.time, &who.client, &who.instance, sequence);
                 FromReplica::Answer(id, record(&call, &permit, *answer, listings))
@@ -77,13 +90,21 @@ pub(super) async fn report_answers(
     disclosed.sort_unstable();
     disclosed.dedup();
     hub.ledger.disclose(call.peer().client_id(), &disclosed).await.map_err(status::command)?;
-    let audience = permit.client().audience().unwrap_or_default().to_owned();
-    let noted = tokio::task::spawn_blocking(move || hub.sync.subscribers.set_reported(&who, &audience, last)).await;
+    let noted = tokio::task::spawn_blocking(move || hub.sync.subscribers.set_reported(&who, last)).await;
     noted.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(|error| {
         tracing::error!(%error, "what a replica has reported can't be noted");
         Failure::new(Reason::Storage, "the report can't be confirmed just now; report it again")
     })?;
     Ok(v1::ReportAnswersResponse { sequence: last })
+}
+
+fn may_have_answered(call: &Call, permit: &UnitPermit, measure: &str) -> bool {
+    let client = permit.client();
+    let policy = call.hub().authority.policy();
+    let audience = policy.audiences().iter().find(|audience| Some(audience.id()) == client.audience());
+    let id = permit.catalogue().measure(measure).map(|row| row.id);
+    let is_its = audience.zip(id).is_some_and(|(audience, id)| audience.measures().contains(&id));
+    is_its && client.reach().contains(Reach::Exact)
 }
 
 /// What is new in a report, by its sequence.
@@ -129,12 +150,12 @@ fn read_one(permit: &UnitPermit, entry: &v1::ReplicaEntry, path: &str, now: Time
         }
         Some(What::Clears(clears)) => {
             let hour = time(clears.hour.as_ref(), "clears.hour");
-            let measure = known_measure(permit, &clears.measure, &format!("{path}.clears.measure"), &mut faults);
+            let measure = known_measure(permit, &clears.measure);
             Some(Entry::Other(ReportedWhat::Clears { measure, hour, count: clears.count }))
         }
         Some(What::Answer(answer)) => {
             let time = time(answer.time.as_ref(), "answer.time");
-            let measure = known_measure(permit, &answer.measure, &format!("{path}.answer.measure"), &mut faults);
+            let measure = known_measure(permit, &answer.measure);
             check_reference(&answer.reference, &format!("{path}.answer.reference"), &mut faults);
             let subject = &format!("{path}.answer.identity");
             let whom = faults.take(identity(answer.identity.as_ref(), subject, Role::LookerUp, now.date()));
@@ -144,7 +165,9 @@ fn read_one(permit: &UnitPermit, entry: &v1::ReplicaEntry, path: &str, now: Time
                 faults.add(format!("{path}.answer.verdict"), "is no adverse answer with its reason");
             }
             whom.zip(verdict).zip(reason).map(|((identity, verdict), reason)| {
-                let open_condition = Some(answer.open_condition.clone()).filter(|condition| !condition.is_empty());
+                // The measure's own condition, and no text of the caller's.
+                let condition = permit.catalogue().measure(&measure).and_then(|row| row.condition.name());
+                let open_condition = condition.filter(|name| *name == answer.open_condition).map(str::to_owned);
                 let (effect, relation) = (effect_from(answer.effect), relation_from(answer.relation));
                 Entry::Answer(Box::new(Answered {
                     time,
@@ -169,13 +192,9 @@ fn read_one(permit: &UnitPermit, entry: &v1::ReplicaEntry, path: &str, now: Time
     }
 }
 
-/// A code of the catalogue: anything else may be free text, and is not kept.
-fn known_measure(permit: &UnitPermit, code: &str, path: &str, faults: &mut FieldFaults) -> String {
-    let known = permit.catalogue().measure(code);
-    if known.is_none() {
-        faults.add(path, "is not in the catalogue");
-    }
-    known.map_or_else(String::new, |measure| measure.code.to_string())
+/// A code of the catalogue. Anything else may be free text and is not kept; a code that has gone since is no reason to lose the answer.
+fn known_measure(permit: &UnitPermit, code: &str) -> String {
+    permit.catalogue().measure(code).map_or_else(|| "unknown".to_owned(), |measure| measure.code.to_string())
 }
 
 fn record(call: &Call, permit: &UnitPermit, answer: Answered, listings: Vec<u64>) -> Record {

@@ -169,10 +169,7 @@ impl Call {
     /// # Errors
     /// Where rate or daily quota is spent.
     pub(super) fn charge(&self, client: &Client) -> Result<(), Failure> {
-        self.hub.quotas.take(client, 1, self.now(), self.hub.clock.boot_ms()).map_err(|over| {
-            self.hub.metrics.count_quota_refusal(over.limit);
-            Failure::from(over)
-        })
+        super::lookup::charge_client(self, client, 1, self.now())
     }
 
     /// The id under which the record of this call will stand.

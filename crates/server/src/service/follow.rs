@@ -17,7 +17,8 @@ use xinhub_api::v1::follow_changes_request::Message as ChangesIn;
 use xinhub_api::v1::follow_changes_response::Message as ChangesOut;
 use xinhub_api::v1::follow_lifts_request::Message as LiftsIn;
 use xinhub_api::v1::follow_lifts_response::Message as LiftsOut;
-use xinhub_domain::policy::Reach;
+use xinhub_domain::decision::FieldMask;
+use xinhub_domain::policy::{Reach, ReplicaMeasure, SyncPermit};
 use xinhub_ledger::Mark;
 
 use super::admin::hex;
@@ -62,7 +63,17 @@ struct Follower {
     ends: watch::Receiver<Mark>,
     who: Subscriber,
     reach: Reach,
+    /// By which rules it answers, as it was told them.
+    rules: Rules,
     mark: Mark,
+}
+
+/// What a replica decides by, beside what it holds.
+type Rules = ((String, String), Vec<ReplicaMeasure>, FieldMask);
+
+fn rules(permit: &SyncPermit) -> Rules {
+    let excerpt = permit.catalogue().excerpt(permit.audience().measures());
+    (excerpt, permit.measures().to_vec(), permit.client().fields())
 }
 
 impl Follower {
@@ -87,7 +98,7 @@ impl Follower {
         // Further behind than this a snapshot is shorter, for either side.
         let mark = mark.filter(|mark| ledger.position().revision - mark.revision <= MAX_BEHIND_EVENTS);
         let mark = mark.ok_or(End::Resync(v1::ResyncReason::Position))?;
-        Ok(Follower { call: Arc::clone(call), ends: feed.ends(), feed, who, reach, mark })
+        Ok(Follower { call: Arc::clone(call), ends: feed.ends(), feed, who, reach, rules: rules(&permit), mark })
     }
 
     /// The next stretch beyond where the replica is, if there is one.
@@ -120,6 +131,13 @@ impl Follower {
             return Err(End::Resync(v1::ResyncReason::Audience));
         }
         if Arc::ptr_eq(&feed, &self.feed) { Ok(()) } else { Err(End::Resync(v1::ResyncReason::Audience)) }
+    }
+
+    /// Whether a new policy leaves the stream and what the replica decides by as they are. It takes the rules anew as it connects.
+    fn under_new_policy(&self) -> Result<(), End> {
+        self.still_entitled()?;
+        let (permit, _) = entitled(&self.call)?;
+        if rules(&permit) == self.rules { Ok(()) } else { Err(End::Gone) }
     }
 
     fn draining() -> End {
@@ -279,7 +297,7 @@ impl LiftStream<'_> {
                 () = hub.draining.cancelled() => Err(Follower::draining()),
                 () = self.out.closed() => Err(End::Gone),
                 changed = policy.changed() => {
-                    changed.map_err(|_| End::Gone).and_then(|()| self.follower.still_entitled())
+                    changed.map_err(|_| End::Gone).and_then(|()| self.follower.under_new_policy())
                 }
                 message = incoming.message() => match came(message) {
                     Ok(message) => self.take(message).await,
@@ -336,6 +354,8 @@ impl LiftStream<'_> {
 
     /// Says how far the replica has been told, signed. The lease that it may begin is noted first.
     async fn beat(&mut self) -> Result<(), End> {
+        // A grant can end, and a revocation list can, without a word.
+        self.follower.still_entitled()?;
         let hub = self.follower.call.hub();
         let (mark, epoch) = (self.follower.mark, hub.ledger.position().epoch);
         // Of a filter no digest says anything.
@@ -356,7 +376,9 @@ impl LiftStream<'_> {
         // on its way to the feed, nor to a replica that was told of one a lease ago and has not confirmed it.
         let (lease, pings) = (hub.limits.lease, &mut self.pings);
         let confirms = self.confirmed >= self.told || self.behind_since.elapsed() < lease;
-        if pings.last > pings.answered && confirms && self.told >= hub.ledger.lift_seq() {
+        // Nor while the hub's clock is unsure, by which replicas end terms, or while its feed is stuck.
+        let gives = hub.ledger.is_clock_sure() && hub.sync.goes_on();
+        if pings.last > pings.answered && confirms && gives && self.told >= hub.ledger.lift_seq() {
             if !hub.sync.subscribers.beat(&self.follower.who, self.generation) {
                 return Err(superseded());
             }
@@ -432,7 +454,7 @@ async fn tell_changes(
             () = out.closed() => return Err(End::Gone),
             changed = policy.changed() => {
                 changed.map_err(|_| End::Gone)?;
-                follower.still_entitled()?;
+                follower.under_new_policy()?;
             }
             message = incoming.message() => match came(message)?.message {
                 Some(ChangesIn::Ack(ack)) => travelling.retain(|(revision, _)| *revision > ack.revision),

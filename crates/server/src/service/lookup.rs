@@ -7,7 +7,7 @@ use xinhub_api::convert::{self, Inquiry, item, timestamp_to};
 use xinhub_api::reason::{Failure, FieldFaults, Reason};
 use xinhub_api::v1::lookup_service_server::LookupService;
 use xinhub_api::v1::{self, CheckRequest, CheckResponse};
-use xinhub_domain::policy::{LookupAsk, LookupPermit};
+use xinhub_domain::policy::{Client, LookupAsk, LookupPermit};
 use xinhub_domain::time::Timestamp;
 use xinhub_ledger::Position;
 
@@ -162,8 +162,13 @@ pub(super) fn cost(officers: usize) -> u64 {
 
 /// Takes the cost of a call from the client's quota.
 pub(super) fn charge(call: &Call, permit: &LookupPermit, cost: u64, now: Timestamp) -> Result<(), Failure> {
+    charge_client(call, permit.client(), cost, now)
+}
+
+/// The same, for what is no look-up.
+pub(super) fn charge_client(call: &Call, client: &Client, cost: u64, now: Timestamp) -> Result<(), Failure> {
     let hub = call.hub();
-    hub.quotas.take(permit.client(), cost, now, hub.clock.boot_ms()).map_err(|over| {
+    hub.quotas.take(client, cost, now, hub.clock.boot_ms()).map_err(|over| {
         hub.metrics.count_quota_refusal(over.limit);
         Failure::from(over)
     })

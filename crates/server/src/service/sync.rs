@@ -158,6 +158,7 @@ async fn get_manifest(call: Arc<Call>, request: v1::GetManifestRequest) -> Resul
         units,
         fields: fields.map(ToString::to_string).collect(),
         record_key: hub.sync.record_key(&who).to_vec(),
+        reported: hub.sync.subscribers.reported(&who),
     })
 }
 
@@ -198,13 +199,24 @@ fn fetch_chunks(call: &Arc<Call>, request: &v1::FetchChunksRequest) -> Result<Ch
     }
     let from = hub.sync.snapshots.read(&snapshot, request.offset).map_err(|_| gone())?;
     let (chunks, stream) = mpsc::channel(CHUNKS_AHEAD);
-    tokio::spawn(send_chunks(Arc::clone(call), from, request.offset, chunks));
+    let (call, reach, key) = (Arc::clone(call), snapshot.reach(), feed.key_digest());
+    let still = move |call: &Call| {
+        let (permit, feed) = entitled(call)?;
+        let same = permit.may_hold(reach) && feed.key_digest() == key;
+        if same {
+            Ok(())
+        } else {
+            Err(Failure::new(Reason::NotFound, "the snapshot is another audience's: take the manifest anew"))
+        }
+    };
+    tokio::spawn(send_chunks(call, still, from, request.offset, chunks));
     Ok(ReceiverStream::new(stream))
 }
 
 /// Sends a snapshot as fast as it is read, and no thread waits for the reader.
 async fn send_chunks(
     call: Arc<Call>,
+    still: impl Fn(&Call) -> Result<(), Failure> + Send + 'static,
     mut from: impl Read + Send + 'static,
     mut offset: u64,
     chunks: mpsc::Sender<Result<v1::FetchChunksResponse, Status>>,
@@ -223,7 +235,7 @@ async fn send_chunks(
         };
         from = source;
         // Whoever may hold a replica no longer gets no more of it.
-        let read = entitled(&call).and_then(|_| {
+        let read = still(&call).and_then(|()| {
             read.map_err(|error| {
                 tracing::error!(%error, "a snapshot for replicas can't be read");
                 Failure::new(Reason::Storage, failed)

@@ -75,7 +75,8 @@ impl Snapshot {
         format!("{}-{:016x}-{hash:08x}{}", self.audience, self.revision, if self.is_filter { "-filter" } else { "" })
     }
 
-    fn reach(&self) -> Reach {
+    /// Which reach it is for.
+    pub(crate) fn reach(&self) -> Reach {
         if self.is_filter { Reach::Filter } else { Reach::Exact }
     }
 

@@ -140,7 +140,14 @@ impl Subscribers {
             standing.ended = false;
             audience.clone_into(&mut standing.audience);
             // A replica that began anew has applied what its snapshot holds, and no more than it says.
-            standing.before = (standing.acknowledged, standing.beat_ms.saturating_add(lease_ms));
+            let until_ms = standing.beat_ms.saturating_add(lease_ms);
+            let (before, before_ms) = standing.before;
+            // More than one may go by the name: as long as any may answer, the least that one has confirmed counts.
+            standing.before = if before_ms > now_ms {
+                (before.min(standing.acknowledged), before_ms.max(until_ms))
+            } else {
+                (standing.acknowledged, until_ms)
+            };
             (standing.acknowledged, standing.heard) = (lift_seq, now);
             standing.generation += 1;
             standing.generation
@@ -185,12 +192,14 @@ impl Subscribers {
         self.known.lock().get(who).map_or(0, |standing| standing.reported)
     }
 
-    /// Notes that a replica's own answers are on record up to this one; durable when it returns. A replica that was ended reports too.
-    pub(crate) fn set_reported(&self, who: &Subscriber, audience: &str, reported: u64) -> io::Result<()> {
-        let (now, beat_ms) = (self.clock.wall(), self.clock.boot_ms().saturating_sub(self.lease_ms()));
-        {
-            let mut known = self.known.lock();
-            let standing = known.entry(who.clone()).or_insert_with(|| Standing::new(audience, now, beat_ms));
+    /// Whether the replica has subscribed, and was not ended since.
+    pub(crate) fn is_known(&self, who: &Subscriber) -> bool {
+        self.known.lock().get(who).is_some_and(|standing| !standing.ended)
+    }
+
+    /// Notes that a replica's own answers are on record up to this one; durable when it returns.
+    pub(crate) fn set_reported(&self, who: &Subscriber, reported: u64) -> io::Result<()> {
+        if let Some(standing) = self.known.lock().get_mut(who) {
             standing.reported = standing.reported.max(reported);
         }
         self.save()
