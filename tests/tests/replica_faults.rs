@@ -151,7 +151,7 @@ impl World {
         tokio::time::sleep(Duration::from_millis(30)).await;
         self.replicas.iter().for_each(|one| one.way.trickle_newest());
         self.faults += self.replicas.len();
-        for _ in 0..60 {
+        for _ in 0..40 {
             self.look().await?;
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -168,7 +168,7 @@ impl World {
         }
         for (at, one) in self.replicas.iter().enumerate() {
             let replica = &one.following.replica;
-            for freed in self.freed.iter().enumerate().skip(from).map(|(_, one)| one) {
+            for freed in self.freed.iter().skip(from) {
                 let is_applied = || replica.state().lift_seq >= freed.lift_seq;
                 let before = is_applied();
                 let told = replica.answer(LOAN, None, &freed.asked).map(|answer| answer.verdict().is_adverse());
@@ -198,7 +198,7 @@ impl World {
                 self.lift(at).await;
             }
             self.fault(round).await;
-            if round % 40 == 0 {
+            if round % 50 == 0 {
                 self.overtake().await?;
             }
             self.look().await?;
