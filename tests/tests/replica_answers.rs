@@ -155,6 +155,7 @@ async fn a_filter_says_who_is_clear_and_asks_for_every_hit() {
     let told = following.check(room(&before)).await;
     assert_eq!((told.by, told.verdict()), (By::Hub, Verdict::Restricted));
     assert!(told.response.answer.as_ref().unwrap().slip.is_some());
+    assert!(told.must_refuse(), "one bit is enough to refuse");
     // What comes and goes since the filter was made.
     let second = court.list(&after).await;
     following.until_clear(&room(&after), false).await;

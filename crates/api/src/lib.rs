@@ -10,8 +10,15 @@ pub mod reason;
 
 impl v1::Answer {
     /// Whether the purchase, booking or award must be refused: `RESTRICTED` by a prohibition, and nothing else.
+    ///
+    /// A caller of one bit is told no effect: it is given a slip to hand over, and a limit where that is all.
     pub fn must_refuse(&self) -> bool {
-        self.verdict() == v1::Verdict::Restricted && self.effect() == v1::Effect::Prohibit
+        let is_prohibited = match self.effect() {
+            v1::Effect::Prohibit => true,
+            v1::Effect::Unspecified => self.slip.is_some() && self.limit_fen == 0,
+            _ => false,
+        };
+        self.verdict() == v1::Verdict::Restricted && is_prohibited
     }
 }
 
@@ -29,4 +36,30 @@ pub mod v1 {
 
     /// The encoded `FileDescriptorSet` of these files, for reflection and for the check of the permit table.
     pub const FILE_DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("xinhub_v1_descriptor");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::v1::{Answer, Effect, Slip, Verdict};
+
+    #[test]
+    fn what_must_be_refused_is_prohibited_and_restricted() {
+        let check = |verdict: Verdict, effect: Effect, slip: bool, limit_fen: i64, expected: bool| {
+            let slip = slip.then(Slip::default);
+            let (verdict, effect) = (verdict as i32, effect as i32);
+            let answer = Answer { verdict, effect, slip, limit_fen, ..Answer::default() };
+            assert_eq!(answer.must_refuse(), expected, "{answer:?}");
+        };
+        check(Verdict::Restricted, Effect::Prohibit, false, 0, true);
+        check(Verdict::Restricted, Effect::Limit, false, 100, false);
+        check(Verdict::Restricted, Effect::Withdraw, false, 0, false);
+        check(Verdict::Consider, Effect::StrictReview, false, 0, false);
+        // A hotel is told one bit: that it was never to refuse was a bug.
+        check(Verdict::Restricted, Effect::Unspecified, true, 0, true);
+        check(Verdict::Restricted, Effect::Unspecified, true, 100, false);
+        check(Verdict::Restricted, Effect::Unspecified, false, 0, false);
+        for verdict in [Verdict::Clear, Verdict::Unknown, Verdict::Consider, Verdict::Unspecified] {
+            check(verdict, Effect::Unspecified, true, 0, false);
+        }
+    }
 }
