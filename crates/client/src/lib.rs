@@ -109,6 +109,25 @@ impl Hub {
         Measures::new(self.channel.clone(), Arc::clone(&self.config))
     }
 
+    /// Tells the hub that what this client had imposed on a listing is lifted since `on` (YYYY-MM-DD): closes its duty after a lift.
+    /// `note` says what was done, and `actor` who stands behind it. Under a new request id, and sent again like any mutation where the
+    /// connection breaks.
+    ///
+    /// # Errors
+    /// As any call. Where the end is unclear ([`Error::is_unanswered`]) call it again: [`Code::NotFound`] says then that the first was
+    /// taken, and nothing is owed.
+    pub async fn report_lifted(
+        &self,
+        listing: u64,
+        on: &str,
+        note: &str,
+        actor: v1::Actor,
+    ) -> Result<v1::ReportResponse, Error> {
+        let lifted = v1::LiftedReport { on: on.to_owned(), note: note.to_owned() };
+        let report = Some(v1::report_request::Report::Lifted(lifted));
+        self.measures().report(v1::ReportRequest { mutation: Some(mutation(actor, None)), listing, report }).await
+    }
+
     /// What the hub accounts for, to subjects and in numbers.
     pub fn audit(&self) -> Audit {
         Audit::new(self.channel.clone(), Arc::clone(&self.config))

@@ -60,6 +60,10 @@ pub struct ReplicaState {
     pub memory_bytes: u64,
     /// Answers of its own that the hub does not have on record yet.
     pub unreported: u64,
+    /// How much of the snapshot that it begins with is here, in bytes.
+    pub fetched_bytes: u64,
+    /// The size of that snapshot, in bytes; 0 where none was fetched, as the directory held the list.
+    pub snapshot_bytes: u64,
     /// When the hub last said that this is all, in milliseconds of the boot clock.
     pub heard_ms: u64,
     /// Until when its lease lasts, in milliseconds of the boot clock: so long the hub waits for it at every lift.
@@ -419,6 +423,9 @@ impl Replica {
 
     /// Answers a question: here where that can be said from here, and else by asking the hub. Where the hub is not reached either, the
     /// answer is `UNKNOWN` with what the measure's row says to do then.
+    ///
+    /// Of a stream of questions, ask one after the other: `requests.then(|request| replica.check(request))`. An answer that waited for
+    /// those before it could outlive a lift that this replica has confirmed.
     ///
     /// # Errors
     /// [`Error::Refused`](crate::Error::Refused) and the like: what is wrong with the question. Without an answer nobody is restricted.

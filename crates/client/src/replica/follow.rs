@@ -245,6 +245,10 @@ fn audience(manifest: &v1::GetManifestResponse, records: &Records) -> Result<Aud
 async fn fetch(shared: &Arc<Shared>, hub: &Hub, audience: &Arc<Audience>, snapshot: v1::Snapshot) -> Result<(), End> {
     let disk = |error: std::io::Error| End::Lost(Error::Config(format!("replica directory: {error}")));
     let (mut file, mut offset) = store::part(shared, &snapshot.id).map_err(disk)?;
+    let show_fetched = |offset| {
+        shared.state.send_modify(|state| (state.fetched_bytes, state.snapshot_bytes) = (offset, snapshot.bytes));
+    };
+    show_fetched(offset);
     if offset < snapshot.bytes {
         let request = v1::FetchChunksRequest { snapshot: snapshot.id.clone(), offset };
         let mut chunks = hub.sync().fetch_chunks(request).await?;
@@ -254,6 +258,7 @@ async fn fetch(shared: &Arc<Shared>, hub: &Hub, audience: &Arc<Audience>, snapsh
             }
             file.write_all(&chunk.data).map_err(disk)?;
             offset += chunk.data.len() as u64;
+            show_fetched(offset);
         }
     }
     file.sync_all().map_err(disk)?;
