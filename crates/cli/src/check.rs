@@ -1,7 +1,7 @@
 //! `xinhub check`: one question, one answer, and the verdict as exit code.
 
 use clap::Args;
-use xinhub_client::v1;
+use xinhub_client::{By, v1};
 
 use crate::args::{ConnectArgs, GlobalArgs};
 use crate::codes::label;
@@ -21,31 +21,64 @@ pub(crate) struct CheckArgs {
     #[command(flatten)]
     inquiry: InquiryArgs,
     #[command(flatten)]
-    connect: ConnectArgs,
+    pub(crate) connect: ConnectArgs,
+}
+
+impl CheckArgs {
+    /// Reads the files, and makes the question whole.
+    pub(crate) fn request(self) -> Result<v1::CheckRequest, Failure> {
+        let inquiry = Some(self.inquiry.read()?);
+        let consistency = self.purpose.consistency();
+        let PurposeArgs { measure, item, .. } = self.purpose;
+        Ok(v1::CheckRequest { inquiry, measure, item: item.unwrap_or_default(), consistency })
+    }
 }
 
 pub(crate) async fn run(args: CheckArgs, global: &GlobalArgs, out: &mut Out) -> Result<Exit, Failure> {
     out.refuse_csv()?;
     let session = Session::resolve(global, &args.connect)?;
-    let inquiry = args.inquiry.read()?;
-    let consistency = args.purpose.consistency();
-    let PurposeArgs { measure, item, .. } = args.purpose;
-    let request = v1::CheckRequest { inquiry: Some(inquiry), measure, item: item.unwrap_or_default(), consistency };
+    let request = args.request()?;
     let response = session.connect().await?.lookup().check(request).await?;
-    let verdict = response.answer.as_ref().map_or(v1::Verdict::Unspecified, v1::Answer::verdict);
-    show(response, out)?;
-    Ok(Exit::Verdict(verdict))
+    show(response, None, out)
 }
 
-fn show(response: v1::CheckResponse, out: &mut Out) -> Result<(), Failure> {
+/// Shows an answer, and who has given it where that could be somebody else than the hub.
+pub(crate) fn show(response: v1::CheckResponse, by: Option<By>, out: &mut Out) -> Result<Exit, Failure> {
     let answer = response.answer.unwrap_or_default();
+    let end = Exit::Verdict(answer.verdict());
     let use_by = time(response.use_by);
     if out.format == Format::Json {
         let position = response.position.map(shapes::Position::from);
-        return out.json(&shapes::Check { answer: answer.into(), position, use_by });
+        let check = shapes::Check { answer: answer.into(), position, use_by };
+        match by {
+            Some(by) => out.json(&shapes::ReplicaCheck { check, by: code(by) })?,
+            None => out.json(&check)?,
+        }
+        return Ok(end);
     }
     let lang = out.lang;
-    out.record(&(), || lines(&answer, use_by, lang))
+    out.record(&(), || {
+        let mut lines = lines(&answer, use_by, lang);
+        lines.extend(by.map(|by| (lang.pick("answered by", "答复者"), words(by, lang).to_owned())));
+        lines
+    })?;
+    Ok(end)
+}
+
+fn code(by: By) -> &'static str {
+    match by {
+        By::Replica => "replica",
+        By::Hub => "hub",
+        By::Nobody => "nobody",
+    }
+}
+
+fn words(by: By, lang: Lang) -> &'static str {
+    match by {
+        By::Replica => lang.pick("the replica", "副本"),
+        By::Hub => lang.pick("the hub", "枢纽"),
+        By::Nobody => lang.pick("nobody: the hub is not reached", "无：未能连接枢纽"),
+    }
 }
 
 /// What a person reads. A one-bit caller's answer holds a slip and little else.

@@ -25,10 +25,11 @@ use crate::listing::{self, ApproveArgs, GetArgs, ListingArgs, NoticeArgs, Propos
 use crate::measure::{self, MeasureArgs};
 use crate::output::{Format, Out};
 use crate::petition::{self, ApplicationArgs, ComplaintArgs, ObjectionArgs};
-use crate::replica::{self, LiftsArgs, SyncArgs, WatchArgs};
+use crate::replica::{self, LiftsArgs, ReplicaArgs, SyncArgs, WatchArgs};
 use crate::report::{self, ReportArgs};
 use crate::status::{self, StatusArgs};
 use crate::subject::{self, SubjectArgs};
+use crate::subscribers::{self, SubscribersArgs};
 use crate::synthesize::{self, SynthesizeArgs};
 
 /// The command line of XinHub: ask whether a person or organisation is restricted for one named purpose, and, for courts,
@@ -73,7 +74,9 @@ enum Command {
     Get(GetArgs),
     Sync(SyncArgs),
     Watch(WatchArgs),
+    Replica(Box<ReplicaArgs>),
     Lifts(LiftsArgs),
+    Subscribers(SubscribersArgs),
     Status(StatusArgs),
     /// Name hubs and certificates once, and use them by name
     ///
@@ -138,7 +141,9 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Get(args) => in_runtime(listing::get(args, global, &mut out)),
         Command::Sync(args) => in_runtime(replica::sync(args, global, &mut out)),
         Command::Watch(args) => in_runtime(replica::watch(args, global, &mut out)),
+        Command::Replica(args) => in_runtime(replica::run(*args, global, &mut out)),
         Command::Lifts(args) => in_runtime(replica::lifts(args, global, &mut out)),
+        Command::Subscribers(args) => in_runtime(subscribers::run(args, global, &mut out)),
         Command::Status(args) => in_runtime(status::run(args, global, &mut out)),
         Command::Context { command } => context::run(command, &mut out),
         Command::Certs(args) => certs::run(args).map(|()| Exit::Success).map_err(Failure::from),

@@ -67,6 +67,7 @@ codes! {
     PetitionState: "PETITION_STATE_",
     Reason: "REASON_",
     Relation: "RELATION_",
+    ReplicaReach: "REPLICA_REACH_",
     Sex: "SEX_",
     Verdict: "VERDICT_",
     Visibility: "VISIBILITY_",

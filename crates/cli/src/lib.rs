@@ -34,6 +34,7 @@ mod session;
 mod shapes;
 mod status;
 mod subject;
+mod subscribers;
 pub mod synthesize;
 mod template;
 mod text;

@@ -1,17 +1,21 @@
-//! `xinhub sync`, `xinhub watch`, `xinhub lifts`: a replica of one's audience, what it hears, and how far a lift has come.
+//! `xinhub sync`, `xinhub watch`, `xinhub replica check`, `xinhub lifts`: a replica of one's audience, what it hears and answers,
+//! and how far a lift has come.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use tokio::sync::mpsc;
 use xinhub_client::{Lifted, Replica, ReplicaConfig, ReplicaState, v1};
 
 use crate::args::{ConnectArgs, GlobalArgs};
+use crate::check::{self, CheckArgs};
+use crate::codes;
 use crate::exit::{Exit, Failure};
 use crate::inquiry::{Token, token};
+use crate::lang::Lang;
 use crate::output::{Format, Out};
 use crate::session::Session;
 use crate::shapes;
@@ -19,13 +23,30 @@ use crate::shapes;
 /// Events that wait to be shown.
 const AHEAD: usize = 1_024;
 
+/// A replica, and where it keeps itself.
+#[derive(Debug, Args)]
+struct PlaceArgs {
+    /// The replica's own directory; made where it is missing
+    dir: PathBuf,
+    /// What it holds: a filter that says who is clear, or the exact list; the widest granted if not given. A directory that holds
+    /// another sort is filled anew
+    #[arg(long, value_name = "REACH", value_parser = codes::parser::<v1::ReplicaReach>())]
+    reach: Option<v1::ReplicaReach>,
+}
+
+impl PlaceArgs {
+    fn config(self) -> ReplicaConfig {
+        ReplicaConfig::new(self.dir).reach(self.reach.unwrap_or_default())
+    }
+}
+
 /// Fill or refresh a replica of your audience's list in a directory, and end
 ///
 /// A directory that was filled before is led on from where it stands; an interrupted transfer goes on where it broke off.
 #[derive(Debug, Args)]
 pub(crate) struct SyncArgs {
-    /// The replica's own directory; made where it is missing
-    dir: PathBuf,
+    #[command(flatten)]
+    place: PlaceArgs,
     #[command(flatten)]
     connect: ConnectArgs,
 }
@@ -35,13 +56,34 @@ pub(crate) struct SyncArgs {
 /// Each lift is applied, confirmed to the hub, and shown as a number: neither the hub nor this command says whom it frees.
 #[derive(Debug, Args)]
 pub(crate) struct WatchArgs {
-    /// The replica's own directory; made where it is missing
-    dir: PathBuf,
+    #[command(flatten)]
+    place: PlaceArgs,
     /// End after so many lifts
     #[arg(long, value_name = "COUNT")]
     lifts: Option<u64>,
     #[command(flatten)]
     connect: ConnectArgs,
+}
+
+/// Ask a replica
+#[derive(Debug, Args)]
+pub(crate) struct ReplicaArgs {
+    #[command(subcommand)]
+    command: ReplicaCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ReplicaCommand {
+    /// Bring a replica up to date, ask it as `check` asks the hub, and end
+    ///
+    /// What it can't say by itself it asks of the hub; who has answered is shown. What it says against somebody is on record with
+    /// the hub before this ends. Exit codes as for `check`.
+    Check {
+        #[command(flatten)]
+        place: PlaceArgs,
+        #[command(flatten)]
+        check: CheckArgs,
+    },
 }
 
 /// Show how far a lift has come: which replicas have confirmed it, and whether it is complete (courts, operators, auditors)
@@ -126,25 +168,52 @@ impl From<v1::GetLiftStatusResponse> for Standing {
 pub(crate) async fn sync(args: SyncArgs, global: &GlobalArgs, out: &mut Out) -> Result<Exit, Failure> {
     out.refuse_csv()?;
     let hub = Session::resolve(global, &args.connect)?.connect().await?;
-    let replica = Replica::open(&hub, ReplicaConfig::new(args.dir))?;
-    let bar = ProgressBar::new_spinner().with_style(ProgressStyle::default_spinner());
+    let replica = Replica::open(&hub, args.place.config())?;
+    synced(&replica, out.lang, false).await;
+    let state = replica.state();
+    replica.close().await?;
+    show(&state, out)?;
+    Ok(Exit::Success)
+}
+
+/// Waits until a replica holds the list, or, where it need not, until it is in trouble; shows meanwhile how far it is.
+async fn synced(replica: &Replica, lang: Lang, or_in_trouble: bool) {
+    let bar = ProgressBar::no_length();
+    // A template that does not parse leaves the default one.
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {bytes}/{total_bytes} {eta}") {
+        bar.set_style(style);
+    }
     bar.enable_steady_tick(Duration::from_millis(100));
     let mut states = replica.watch();
     loop {
         let state = states.borrow_and_update().clone();
-        if state.synced {
+        if state.synced || (or_in_trouble && state.trouble.is_some()) {
             break;
         }
-        bar.set_message(state.trouble.unwrap_or_else(|| out.lang.pick("fetching the list", "正在同步").to_owned()));
+        bar.set_length(state.snapshot_bytes);
+        bar.set_position(state.fetched_bytes);
+        bar.set_message(state.trouble.unwrap_or_else(|| lang.pick("fetching the list", "正在同步").to_owned()));
         if states.changed().await.is_err() {
             break;
         }
     }
     bar.finish_and_clear();
-    let state = replica.state();
+}
+
+pub(crate) async fn run(args: ReplicaArgs, global: &GlobalArgs, out: &mut Out) -> Result<Exit, Failure> {
+    let ReplicaCommand::Check { place, check } = args.command;
+    out.refuse_csv()?;
+    let session = Session::resolve(global, &check.connect)?;
+    let request = check.request()?;
+    let hub = session.connect().await?;
+    let replica = Replica::open(&hub, place.config())?;
+    // One that gets no list asks the hub, which says why where it refuses.
+    synced(&replica, out.lang, true).await;
+    let answered = replica.check_recorded(request).await;
+    // What it answered is reported before anybody reads it.
     replica.close().await?;
-    show(&state, out)?;
-    Ok(Exit::Success)
+    let answered = answered?;
+    check::show(answered.response, Some(answered.by), out)
 }
 
 fn show(state: &ReplicaState, out: &mut Out) -> Result<(), Failure> {
@@ -171,7 +240,7 @@ pub(crate) async fn watch(args: WatchArgs, global: &GlobalArgs, out: &mut Out) -
     let hub = Session::resolve(global, &args.connect)?.connect().await?;
     let (events, mut shown) = mpsc::channel(AHEAD);
     let lifted = events.clone();
-    let config = ReplicaConfig::new(args.dir).on_lift(move |lift| {
+    let config = args.place.config().on_lift(move |lift| {
         // A terminal that does not keep up misses lines, and the replica nothing.
         let _ = lifted.try_send(Event::Lift(lift));
     });

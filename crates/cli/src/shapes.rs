@@ -29,6 +29,14 @@ pub(crate) struct Check {
     pub(crate) use_by: Option<String>,
 }
 
+/// The answer to a check that began at a replica.
+#[derive(Serialize)]
+pub(crate) struct ReplicaCheck {
+    #[serde(flatten)]
+    pub(crate) check: Check,
+    pub(crate) by: &'static str,
+}
+
 /// A verdict and what goes with it.
 #[derive(Serialize)]
 pub(crate) struct Answer {

@@ -72,7 +72,10 @@ fn listing() -> v1::Listing {
 fn output_md_documents_every_field() {
     let position = || Some(v1::Position::default());
     let answer = || v1::Answer { slip: Some(v1::Slip::default()), ..Default::default() };
-    check("check", &Check { answer: answer().into(), position: position().map(Position::from), use_by: None });
+    let answered = || Check { answer: answer().into(), position: position().map(Position::from), use_by: None };
+    check("check", &answered());
+    let without_slip = Check { answer: v1::Answer::default().into(), ..answered() };
+    check("replica-check", &ReplicaCheck { check: without_slip, by: "replica" });
     let error = v1::ItemError::default();
     let without_slip = v1::Answer::default().into();
     check("batch", &BatchRow { line: 1, reference: None, answer: Some(without_slip), error: Some(error.into()) });
@@ -89,6 +92,8 @@ fn output_md_documents_every_field() {
     check("sync", &crate::replica::samples::state());
     check("watch", &crate::replica::samples::lift());
     check("lifts", &crate::replica::samples::standing());
+    check("subscribers", &crate::subscribers::Subscriber::of(v1::ReplicaSubscriber::default(), 0));
+    check("ended-subscriber", &crate::subscribers::Ended { client: String::new(), instance: String::new() });
     check("status", &Status::from(v1::GetStatusResponse { position: position(), alarms, ..Default::default() }));
     check("synthesize", &crate::synthesize::Summary::default());
 }
