@@ -1,10 +1,11 @@
-//! Where `xinhubd` and `xinhub` lie. Cargo builds no other package's binaries for a test, so they are built here, once.
+//! Where `xinhubd`, `xinhub` and the client's examples lie. Cargo builds no other package's binaries for a test, so they are built
+//! here, once.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Names a directory with both binaries, which are then taken as they are.
+/// Names a directory with both binaries, and the examples in `examples`, which are then taken as they are.
 const DIRECTORY: &str = "XINHUB_BIN_DIR";
 
 /// The hub.
@@ -21,13 +22,24 @@ fn directory() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| match std::env::var_os(DIRECTORY) {
         Some(directory) => directory.into(),
-        None => build(),
+        None => build(&["-p", "xinhub-server", "-p", "xinhub-cli", "--bins"]),
     })
+}
+
+/// An example of the Rust client.
+pub fn example(name: &str) -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let directory = BUILT.get_or_init(|| match std::env::var_os(DIRECTORY) {
+        Some(directory) => directory.into(),
+        // With the workspace's features: a test of the workspace has built all that these are made of.
+        None => build(&["--workspace", "--example", "bank", "--example", "hotel", "--example", "procurement"]),
+    });
+    directory.join("examples").join(name)
 }
 
 /// Builds with the profile of this test; a fresh build takes cargo some tenths of a second to see. Cargo's own lock keeps
 /// tests that begin at once apart.
-fn build() -> PathBuf {
+fn build(what: &[&str]) -> PathBuf {
     // target/PROFILE/deps/TEST-HASH
     let test = std::env::current_exe().unwrap();
     let profile_dir = test.ancestors().nth(2).unwrap().to_owned();
@@ -37,7 +49,7 @@ fn build() -> PathBuf {
     };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "-p", "xinhub-server", "-p", "xinhub-cli", "--bins", "--profile", profile]);
+    command.args(["build", "--quiet", "--profile", profile]).args(what);
     command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).env("CARGO_TARGET_DIR", target_dir(&profile_dir));
     // What cargo tells this test of itself would make build scripts run anew.
     for (name, _) in std::env::vars_os() {

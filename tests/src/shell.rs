@@ -30,9 +30,9 @@ impl Shell {
             secrets.add(&subject.name);
         }
         let shell = Shell { dir: tempfile::tempdir().unwrap(), secrets };
-        for client in
-            [parties::COURT, parties::BANK, parties::HOTEL, parties::UNIT, parties::OTHER_UNIT, parties::OPERATOR]
-        {
+        let watchers = [parties::OPERATOR, parties::AUDITOR];
+        let callers = [parties::COURT, parties::BANK, parties::HOTEL, parties::UNIT, parties::OTHER_UNIT];
+        for client in callers.into_iter().chain(watchers) {
             let (certificate, key) = hub.certificate(client);
             let endpoint = format!("https://{}", hub.grpc());
             let path = |path: PathBuf| path.to_str().unwrap().to_owned();

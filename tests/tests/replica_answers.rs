@@ -11,9 +11,10 @@ use xinhub_ledger::keys::Keyring;
 use xinhub_server::audit::{AuditReader, Entry, ReportedWhat};
 use xinhub_tests::court::actor;
 use xinhub_tests::following::{Following, connected, leased};
+use xinhub_tests::subject::days_ago;
 use xinhub_tests::v1::{self, AnswerReason as Why, Effect, OnUnknown, Verdict};
 use xinhub_tests::wait::until;
-use xinhub_tests::{Ask, Hub, Proxy, Subject, parties};
+use xinhub_tests::{Ask, Code, Hub, Proxy, Reason, Subject, parties, refused};
 
 const LOAN: &str = "credit.lending";
 const SUPPLIER: &str = "procurement.supplier";
@@ -72,6 +73,12 @@ async fn an_adverse_answer_is_given_under_a_lease_alone_and_goes_on_record() {
     court.remove(listed.listing).await.unwrap();
     following.until_clear(&loan(&debtor), true).await;
     assert_eq!(duties(&client).await, [listed.listing]);
+    // It lifts what it had imposed, and says so in one call; whoever did not hear that it was taken may say it again.
+    let today = days_ago(0);
+    let lifted = || client.report_lifted(listed.listing, &today, "已恢复授信", actor("teller-0001", "teller"));
+    assert_eq!(lifted().await.unwrap().duty_state(), v1::DutyState::Closed);
+    assert_eq!(duties(&client).await, [0; 0]);
+    refused(lifted().await, Code::NotFound, Reason::NotFound);
     // And so does whoever reports it only after the lift.
     let late = Subject::person();
     let listed = court.list(&late).await;
