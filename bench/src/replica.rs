@@ -1,9 +1,10 @@
 //! `replica`: what a client pays for a replica of each reach: to fill it, to go on from its directory, and to ask it.
 
 use std::fmt::Write;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use xinhub_client::{Hub, Inquiry, Replica, ReplicaConfig, v1};
 
 use crate::load::Questions;

@@ -3,13 +3,14 @@
 //!
 //! The check is tested itself: with a fault seeded into the replicas it must fail.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tempfile::TempDir;
+use tokio::time::Instant;
 use xinhub_client::v1::ReplicaReach;
 use xinhub_client::{Fault, Inquiry};
 use xinhub_tests::following::{Following, connected, leased};
