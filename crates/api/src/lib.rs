@@ -11,7 +11,7 @@ pub mod reason;
 impl v1::Answer {
     /// Whether the purchase, booking or award must be refused: `RESTRICTED` by a prohibition, and nothing else.
     ///
-    /// A caller of one bit is told no effect: it is given a slip to hand over, and a limit where that is all.
+    /// A caller of one bit is told an effect only where it is less than a prohibition, and is given a slip to hand over.
     pub fn must_refuse(&self) -> bool {
         let is_prohibited = match self.effect() {
             v1::Effect::Prohibit => true,

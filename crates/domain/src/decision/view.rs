@@ -62,7 +62,7 @@ pub struct View {
     pub verdict: Verdict,
     /// Why, as far as the caller may know.
     pub reason: AnswerReason,
-    /// With the field `effect`, on adverse verdicts.
+    /// With the field `effect`, on adverse verdicts; without any field, where a restriction is less than a prohibition.
     pub effect: Option<Effect>,
     /// With the field `relation`, on adverse verdicts that rest on the subject.
     pub relation: Option<Relation>,
@@ -89,10 +89,12 @@ pub fn view(answer: &Answer, fields: FieldMask) -> View {
     let adverse = answer.verdict.is_adverse();
     let one_bit = fields.is_one_bit();
     let officers = answer.officers_listed;
+    // Whoever gets one bit refuses by it: that it means something less than a prohibition has to be said.
+    let is_less = |effect| one_bit && answer.verdict == Verdict::Restricted && effect != Effect::Prohibit;
     View {
         verdict: answer.verdict,
         reason: reason(answer, fields),
-        effect: answer.effect.filter(|_| fields.contains(Field::Effect)),
+        effect: answer.effect.filter(|effect| fields.contains(Field::Effect) || is_less(*effect)),
         relation: match answer.via {
             Via::Subject(relations) if adverse && fields.contains(Field::Relation) => foremost(relations),
             Via::Subject(_) | Via::Nobody | Via::Officer { .. } => None,
