@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for (bidder, result) in bidders.into_iter().zip(answered.results) {
         members.entry(bidder).or_default().push(result);
     }
-    // By these two, the hub can show for years what its list said then.
+    // Where in the history of the list all of it was read, and when.
     let place = answered.position.unwrap_or_default();
     let position: String = place.token.iter().map(|byte| format!("{byte:02x}")).collect();
     let time = place.time.map(|time| time.to_string());
