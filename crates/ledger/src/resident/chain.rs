@@ -42,19 +42,22 @@ impl Resident {
     /// stays the debtor's when the identity that it was given for is rectified.
     pub fn is_exempt(&self, held: &Held, key: &Key, measure: &str, item: Option<&str>, now: Timestamp) -> bool {
         let exemptions = self.table.extra(held.row).map_or(&[][..], |extra| &extra.exemptions);
-        exemptions.iter().any(|one| {
-            one.covers(measure, item, now)
-                && (one.key == *key || held.relation == Relation::Debtor && self.was_debtor_key(held.row, &one.key))
-        })
+        exemptions.iter().any(|one| one.covers(measure, item, now) && self.frees(&one.key, held, key))
     }
 
-    /// Whether any listing by which a key is restricted has an exemption of whoever has the key.
+    /// Whether any listing by which a key is restricted has an exemption of its owner: of what, and when, is not asked.
     pub fn may_be_exempt(&self, key: &Key) -> bool {
-        self.rows_of(key).into_iter().filter(|row| self.restricts(*row)).any(|row| {
-            let exemptions = self.table.extra(row).map_or(&[][..], |extra| &extra.exemptions);
-            let own = |one: &Key| one == key || self.was_debtor_key(row, one);
-            exemptions.iter().any(|one| !one.ended && own(&one.key))
-        })
+        let mut may_be = false;
+        self.each_in_force(key, |held| {
+            let exemptions = self.table.extra(held.row).map_or(&[][..], |extra| &extra.exemptions);
+            may_be |= exemptions.iter().any(|one| !one.ended && self.frees(&one.key, &held, key));
+        });
+        may_be
+    }
+
+    /// Whether an exemption that was given for one key is of the owner of `key` in what it holds.
+    fn frees(&self, given: &Key, held: &Held, key: &Key) -> bool {
+        given == key || held.relation == Relation::Debtor && self.was_debtor_key(held.row, given)
     }
 
     /// Whether a key is, or was until a rectification, one of the debtor's.

@@ -101,7 +101,10 @@ proptest! {
         }
 
         let one_bit = view(&answer, FieldMask::ONE_BIT);
-        prop_assert!(one_bit.effect.is_none() && one_bit.relation.is_none() && one_bit.officer_positions.is_empty());
+        prop_assert!(one_bit.relation.is_none() && one_bit.officer_positions.is_empty());
+        // An effect is told where a restriction is less than a prohibition, and nowhere else.
+        let less = answer.effect().filter(|effect| *effect != Effect::Prohibit);
+        prop_assert_eq!(one_bit.effect, less.filter(|_| answer.verdict() == Verdict::Restricted));
         prop_assert!(matches!(
             one_bit.reason,
             AnswerReason::NotListed | AnswerReason::OutOfScope | AnswerReason::Minor | AnswerReason::CourtOrder
