@@ -21,6 +21,7 @@ use xinhub_tests::{Ask, Court, Hub, Proxy, Subject, parties};
 const LOAN: &str = "credit.lending";
 /// How long a stall lasts that outlasts a lease.
 const LONG: Duration = Duration::from_millis(3_000);
+const COMES_WITHIN: Duration = Duration::from_secs(120);
 const KILL_EVERY: usize = 100;
 const PAUSE_EVERY: usize = 57;
 
@@ -208,6 +209,16 @@ impl World {
         }
         self.replicas.iter().for_each(|one| one.way.stall(false));
         let fresh = Following::of(&self.hub, parties::BUREAU).await;
+        // Who was refused again and again comes again by and by: half a minute apart, at most.
+        let there = fresh.replica.state().revision;
+        for one in &self.replicas {
+            let mut states = one.following.replica.watch();
+            let comes = states.wait_for(|state| state.synced && state.revision >= there);
+            let came = tokio::time::timeout(COMES_WITHIN, comes).await.is_ok_and(|state| state.is_ok());
+            if !came {
+                return Err(format!("a replica never came: {:?}", one.following.replica.state()));
+            }
+        }
         for one in self.replicas.iter().map(|one| &one.following).chain([&fresh]) {
             for (subject, _) in &self.listed {
                 one.until_clear(&loan(subject), false).await;

@@ -333,7 +333,8 @@ async fn save_regularly(shared: &Arc<Shared>) -> Result<End, End> {
 
 async fn follow_lifts(shared: &Shared, hub: &Hub, audience: &Audience, open: v1::FollowLiftsOpen) -> Result<End, End> {
     let (out, requests) = mpsc::channel(AHEAD);
-    send(&out, LiftsOut::Open(open))?;
+    let request = |message| v1::FollowLiftsRequest { message: Some(message) };
+    out.send(request(LiftsOut::Open(open))).await.map_err(|_| ended())?;
     let mut stream = hub.sync().follow_lifts(ReceiverStream::new(requests)).await?;
     let mut pings = Pings { number: 0, sent: Vec::new() };
     let mut every = interval(Duration::from_millis(audience.beat_ms));
@@ -341,29 +342,38 @@ async fn follow_lifts(shared: &Shared, hub: &Hub, audience: &Audience, open: v1:
     // A connection that died without a word is given up once no beat has come for so long.
     let silence = Duration::from_millis(audience.lease_ms.max(2 * audience.beat_ms));
     let mut heard = Instant::now();
+    // Cumulative: the last confirmation says it for all, also for what the hub has forgotten.
+    let mut applied = None;
     loop {
         let message = tokio::select! {
-            () = reported(shared) => {
-                // What was confirmed is on its way: the hub has read it all once it ends the stream itself.
-                drop(out);
-                while let Ok(Some(_)) = stream.next().await {}
-                return Ok(End::Stopped);
+            biased;
+            place = out.reserve(), if applied.is_some() => {
+                let lift_seq = applied.take().unwrap_or_default();
+                place.map_err(|_| ended())?.send(request(LiftsOut::Ack(v1::LiftAck { lift_seq })));
+                continue;
             }
-            message = stream.next() => message?,
+            () = reported(shared) => break,
             _ = every.tick() => {
                 if heard.elapsed() > silence {
                     return Ok(End::Lost(Error::Connection("no beat came for a whole lease".to_owned())));
                 }
-                send(&out, LiftsOut::Ping(v1::Ping { number: pings.next(&shared.times) }))?;
+                // Where there is no room it would wait, and the lease counts from its sending.
+                if let Ok(place) = out.try_reserve() {
+                    place.send(request(LiftsOut::Ping(v1::Ping { number: pings.next(&shared.times) })));
+                }
                 continue;
             }
+            message = stream.next() => message?,
         };
         heard = Instant::now();
         match message.map(|message| message.message) {
             Some(Some(LiftsIn::Opened(_))) => tell(shared, None),
             Some(Some(LiftsIn::Lift(lift))) => {
                 let keys = if shared.fault == Some(Fault::LiftsInBulk) { 0 } else { apply(shared, &lift)? };
-                send(&out, LiftsOut::Ack(v1::LiftAck { lift_seq: lift.lift_seq }))?;
+                match out.try_reserve() {
+                    Ok(place) => place.send(request(LiftsOut::Ack(v1::LiftAck { lift_seq: lift.lift_seq }))),
+                    Err(_) => applied = Some(lift.lift_seq),
+                }
                 if let Some(call) = shared.on_lift.as_ref().filter(|_| keys > 0) {
                     let lifted = Lifted { lift_seq: lift.lift_seq, revision: lift.revision, keys };
                     // What the caller's code does wrong ends nothing here.
@@ -373,21 +383,18 @@ async fn follow_lifts(shared: &Shared, hub: &Hub, audience: &Audience, open: v1:
                 }
             }
             Some(Some(LiftsIn::Beat(beat))) => {
-                let lift_seq = heard_beat(shared, audience, &mut pings, &beat)?;
-                // Cumulative: where nothing came there may still be something that the hub has forgotten.
-                send(&out, LiftsOut::Ack(v1::LiftAck { lift_seq }))?;
+                applied = Some(heard_beat(shared, audience, &mut pings, &beat)?);
             }
             Some(Some(LiftsIn::Resync(resync))) => return Ok(resynced(&resync)),
             // What a newer hub may say beside it.
             Some(None) => {}
-            None => return Ok(End::Lost(Error::Connection("the hub ended the stream".to_owned()))),
+            None => return Ok(ended()),
         }
     }
-}
-
-fn send(out: &mpsc::Sender<v1::FollowLiftsRequest>, message: LiftsOut) -> Result<(), End> {
-    let sent = out.try_send(v1::FollowLiftsRequest { message: Some(message) });
-    sent.map_err(|_| End::Lost(Error::Connection("the hub does not read".to_owned())))
+    // What was confirmed is on its way: the hub has read it all once it ends the stream itself.
+    drop(out);
+    while let Ok(Some(_)) = stream.next().await {}
+    Ok(End::Stopped)
 }
 
 fn resynced(resync: &v1::Resync) -> End {
@@ -494,26 +501,37 @@ async fn reported(shared: &Shared) {
 
 async fn follow_changes(shared: &Shared, hub: &Hub, open: v1::FollowChangesOpen) -> Result<End, End> {
     let (out, requests) = mpsc::channel(AHEAD);
-    let send = |message| {
-        let sent = out.try_send(v1::FollowChangesRequest { message: Some(message) });
-        sent.map_err(|_| End::Lost(Error::Connection("the hub does not read".to_owned())))
-    };
-    send(ChangesOut::Open(open))?;
+    let request = |message| v1::FollowChangesRequest { message: Some(message) };
+    out.send(request(ChangesOut::Open(open))).await.map_err(|_| ended())?;
     let mut stream = hub.sync().follow_changes(ReceiverStream::new(requests)).await?;
     show(shared);
-    while let Some(message) = stream.next().await? {
-        match message.message {
-            Some(ChangesIn::Batch(batch)) => {
+    // Cumulative: where many batches come at once the last confirmation says it for all.
+    let mut applied = None;
+    loop {
+        let message = tokio::select! {
+            place = out.reserve(), if applied.is_some() => {
+                let revision = applied.take().unwrap_or_default();
+                place.map_err(|_| ended())?.send(request(ChangesOut::Ack(v1::ChangesAck { revision })));
+                continue;
+            }
+            message = stream.next() => message?,
+        };
+        match message.map(|message| message.message) {
+            Some(Some(ChangesIn::Batch(batch))) => {
                 let to = (batch.revision, batch.lift_seq);
                 with_held(shared, |held| held.change(batch.prev_revision, to, batch.as_of, &batch.changes))?;
                 show(shared);
-                send(ChangesOut::Ack(v1::ChangesAck { revision: batch.revision }))?;
+                applied = Some(batch.revision);
             }
-            Some(ChangesIn::Resync(resync)) => return Ok(resynced(&resync)),
-            None => {}
+            Some(Some(ChangesIn::Resync(resync))) => return Ok(resynced(&resync)),
+            Some(None) => {}
+            None => return Ok(ended()),
         }
     }
-    Ok(End::Lost(Error::Connection("the hub ended the stream".to_owned())))
+}
+
+fn ended() -> End {
+    End::Lost(Error::Connection("the hub ended the stream".to_owned()))
 }
 
 /// Tells where the replica is.
