@@ -140,7 +140,8 @@ async fn who_does_not_read_holds_nobody_up() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_import_lets_no_lease_lapse_and_holds_no_lift_up() {
     const ROWS: usize = 30_000;
-    let hub = Hub::start_with(leased(2)).await;
+    // The lease that a hub gives if nothing else is configured.
+    let hub = Hub::start_with(leased(10)).await;
     let court = hub.court().await;
     let following = Following::of(&hub, parties::BANK).await;
     following.until_leased().await;
