@@ -54,14 +54,18 @@ impl LookupService for Echo {
     }
 }
 
-/// Serves by a hub's configuration until SIGTERM.
+/// Serves it by a hub's configuration until SIGTERM.
 pub(crate) async fn serve(config: PathBuf) -> Result<()> {
+    serve_routes(config, tonic::service::Routes::new(LookupServiceServer::new(Echo))).await
+}
+
+/// Serves services by a hub's configuration until SIGTERM.
+pub(crate) async fn serve_routes(config: PathBuf, routes: tonic::service::Routes) -> Result<()> {
     let settings = Settings::load(&config)?;
     xinhub_server::logging::start(&settings.log)?;
     let tls = TlsState::load(settings.tls, Arc::new(|_: &str| false))?;
     let gate = Gate::new(tls, settings.limits)?;
     let listener = tokio::net::TcpListener::bind(settings.listen).await?;
-    let routes = tonic::service::Routes::new(LookupServiceServer::new(Echo)).prepare();
     tracing::info!(listen = %listener.local_addr()?, "listening");
     let (shutdown, mut terminate) = (CancellationToken::new(), signal(SignalKind::terminate())?);
     let stop = shutdown.clone();
@@ -69,6 +73,6 @@ pub(crate) async fn serve(config: PathBuf) -> Result<()> {
         terminate.recv().await;
         stop.cancel();
     });
-    gate.serve(listener, routes, shutdown).await;
+    gate.serve(listener, routes.prepare(), shutdown).await;
     Ok(())
 }

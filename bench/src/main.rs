@@ -3,11 +3,13 @@
 //! Promises: the hub measured is the `xinhubd` beside this program, as it ships; what is compared is run in turns, in
 //! several rounds, and told with its spread; every figure goes out as JSON too, so that a report can be written from it.
 
+mod broadcast;
 mod echo;
 mod import;
 mod load;
 mod lookup;
 mod process;
+mod push;
 mod replica;
 mod report;
 mod world;
@@ -37,6 +39,8 @@ enum Command {
     Import(import::Args),
     /// Time and bytes to fill a replica of either reach, and the time of a look-up in it
     Replica(replica::Args),
+    /// From a court's acknowledgement of a lift to its receipt by many subscribers, next to a bare broadcast
+    Push(push::Args),
     /// Write a report (Markdown) from the JSON of earlier runs to standard output
     Report {
         /// Files that --json has written
@@ -53,6 +57,13 @@ enum Command {
         #[arg(long)]
         config: PathBuf,
     },
+    /// The other side of `push`: a bare broadcast on the same
+    #[command(hide = true)]
+    BroadcastServer {
+        /// A hub's configuration
+        #[arg(long)]
+        config: PathBuf,
+    },
 }
 
 /// How this program, and so the ones beside it, were built.
@@ -65,8 +76,10 @@ fn main() -> ExitCode {
         Command::Lookup(args) => in_runtime(lookup::run(args)),
         Command::Import(args) => in_runtime(import::run(args)),
         Command::Replica(args) => in_runtime(replica::run(args)),
+        Command::Push(args) => in_runtime(push::run(args)),
         Command::Report { files, note } => report::run(&files, note.as_deref()),
         Command::EchoServer { config } => in_runtime(echo::serve(config)),
+        Command::BroadcastServer { config } => in_runtime(broadcast::serve(config)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

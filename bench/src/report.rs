@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::{Result, import, lookup, replica};
+use crate::{Result, import, lookup, push, replica};
 
 /// What `--json` wrote: one run.
 #[derive(Deserialize)]
@@ -15,6 +15,7 @@ enum Run {
     Lookup(lookup::Figures),
     Import(import::Figures),
     Replica(replica::Figures),
+    Push(push::Figures),
 }
 
 /// Writes the report to standard output.
@@ -35,6 +36,7 @@ pub(crate) fn run(files: &[PathBuf], note: Option<&str>) -> Result<()> {
             Run::Lookup(figures) => write!(out, "\n{}", section_lookup(&figures))?,
             Run::Import(figures) => write!(out, "\n{}", section_import(&figures))?,
             Run::Replica(figures) => write!(out, "\n{}", section_replica(&figures))?,
+            Run::Push(figures) => write!(out, "\n{}", section_push(&figures))?,
         }
     }
     Ok(())
@@ -65,4 +67,9 @@ fn section_replica(figures: &replica::Figures) -> String {
     let replica::Figures { build, cpus, listings, rounds, .. } = figures;
     let machine = machine(*cpus, build);
     format!("## Replicas of {listings} listings\n\n{machine} Medians of {rounds} rounds.\n\n{}", replica::text(figures))
+}
+
+fn section_push(figures: &push::Figures) -> String {
+    let machine = machine(figures.cpus, &figures.build);
+    format!("## A lift, pushed\n\n{machine} {}", push::text(figures))
 }

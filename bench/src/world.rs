@@ -147,9 +147,25 @@ impl World {
 
     /// The empty service.
     pub(crate) async fn serve_echo(&self) -> Result<Server> {
+        self.serve_own("echo-server").await
+    }
+
+    /// The bare broadcast.
+    pub(crate) async fn serve_broadcast(&self) -> Result<Server> {
+        self.serve_own("broadcast-server").await
+    }
+
+    /// A server that is in this program.
+    async fn serve_own(&self, name: &str) -> Result<Server> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("echo-server").arg("--config").arg(self.config_path());
-        Server::start(command, &self.path("echo.log")).await
+        command.arg(name).arg("--config").arg(self.config_path());
+        Server::start(command, &self.path(&format!("{name}.log"))).await
+    }
+
+    /// Adds to the configuration of servers that start from here on.
+    pub(crate) fn allow(&self, more: &str) -> Result<()> {
+        let config = fs::read_to_string(self.config_path())?;
+        Ok(fs::write(self.config_path(), config + more)?)
     }
 
     /// Makes the rows, with seed 1: the same in every run of a day.
@@ -159,6 +175,15 @@ impl World {
         command.args(["synthesize", "--rows", &rows.to_string(), "--court", "leizhou"]);
         command.args(["--court-name", "广东省雷州市人民法院", "--out", "listings.csv"]);
         command.args(["--relations", "relations.csv", "--answers", "answers.csv"]);
+        tokio::task::spawn_blocking(|| succeed(command)).await??;
+        Ok(())
+    }
+
+    /// Makes other rows, `more.csv`.
+    pub(crate) async fn synthesize_more(&self, rows: u64) -> Result<()> {
+        let mut command = self.program("xinhub");
+        command.args(["synthesize", "--rows", &rows.to_string(), "--seed", "2", "--court", "leizhou"]);
+        command.args(["--court-name", "广东省雷州市人民法院", "--out", "more.csv"]);
         tokio::task::spawn_blocking(|| succeed(command)).await??;
         Ok(())
     }
