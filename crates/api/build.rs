@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write(out.join("xinhub_v1_descriptor.bin"), descriptors.encode_to_vec())?;
     // What is encoded once for many readers is shared, and not copied for each of them.
     let shared = [".xinhub.v1.Lift.changes", ".xinhub.v1.ChangeBatch.changes", ".xinhub.v1.FetchChunksResponse.data"];
-    let mut generate = tonic_prost_build::configure().build_transport(true);
+    let mut generate = tonic_prost_build::configure().build_transport(true).codec_path("crate::codec::Codec");
     for field in shared {
         generate = generate.bytes(field);
     }

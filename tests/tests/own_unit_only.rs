@@ -48,7 +48,7 @@ impl Probe<'_> {
             Method::BatchCheck => {
                 let inquiries = check.inquiry.into_iter().collect();
                 let (measure, item) = (check.measure, check.item);
-                v1::BatchCheckRequest { measure, item, inquiries, consistency: None }.encode_to_vec()
+                v1::BatchCheckRequest { measure, item, inquiries, ..Default::default() }.encode_to_vec()
             }
             Method::GetListing => v1::GetListingRequest { listing: HIDDEN, consistency: None }.encode_to_vec(),
             Method::FilePetition => {

@@ -13,7 +13,10 @@ pub use enums::{
     relation_from, relation_to, state_from, state_to, verdict_from, verdict_to,
 };
 pub use identity::{Role, identity, identity_to, identity_to_masked};
-pub use lookup::{Inquiry, MAX_BATCH, MAX_CONDITIONS, MAX_REFERENCE_CHARS, answer_to, check_reference, inquiry, item};
+pub use lookup::{
+    Inquiry, MAX_BATCH, MAX_CONDITIONS, MAX_REFERENCE_CHARS, answer_to, check_reference, inquiry, item, not_listed,
+    packed, packed_len,
+};
 pub use petition::{
     clock_from, petition, petition_kind_from, petition_kind_to, petition_state_from, petition_state_to, petition_to,
     unit_report,

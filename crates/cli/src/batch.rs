@@ -115,6 +115,7 @@ impl Batch<'_> {
             item: self.purpose.item.clone().unwrap_or_default(),
             inquiries,
             consistency: self.consistency.clone(),
+            packed: Vec::new(),
         };
         let response = self.lookup.batch_check(request).await?;
         // Later chunks are never answered from before this one.

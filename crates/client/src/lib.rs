@@ -36,6 +36,7 @@
 mod channel;
 mod config;
 mod error;
+mod packing;
 mod replica;
 mod services;
 mod tls;

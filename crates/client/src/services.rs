@@ -15,7 +15,7 @@ use xinhub_api::v1::registry_service_client::RegistryServiceClient;
 use xinhub_api::v1::remedy_service_client::RemedyServiceClient;
 use xinhub_api::v1::sync_service_client::SyncServiceClient;
 
-use crate::{Config, Error, Timeouts};
+use crate::{Config, Error, Timeouts, packing};
 
 /// One message after the other from the hub, until the stream ends.
 #[derive(Debug)]
@@ -107,8 +107,6 @@ service! {
     Lookup over LookupServiceClient;
     /// One identity, one measure.
     check(CheckRequest) -> CheckResponse within lookup;
-    /// At most 10,000 identities for one measure, all answered at one revision, with an error per item.
-    batch_check(BatchCheckRequest) -> BatchCheckResponse within batch;
     /// The detail of a listing, for callers with the reach `detail` and for its court.
     get_listing(GetListingRequest) -> GetListingResponse within lookup;
     /// Listings of the caller's own court, by number.
@@ -118,6 +116,27 @@ service! {
 }
 
 impl Lookup {
+    /// At most 10,000 identities for one measure, all answered at one revision, with an error per item.
+    ///
+    /// Where all inquiries are an identity and nothing else, they travel packed, at a fraction of the cost; the response is the same.
+    ///
+    /// # Errors
+    /// [`Error`] says whether the hub refused, and why, or never answered.
+    pub async fn batch_check(&self, request: v1::BatchCheckRequest) -> Result<v1::BatchCheckResponse, Error> {
+        match packing::pack(&request) {
+            Some(packed) => self.send_batch(packed).await.map(packing::unpack),
+            None => self.send_batch(request).await,
+        }
+    }
+
+    async fn send_batch(&self, request: v1::BatchCheckRequest) -> Result<v1::BatchCheckResponse, Error> {
+        unary(self.deadline.unwrap_or(self.timeouts.batch), request, |request| {
+            let mut client = self.client.clone();
+            async move { client.batch_check(request).await }
+        })
+        .await
+    }
+
     /// Many checks over one stream, answered as they are decided; `correlation_id` tells which is which. Has no deadline.
     ///
     /// # Errors

@@ -45,10 +45,43 @@ impl Prf {
         self.cipher.encrypt_block((&mut block).into());
         block
     }
+
+    /// [`Prf::digest`] of each of `inputs`, in their order.
+    ///
+    /// A block takes the processor some 40 cycles, in which it can begin as many others: the many cost a fraction of one by one.
+    pub fn digest_many<'a>(&self, inputs: impl Iterator<Item = &'a [u8; 32]> + Clone) -> Vec<[u8; 16]> {
+        let halves = |input: &[u8; 32]| (<[u8; 16]>::try_from(&input[..16]), <[u8; 16]>::try_from(&input[16..]));
+        let mut blocks: Vec<aes::Block> =
+            inputs.clone().filter_map(|input| halves(input).0.ok()).map(Into::into).collect();
+        self.cipher.encrypt_blocks(&mut blocks);
+        let last = u128::from_ne_bytes(self.last_block_mask);
+        for (block, second) in blocks.iter_mut().zip(inputs.filter_map(|input| halves(input).1.ok())) {
+            let first = u128::from_ne_bytes((*block).into());
+            *block = (first ^ u128::from_ne_bytes(second) ^ last).to_ne_bytes().into();
+        }
+        self.cipher.encrypt_blocks(&mut blocks);
+        blocks.into_iter().map(Into::into).collect()
+    }
 }
 
 impl fmt::Debug for Prf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Prf(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_at_once_are_each_as_alone() {
+        let prf = Prf::new(&[7; 32]);
+        let input = |at: usize| std::array::from_fn(|byte| (at * 31 + byte * 17) as u8);
+        for count in [0, 1, 7, 8, 9, 100] {
+            let inputs: Vec<[u8; 32]> = (0..count).map(input).collect();
+            let alone: Vec<[u8; 16]> = inputs.iter().map(|input| prf.digest(input)).collect();
+            assert_eq!(prf.digest_many(inputs.iter()), alone, "{count}");
+        }
     }
 }

@@ -40,7 +40,7 @@ fn record(measure: &str, item: AuditItem) -> Record {
         class: Some(Class::Bank),
         audit_class: "finance".into(),
         method: Method::Check,
-        measure: Some(measure.to_owned()),
+        measure: Some(measure.into()),
         item: None,
         time: SystemClock.wall(),
         reference: "LOAN-2026-000778".into(),

@@ -11,7 +11,7 @@ use prost::Message;
 use prost_types::FileDescriptorSet;
 use tokio::sync::watch;
 use xinhub_api::reason::Failure;
-use xinhub_domain::policy::{Ask, Method, Moment, Policy, decide};
+use xinhub_domain::policy::{Ask, Client, Method, Moment, Policy, SessionAsk, decide};
 use xinhub_domain::time::Timestamp;
 
 use crate::serve::Peer;
@@ -43,6 +43,13 @@ impl Authority {
     /// Tells of each change of policy.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
+    }
+
+    /// The client of `peer` as the policy in force has it, and whether it may call the method at all.
+    pub fn admit(&self, peer: &Peer, method: Method, now: Timestamp) -> (Option<Arc<Client>>, Result<(), Failure>) {
+        let (policy, moment) = (self.policy.load(), Moment { now, crl_expired: peer.crl_expired() });
+        let admitted = decide(&policy, peer.client_id(), method, &SessionAsk, moment);
+        (policy.client(peer.client_id()).cloned(), admitted.map(drop).map_err(Failure::from))
     }
 
     /// The permit for what `peer` asks, or why it gets none.

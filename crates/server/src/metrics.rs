@@ -3,6 +3,8 @@
 //! Promises: labels are closed sets (methods, codes, verdicts), so that no client, measure or person shows, and the number
 //! of series is bounded. Served without TLS on a listener of its own, bound to loopback by default.
 
+mod calls;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -17,8 +19,7 @@ use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tonic::Code;
 use xinhub_domain::deadline::Clock;
@@ -28,10 +29,7 @@ use xinhub_domain::policy::Method;
 use crate::quota::Limit;
 use crate::serve::{ConnectionStats, Cut};
 use crate::tls::Refusal;
-
-/// Upper bounds of the latency histogram, in seconds: an answer from memory to a mutation that waits for a slow disk.
-const SECONDS: [f64; 14] =
-    [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
+use calls::Calls;
 
 /// One or two labels, whose values are spelled in the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,10 +96,8 @@ struct Gauges {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    calls: Family<Labels<2>, Counter>,
-    answers: Family<Labels<2>, Counter>,
+    calls: Calls,
     quota_refusals: Family<Labels<1>, Counter>,
-    seconds: Family<Labels<1>, Histogram, fn() -> Histogram>,
     gauges: Gauges,
 }
 
@@ -114,13 +110,10 @@ impl Default for Metrics {
 impl Metrics {
     /// All at zero.
     pub fn new() -> Self {
-        let seconds: Family<_, _, fn() -> Histogram> = Family::new_with_constructor(|| Histogram::new(SECONDS));
         let mut metrics = Metrics {
             registry: Registry::with_prefix("xinhub"),
-            calls: Family::default(),
-            answers: Family::default(),
+            calls: Calls::new(),
             quota_refusals: Family::default(),
-            seconds,
             gauges: Gauges::default(),
         };
         metrics.register_calls();
@@ -130,11 +123,8 @@ impl Metrics {
 
     fn register_calls(&mut self) {
         let registry = &mut self.registry;
-        registry.register("calls", "Calls by method and gRPC code", self.calls.clone());
-        registry.register("answers", "Answers by method and verdict, each item of a batch one", self.answers.clone());
+        registry.register_collector(Box::new(self.calls.clone()));
         registry.register("quota_refusals", "Calls refused for their quota, by limit", self.quota_refusals.clone());
-        let help = "Time from a call's headers to its answer's";
-        registry.register_with_unit("call", help, Unit::Seconds, self.seconds.clone());
     }
 
     fn register_gauges(&mut self) {
@@ -163,14 +153,17 @@ impl Metrics {
 
     /// Counts a call that has been answered, or whose stream has begun. `None` is a path that no service has.
     pub fn count_call(&self, method: Option<Method>, code: Code, took: Duration) {
-        let method = method.map_or("unknown", Method::as_str);
-        self.calls.get_or_create(&Labels([("method", method), ("code", code_name(code))])).inc();
-        self.seconds.get_or_create(&Labels([("method", method)])).observe(took.as_secs_f64());
+        self.calls.count_call(method, code, took);
     }
 
     /// Counts an answer.
     pub fn count_answer(&self, method: Method, verdict: Verdict) {
-        self.answers.get_or_create(&Labels([("method", method.as_str()), ("verdict", verdict.as_str())])).inc();
+        self.count_answers(method, verdict, 1);
+    }
+
+    /// Counts so many answers.
+    pub fn count_answers(&self, method: Method, verdict: Verdict, count: u64) {
+        self.calls.count_answers(method, verdict, count);
     }
 
     /// Counts a call refused for its quota.
@@ -300,6 +293,8 @@ mod tests {
             "xinhub_answers_total{method=\"/xinhub.v1.LookupService/Check\",verdict=\"RESTRICTED\"} 1",
             "xinhub_quota_refusals_total{limit=\"daily\"} 1",
             "xinhub_call_seconds_bucket{le=\"0.0001\",method=\"/xinhub.v1.LookupService/Check\"} 1",
+            "xinhub_call_seconds_bucket{le=\"+Inf\",method=\"/xinhub.v1.LookupService/Check\"} 1",
+            "xinhub_call_seconds_count{method=\"/xinhub.v1.LookupService/Check\"} 1",
             "xinhub_ledger_revision 7",
             "xinhub_crl_hours -3",
             "xinhub_clock_frozen 1",

@@ -19,6 +19,7 @@ mod handshake;
 mod peer;
 mod request;
 mod stats;
+mod streams;
 
 use std::collections::HashMap;
 use std::convert::Infallible;

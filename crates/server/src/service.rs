@@ -19,6 +19,7 @@ mod lookup;
 mod page;
 mod petitions;
 mod registry;
+mod routes;
 pub(crate) mod status;
 mod stream;
 mod subject;
@@ -54,6 +55,7 @@ use crate::tls::TlsState;
 pub use admin::{Alarm, Alarms, Overview};
 pub use call::Call;
 pub use door::Door;
+pub use routes::Services;
 
 /// What every call works with.
 pub struct Hub {
@@ -122,7 +124,7 @@ const SERVICES: [&str; 8] = [
 ///
 /// # Errors
 /// Where a served method has no row in the permit table, or a row no method: nothing is served then.
-pub async fn services(hub: &Arc<Hub>) -> Result<(Door<Routes>, Health), ServiceError> {
+pub async fn services(hub: &Arc<Hub>) -> Result<(Door<Services>, Health), ServiceError> {
     let own = xinhub_api::v1::FILE_DESCRIPTOR_SET;
     check_table(&[own, tonic_health::pb::FILE_DESCRIPTOR_SET, tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET])?;
     let (reporter, health) = tonic_health::server::health_reporter();
@@ -152,8 +154,7 @@ pub async fn services(hub: &Arc<Hub>) -> Result<(Door<Routes>, Health), ServiceE
     let admin = AdminServiceServer::new(admin::Admin)
         .max_decoding_message_size(SMALL_MESSAGE_BYTES)
         .max_encoding_message_size(limits.max_registry_message_bytes);
-    let routes = Routes::new(lookup)
-        .add_service(registry)
+    let others = Routes::new(registry)
         .add_service(remedies)
         .add_service(units)
         .add_service(account)
@@ -162,7 +163,7 @@ pub async fn services(hub: &Arc<Hub>) -> Result<(Door<Routes>, Health), ServiceE
         .add_service(health.max_decoding_message_size(SMALL_MESSAGE_BYTES))
         .add_service(reflection.max_decoding_message_size(SMALL_MESSAGE_BYTES))
         .prepare();
-    Ok((Door::new(Arc::clone(hub), routes), Health { reporter }))
+    Ok((Door::new(Arc::clone(hub), Services::new(lookup, others)), Health { reporter }))
 }
 
 /// Requests that carry next to nothing.

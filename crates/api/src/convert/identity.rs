@@ -1,7 +1,7 @@
 //! Identities in requests and answers.
 
 use jiff::civil::Date;
-use xinhub_domain::identity::{Identity, Source};
+use xinhub_domain::identity::{Identity, Kind, Source, Violations};
 use xinhub_domain::listing::RawIdentity;
 
 use super::enums::{kind_from, kind_to};
@@ -27,15 +27,7 @@ pub enum Role {
 /// Every violation, none with the number.
 pub fn identity(message: Option<&v1::Identity>, path: &str, role: Role, today: Date) -> Result<Identity, FieldFaults> {
     let raw = raw_identity(message, path)?;
-    let parse = |source| Identity::parse(raw.kind, &raw.number, raw.issuing_state.as_deref(), source, today);
-    let source = match role {
-        Role::LookerUp => Source::LookerUp,
-        Role::Court => Source::Court,
-    };
-    let parsed = match parse(source) {
-        Err(violations) if role == Role::LookerUp && violations.is_unconfirmed_credit_code() => parse(Source::Court),
-        parsed => parsed,
-    };
+    let parsed = parse(raw.kind, &raw.number, raw.issuing_state.as_deref().unwrap_or_default(), role, today);
     parsed.map_err(|violations| {
         let mut faults = FieldFaults::default();
         for violation in violations.iter() {
@@ -43,6 +35,26 @@ pub fn identity(message: Option<&v1::Identity>, path: &str, role: Role, today: D
         }
         faults
     })
+}
+
+/// The identity that has no fault; what is wrong with another is [`identity`]'s to say.
+pub(super) fn sound(kind: Kind, number: &str, issuing_state: &str, role: Role, today: Date) -> Option<Identity> {
+    let fits = number.len().max(issuing_state.len()) <= MAX_NUMBER_BYTES;
+    fits.then(|| parse(kind, number, issuing_state, role, today).ok())?
+}
+
+/// Kind, number and issuing state (empty: none) as an identity.
+fn parse(kind: Kind, number: &str, issuing_state: &str, role: Role, today: Date) -> Result<Identity, Violations> {
+    let issuing_state = (!issuing_state.is_empty()).then_some(issuing_state);
+    let parse = |source| Identity::parse(kind, number, issuing_state, source, today);
+    let source = match role {
+        Role::LookerUp => Source::LookerUp,
+        Role::Court => Source::Court,
+    };
+    match parse(source) {
+        Err(violations) if role == Role::LookerUp && violations.is_unconfirmed_credit_code() => parse(Source::Court),
+        parsed => parsed,
+    }
 }
 
 /// The identity of a message, as sent.

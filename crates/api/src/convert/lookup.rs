@@ -6,8 +6,8 @@ use xinhub_domain::identity::{Identity, contains_identity};
 use xinhub_domain::name::Name;
 use xinhub_domain::time::Day;
 
-use super::enums::{capacity_from, effect_to, on_unknown_to, reason_to, relation_to, verdict_to};
-use super::identity::{Role, identity};
+use super::enums::{capacity_from, effect_to, kind_from, on_unknown_to, reason_to, relation_to, verdict_to};
+use super::identity::{Role, identity, sound};
 use crate::reason::{FieldFaults, Reason, join};
 use crate::v1;
 
@@ -17,6 +17,8 @@ pub const MAX_BATCH: usize = 10_000;
 pub const MAX_REFERENCE_CHARS: usize = 64;
 /// Answers to conditions in one inquiry; a measure has one condition.
 pub const MAX_CONDITIONS: usize = 8;
+/// Between two packed numbers. No document's number holds one.
+const SEPARATOR: u8 = b'\n';
 
 /// What is asked about, checked; whether it fits the measure is `decision::plan`'s to say.
 #[derive(Clone, Debug)]
@@ -49,12 +51,28 @@ pub fn inquiry(message: Option<&v1::Inquiry>, path: &str, today: Date) -> Result
         faults.add(path, "is missing: name whom you ask about");
         return Err(faults);
     };
-    let subject = faults.take(identity(message.identity.as_ref(), &join(path, "identity"), Role::LookerUp, today));
+    // Most inquiries are an identity without a fault: a path is put together only where it may be needed.
+    let subject = message.identity.as_ref();
+    let sound_one = |message: &v1::Identity| {
+        sound(kind_from(message.kind)?, &message.number, &message.issuing_state, Role::LookerUp, today)
+    };
+    let subject = match subject.and_then(sound_one) {
+        Some(identity) => Some(identity),
+        None => faults.take(identity(subject, &join(path, "identity"), Role::LookerUp, today)),
+    };
     let name = (!message.name.is_empty()).then(|| Name::parse(&message.name));
     let name = name.transpose().map_err(|fault| faults.add(join(path, "name"), fault.to_string())).unwrap_or(None);
-    let officers = faults.take(officers(&message.officers, &join(path, "officers"), today));
-    let conditions = faults.take(conditions(&message.conditions, &join(path, "conditions")));
-    check_reference(&message.reference, &join(path, "reference"), &mut faults);
+    let officers = match message.officers.is_empty() {
+        true => Some(Vec::new()),
+        false => faults.take(officers(&message.officers, &join(path, "officers"), today)),
+    };
+    let conditions = match message.conditions.is_empty() {
+        true => Some(Vec::new()),
+        false => faults.take(conditions(&message.conditions, &join(path, "conditions"))),
+    };
+    if !message.reference.is_empty() {
+        check_reference(&message.reference, &join(path, "reference"), &mut faults);
+    }
     let reference = message.reference.clone();
     let whole = subject.zip(officers).zip(conditions);
     faults.or(whole.map(|((identity, officers), conditions)| Inquiry {
@@ -64,6 +82,40 @@ pub fn inquiry(message: Option<&v1::Inquiry>, path: &str, today: Date) -> Result
         reference,
         conditions,
     }))
+}
+
+/// How many identities are packed here.
+pub fn packed_len(message: &v1::PackedIdentities) -> usize {
+    1 + message.numbers.bytes().filter(|byte| *byte == SEPARATOR).count()
+}
+
+/// The inquiries of packed identities, in their order, each as if it had come in a message of its own.
+///
+/// # Errors
+/// Of each, every fault.
+pub fn packed(
+    message: &v1::PackedIdentities,
+    today: Date,
+) -> impl Iterator<Item = Result<Inquiry, FieldFaults>> + use<'_> {
+    let kind = kind_from(message.kind);
+    message.numbers.split(char::from(SEPARATOR)).map(move |number| {
+        let sound = kind.and_then(|kind| sound(kind, number, &message.issuing_state, Role::LookerUp, today));
+        let identity = match sound {
+            Some(identity) => identity,
+            None => {
+                let (number, issuing_state) = (number.to_owned(), message.issuing_state.clone());
+                let alone = v1::Identity { kind: message.kind, number, issuing_state };
+                identity(Some(&alone), "identity", Role::LookerUp, today)?
+            }
+        };
+        Ok(Inquiry { identity, name: None, officers: Vec::new(), reference: String::new(), conditions: Vec::new() })
+    })
+}
+
+/// The answer that nobody is listed, as every caller sees it.
+pub fn not_listed() -> v1::Answer {
+    let (verdict, reason) = (v1::Verdict::Clear as i32, v1::AnswerReason::NotListed as i32);
+    v1::Answer { verdict, reason, ..v1::Answer::default() }
 }
 
 /// The item of a request; empty is none.

@@ -170,7 +170,7 @@ impl Shared {
 
     /// All of a batch, or nothing of it.
     pub(super) fn many(&self, request: &v1::BatchCheckRequest) -> Option<v1::BatchCheckResponse> {
-        if request.consistency.is_some() || request.inquiries.len() > convert::MAX_BATCH {
+        if request.consistency.is_some() || !request.packed.is_empty() || request.inquiries.len() > convert::MAX_BATCH {
             return None;
         }
         let held = self.held.lock();
@@ -203,7 +203,8 @@ impl Shared {
             result: item.answer.map(v1::batch_check_result::Result::Answer),
         };
         let position = Some(position_to(&place));
-        Some(v1::BatchCheckResponse { results: items.into_iter().map(result).collect(), position, use_by })
+        let results = items.into_iter().map(result).collect();
+        Some(v1::BatchCheckResponse { results, position, use_by, packed: None })
     }
 
     pub(super) fn response(&self, place: &Position, answer: &Answer) -> Option<v1::CheckResponse> {

@@ -78,6 +78,20 @@ impl Identity {
         source: Source,
         today: Date,
     ) -> Result<Identity, Violations> {
+        match personal::plain(kind, number, issuing_state, today) {
+            Some(identity) => Ok(identity),
+            None => Identity::parse_any(kind, number, issuing_state, source, today),
+        }
+    }
+
+    /// [`Identity::parse`] of what is written or numbered in whatever way.
+    fn parse_any(
+        kind: Kind,
+        number: &str,
+        issuing_state: Option<&str>,
+        source: Source,
+        today: Date,
+    ) -> Result<Identity, Violations> {
         let number = Number::fold(kind, number, issuing_state);
         let mut found = Vec::new();
         number.check_shape(&mut found);

@@ -109,6 +109,11 @@ impl Number {
 /// `text` in half width and upper case, trimmed, with every character outside ASCII replaced by
 /// `?`. Cut just past [`MAX_NUMBER_CHARS`].
 fn fold_ascii(text: &str) -> String {
+    // As nearly all are written; the same as below, in one step.
+    if text.is_ascii() {
+        let trimmed = text.trim();
+        return trimmed[..trimmed.len().min(MAX_NUMBER_CHARS + 1)].to_ascii_uppercase();
+    }
     let ascii = |c: char| {
         if c.is_ascii() { c.to_ascii_uppercase() } else { '?' }
     };

@@ -79,6 +79,29 @@ fn with_other_digit(number: &str, index: usize, step: u8) -> String {
 
 proptest! {
     #[test]
+    fn what_is_plain_at_one_look_is_so_at_every_other(
+        (kind, number) in identity(),
+        at in 0..20usize,
+        other in prop::char::range(' ', '~'),
+        born_later in any::<bool>(),
+    ) {
+        let mangled: String = number.chars().enumerate().map(|(place, c)| if place == at { other } else { c }).collect();
+        let today = if born_later { date(1930, 6, 1) } else { TODAY };
+        for number in [number, mangled] {
+            let whole = Identity::parse_any(kind, &number, None, Source::LookerUp, today);
+            if let Some(plain) = personal::plain(kind, &number, None, today) {
+                prop_assert_eq!(plain.warnings(), &[]);
+                prop_assert_eq!((plain.birth_date(), plain.sex()), (whole.clone().unwrap().birth_date(), whole.clone().unwrap().sex()));
+                prop_assert_eq!(Some(plain), whole.ok());
+            } else if let Ok(whole) = whole {
+                // Whoever is written and numbered as most are is told at one look.
+                let is_written_otherwise = whole.normal_form() != number;
+                prop_assert!(kind != Kind::ResidentId || is_written_otherwise || !whole.warnings().is_empty());
+            }
+        }
+    }
+
+    #[test]
     fn every_spelling_has_one_normal_form_and_one_set_of_keys((kind, number) in identity()) {
         let identity = parse(kind, &number).unwrap();
         let otherwise = parse(kind, &spelled_otherwise(&number)).unwrap();

@@ -161,7 +161,7 @@ pub struct Client {
     pub(super) quota: Quota,
     pub(super) crl_expiry_exempt: bool,
     pub(super) acts_for_subjects: bool,
-    pub(super) audit_class: String,
+    pub(super) audit_class: Arc<str>,
     /// Where it stands in the file, for warnings.
     pub(super) line: usize,
     pub(super) key: String,
@@ -234,7 +234,7 @@ impl Client {
     }
 
     /// The class under whose key the audit digests this client's subjects, so that records of two classes don't join.
-    pub fn audit_class(&self) -> &str {
+    pub fn audit_class(&self) -> &Arc<str> {
         &self.audit_class
     }
 

@@ -43,7 +43,7 @@ fn the_sample_is_sound() {
     assert_eq!(policy.court("leizhou").unwrap().above(), Some("zhanjiang-intermediate"));
     let bank = policy.client("bank-demo").unwrap();
     assert!(bank.fields().contains(Field::Officers) && bank.reach().contains(Reach::Detail));
-    assert_eq!(bank.audit_class(), "bank");
+    assert_eq!(&**bank.audit_class(), "bank");
     let hotel = policy.client("hotel-demo").unwrap();
     assert!(hotel.fields().is_one_bit());
     let lodging = policy.catalogue().measure("consumption.hotel").unwrap();

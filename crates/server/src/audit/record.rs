@@ -12,7 +12,7 @@ use xinhub_domain::time::Timestamp;
 use xinhub_ledger::crypto;
 
 use super::AuditId;
-use super::entry::{Adverse, Call, Coarse, Detail, Entry, to_cbor, verdict_number};
+use super::entry::{Adverse, Coarse, Detail, Entry, to_cbor, verdict_number};
 use super::id::hour_of;
 use super::keys::AuditKeys;
 
@@ -26,13 +26,13 @@ pub struct Record {
     /// Its class; `None` for a certificate that policy doesn't know.
     pub class: Option<Class>,
     /// The audit class of its grant: digests of two classes don't join.
-    pub audit_class: String,
+    pub audit_class: Arc<str>,
     /// What it called.
     pub method: Method,
     /// The measure asked for: the purpose.
-    pub measure: Option<String>,
+    pub measure: Option<Arc<str>>,
     /// The item of the measure.
-    pub item: Option<String>,
+    pub item: Option<Arc<str>>,
     /// When it was answered.
     pub time: Timestamp,
     /// The caller's own reference.
@@ -158,7 +158,7 @@ pub(super) fn encode(record: &Record, id: AuditId, keys: &AuditKeys) -> Vec<u8> 
     let (clear, all) = (dropped().filter(|item| is_clear(item)).count(), dropped().count());
     let (clear, other) = (count(clear), count(all - clear));
     if coarse && record.code == 0 && !record.is_adverse() {
-        let measure = record.measure.clone().unwrap_or_default();
+        let measure = record.measure.as_deref().unwrap_or_default().to_owned();
         let hour = hour_of(record.time);
         return to_cbor(&Entry::Coarse(Coarse { hour, caller: record.caller.to_string(), measure, clear, other }));
     }
@@ -166,36 +166,95 @@ pub(super) fn encode(record: &Record, id: AuditId, keys: &AuditKeys) -> Vec<u8> 
     // Of a call about a stay that came to nothing, the booking's reference is not kept either.
     let names_stay = coarse && kept.is_empty();
     let method = record.method.as_str();
-    to_cbor(&Entry::Call(Box::new(Call {
+    let verdicts: Vec<u8> = kept.iter().map(|item| item.verdict.map_or(0, verdict_number)).collect();
+    to_cbor(&WrittenEntry::Call(Written {
         id: *id.as_bytes(),
         time: record.time,
-        caller: record.caller.to_string(),
-        class: record.class.map_or("", Class::as_str).to_owned(),
-        audit_class: record.audit_class.clone(),
-        method: method.rsplit('/').next().unwrap_or(method).to_owned(),
-        measure: record.measure.clone(),
-        item: record.item.clone().filter(|_| !names_stay),
-        reference: if names_stay { String::new() } else { record.reference.clone() },
-        token: record.token.clone(),
+        caller: &record.caller,
+        class: record.class.map_or("", Class::as_str),
+        audit_class: &record.audit_class,
+        method: method.rsplit('/').next().unwrap_or(method),
+        measure: record.measure.as_deref(),
+        item: record.item.as_deref().filter(|_| !names_stay),
+        reference: if names_stay { "" } else { &record.reference },
+        token: &record.token,
         request_id: record.request_id,
         code: record.code,
-        digests: digests(&kept, record, keys),
-        verdicts: kept.iter().map(|item| item.verdict.map_or(0, verdict_number)).collect(),
+        digests: &digests(&kept, record, keys),
+        verdicts: &verdicts,
         details: details(&kept, record.time, id, keys),
         coarse_clear: clear,
         coarse_other: other,
-    })))
+    }))
+}
+
+/// [`Entry::Call`] as it is written: of what the record holds, nothing is copied first. Read back as a [`Call`], field by field.
+///
+/// [`Call`]: super::entry::Call
+#[derive(Encode)]
+enum WrittenEntry<'a> {
+    #[n(1)]
+    Call(#[n(0)] Written<'a>),
+}
+
+#[derive(Encode)]
+#[cbor(array)]
+struct Written<'a> {
+    #[n(0)]
+    #[cbor(with = "minicbor::bytes")]
+    id: [u8; 16],
+    #[n(1)]
+    time: Timestamp,
+    #[n(2)]
+    caller: &'a str,
+    #[n(3)]
+    class: &'a str,
+    #[n(4)]
+    audit_class: &'a str,
+    #[n(5)]
+    method: &'a str,
+    #[n(6)]
+    measure: Option<&'a str>,
+    #[n(7)]
+    item: Option<&'a str>,
+    #[n(8)]
+    reference: &'a str,
+    #[n(9)]
+    #[cbor(with = "minicbor::bytes")]
+    token: &'a [u8],
+    #[n(10)]
+    #[cbor(with = "minicbor::bytes")]
+    request_id: [u8; 16],
+    #[n(11)]
+    code: i32,
+    #[n(12)]
+    #[cbor(with = "minicbor::bytes")]
+    digests: &'a [u8],
+    #[n(13)]
+    #[cbor(with = "minicbor::bytes")]
+    verdicts: &'a [u8],
+    #[n(14)]
+    details: Vec<Detail>,
+    #[n(15)]
+    coarse_clear: u32,
+    #[n(16)]
+    coarse_other: u32,
 }
 
 fn digests(kept: &[&AuditItem], record: &Record, keys: &AuditKeys) -> Vec<u8> {
+    let known = kept.iter().filter_map(|item| item.key.as_ref());
+    if known.clone().next().is_none() {
+        return vec![0; 16 * kept.len()];
+    }
+    let prf = keys.prf(&record.audit_class, keys.month(record.time));
+    if let [AuditItem { key: Some(key), .. }] = kept {
+        return prf.digest(key.as_bytes()).to_vec();
+    }
+    let mut made = prf.digest_many(known.map(KeyInput::as_bytes)).into_iter();
     let mut digests = Vec::with_capacity(16 * kept.len());
-    let prf =
-        kept.iter().any(|item| item.key.is_some()).then(|| keys.prf(&record.audit_class, keys.month(record.time)));
     for item in kept {
-        match (&item.key, &prf) {
-            (Some(key), Some(prf)) => digests.extend_from_slice(&prf.digest(key.as_bytes())),
-            (_, _) => digests.extend_from_slice(&[0; 16]),
-        }
+        let digest = item.key.as_ref().and_then(|_| made.next());
+        digests.extend_from_slice(&digest.unwrap_or_default());
     }
     digests
 }

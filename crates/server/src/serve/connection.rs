@@ -1,16 +1,18 @@
 //! The life of one connection: handshake, service under watch, end.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
@@ -19,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::handshake::Admission;
+use super::streams::{Queue, Streams};
 use super::{Cut, DrainCounts, Gate, Http2Limits, Peer, Slots, request};
 use crate::tls::{Generation, Refusal, Standing};
 
@@ -119,7 +122,9 @@ impl Connection {
 
         let requests_peer = peer.clone();
         let service = service_fn(move |incoming| request::call(service.clone(), requests_peer.clone(), incoming));
-        let mut http = pin!(builder(&gate.limits.http2).serve_connection(TokioIo::new(admission.stream), service));
+        let streams = Streams::default();
+        let builder = builder(&gate.limits.http2, streams.queue());
+        let mut http = pin!(builder.serve_connection(TokioIo::new(admission.stream), service));
         let mut drain_over = pin!(drain_deadline(self.shutdown.clone(), gate.limits.drain_timeout));
         let mut draining = false;
         let cut = loop {
@@ -133,7 +138,10 @@ impl Connection {
                     debug_assert!(changed.is_ok());
                     if let Err(cut) = self.judge(&peer, &admission.chain).await { break cut }
                 }
-                ended = http.as_mut() => {
+                ended = poll_fn(|cx| loop {
+                    if let Poll::Ready(ended) = http.as_mut().poll(cx) { break Poll::Ready(ended) }
+                    if !streams.run() { break Poll::Pending }
+                }) => {
                     tracing::debug!(%client_id, error = ended.err().map(tracing::field::display), "connection closed");
                     return;
                 }
@@ -198,10 +206,12 @@ async fn drain_deadline(shutdown: CancellationToken, limit: Duration) {
     tokio::time::sleep(limit).await;
 }
 
-fn builder(limits: &Http2Limits) -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn builder(limits: &Http2Limits, streams: Queue) -> http2::Builder<Queue> {
+    let mut builder = http2::Builder::new(streams);
     builder
         .timer(TokioTimer::new())
+        // gRPC has no use for it.
+        .auto_date_header(false)
         .max_concurrent_streams(limits.max_concurrent_streams)
         .max_pending_accept_reset_streams(limits.max_pending_accept_reset_streams)
         .max_local_error_reset_streams(limits.max_local_error_reset_streams)

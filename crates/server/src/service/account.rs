@@ -84,7 +84,7 @@ async fn defer_view(call: Arc<Call>, mut request: v1::DeferViewRequest) -> Resul
     let request = LedgerRequest { act, request_id, body, etag: None, actor, approver };
     let outcome = hub.ledger.submit(request).await.map_err(status::command)?;
     call.note_listing(outcome.listing);
-    call.note_token(&outcome.position.token());
+    call.note_token(outcome.position.token());
     Ok(v1::DeferViewResponse {
         listing,
         until: until.to_string(),
@@ -122,7 +122,7 @@ async fn get_statistics(
     call.charge(permit.client())?;
     let hub = Arc::clone(call.hub());
     let position = hub.ledger.position();
-    call.note_token(&position.token());
+    call.note_token(position.token());
     let (policy, today) = (hub.authority.policy(), call.now().day());
     let asked = Asked { first, last, court: request.court };
     let read = tokio::task::spawn_blocking(move || {
@@ -267,7 +267,7 @@ pub(super) async fn list_announcements(
     call.charge(permit.client())?;
     let hub = Arc::clone(call.hub());
     let position = hub.ledger.position();
-    call.note_token(&position.token());
+    call.note_token(position.token());
     let (policy, today) = (hub.authority.policy(), call.now().day());
     let read = tokio::task::spawn_blocking(move || {
         let rules = Arc::clone(policy.rules());

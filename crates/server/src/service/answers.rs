@@ -200,14 +200,14 @@ fn known_measure(permit: &UnitPermit, code: &str) -> String {
 fn record(call: &Call, permit: &UnitPermit, answer: Answered, listings: Vec<u64>) -> Record {
     let client = permit.client();
     let measure = permit.catalogue().measure(&answer.measure);
-    let item = measure.and_then(|row| row.item(&answer.item).map(|item| row.items[item.index()].to_string()));
+    let item = measure.and_then(|row| row.item(&answer.item).map(|item| Arc::clone(&row.items[item.index()])));
     let position = call.hub().ledger.position();
     Record {
         caller: Arc::clone(call.peer().client_id()),
         class: Some(client.class()),
-        audit_class: client.audit_class().to_owned(),
+        audit_class: Arc::clone(client.audit_class()),
         method: call.method(),
-        measure: Some(answer.measure),
+        measure: Some(answer.measure.into()),
         item,
         time: answer.time,
         reference: answer.reference,

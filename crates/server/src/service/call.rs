@@ -12,7 +12,7 @@ use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 use xinhub_api::reason::{Failure, Reason};
 use xinhub_domain::policy::permissions::Demand;
-use xinhub_domain::policy::{Class, Client, LookupPermit, Method, SessionAsk};
+use xinhub_domain::policy::{Client, LookupPermit, Method};
 use xinhub_domain::time::Timestamp;
 
 use super::{Hub, status};
@@ -23,8 +23,8 @@ use crate::serve::Peer;
 pub struct Call {
     hub: Arc<Hub>,
     peer: Peer,
-    /// Class and audit class; `None` for a client that policy doesn't know.
-    known: Option<(Class, String)>,
+    /// As policy had it when the call was let in; `None` for a client that it doesn't know.
+    client: Option<Arc<Client>>,
     method: Method,
     request_id: Uuid,
     open: Mutex<Option<Open>>,
@@ -40,8 +40,8 @@ struct Open {
 /// What a method has noted for the record.
 #[derive(Default)]
 struct Noted {
-    measure: Option<String>,
-    item: Option<String>,
+    measure: Option<Arc<str>>,
+    item: Option<Arc<str>>,
     reference: String,
     token: Vec<u8>,
     items: Vec<AuditItem>,
@@ -75,21 +75,16 @@ impl Call {
             | Demand::Sync
             | Demand::Admin => Some(hub.audit.claim().map_err(|error| status::audit(&error))?),
         };
-        let call = Call::new(hub, peer, method, request_id, ticket);
-        match call.admit() {
+        let (client, admitted) = hub.authority.admit(peer, method, hub.clock.wall());
+        let open = Mutex::new(Some(Open { ticket, noted: Noted::default() }));
+        let call = Call { hub: Arc::clone(hub), peer: peer.clone(), client, method, request_id, open };
+        match call.may_begin().and(admitted) {
             Ok(()) => Ok(Arc::new(call)),
             Err(failure) => {
                 call.close_with(failure.code(), Some(failure.reason()));
                 Err(failure)
             }
         }
-    }
-
-    fn new(hub: &Arc<Hub>, peer: &Peer, method: Method, request_id: Uuid, ticket: Option<Ticket>) -> Call {
-        let policy = hub.authority.policy();
-        let known = policy.client(peer.client_id()).map(|client| (client.class(), client.audit_class().to_owned()));
-        let open = Mutex::new(Some(Open { ticket, noted: Noted::default() }));
-        Call { hub: Arc::clone(hub), peer: peer.clone(), known, method, request_id, open }
     }
 
     /// A call of its own within a stream: one question, one record.
@@ -112,6 +107,11 @@ impl Call {
 
     /// Whether policy, as it is now, lets this client call the method at all.
     pub(super) fn admit(&self) -> Result<(), Failure> {
+        self.may_begin().and(self.hub.authority.admit(&self.peer, self.method, self.now()).1)
+    }
+
+    /// Nothing is begun that the hub's stop would have to wait for.
+    fn may_begin(&self) -> Result<(), Failure> {
         let row = self.method.row();
         let may_wait = match row.demand {
             Demand::Lookup
@@ -127,7 +127,7 @@ impl Call {
         if may_wait && self.hub.draining.is_cancelled() {
             return Err(Failure::new(Reason::Draining, "this hub is stopping; connect again and send the call anew"));
         }
-        self.hub.authority.permit(&self.peer, self.method, &SessionAsk, self.now()).map(|_| ())
+        Ok(())
     }
 
     /// The call of a request that came through the door.
@@ -182,23 +182,32 @@ impl Call {
     pub(super) fn note_question(&self, permit: &LookupPermit, reference: &str) {
         let measure = permit.measure();
         self.note(|noted| {
-            noted.measure = Some(measure.code.to_string());
-            noted.item = permit.item().and_then(|item| measure.items.get(item.index())).map(ToString::to_string);
+            noted.measure = Some(Arc::clone(&measure.code));
+            noted.item = permit.item().and_then(|item| measure.items.get(item.index())).map(Arc::clone);
             noted.reference = reference.to_owned();
         });
     }
 
     /// Notes the state that was read.
-    pub(super) fn note_token(&self, token: &[u8]) {
-        self.note(|noted| noted.token = token.to_vec());
+    pub(super) fn note_token(&self, token: Vec<u8>) {
+        self.note(|noted| noted.token = token);
     }
 
     /// Notes one item of the record: whom, what was answered, on which listings.
     pub(super) fn note_item(&self, item: AuditItem, disclosed: &[u64]) {
         self.note(|noted| {
+            if noted.items.is_empty() {
+                // Nearly always it stays alone.
+                noted.items.reserve_exact(1);
+            }
             noted.items.push(item);
             noted.disclosed.extend_from_slice(disclosed);
         });
+    }
+
+    /// Notes the items of a batch, and all the listings that somebody was told of.
+    pub(super) fn note_items(&self, items: Vec<AuditItem>, disclosed: Vec<u64>) {
+        self.note(|noted| (noted.items, noted.disclosed) = (items, disclosed));
     }
 
     /// Notes that a listing itself was shown.
@@ -225,7 +234,8 @@ impl Call {
         let Some(Open { ticket: Some(ticket), noted }) = self.open.lock().take() else {
             return result;
         };
-        let disclosed = noted.disclosed.clone();
+        let mut noted = noted;
+        let disclosed = std::mem::take(&mut noted.disclosed);
         let (code, reason) = match &result {
             Ok(_) => (Code::Ok, None),
             Err(failure) => (failure.code(), Some(failure.reason())),
@@ -260,14 +270,11 @@ impl Call {
                 item.error = reason.map(|reason| reason as i32);
             }
         }
-        let (class, audit_class) = match &self.known {
-            Some((class, audit_class)) => (Some(*class), audit_class.clone()),
-            None => (None, String::new()),
-        };
+        let client = self.client.as_ref();
         Record {
             caller: Arc::clone(self.peer.client_id()),
-            class,
-            audit_class,
+            class: client.map(|client| client.class()),
+            audit_class: client.map_or_else(|| "".into(), |client| Arc::clone(client.audit_class())),
             method: self.method,
             measure: noted.measure,
             item: noted.item,

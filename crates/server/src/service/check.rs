@@ -7,7 +7,9 @@ use jiff::civil::Date;
 use xinhub_api::convert::{Inquiry, answer_to};
 use xinhub_api::reason::Failure;
 use xinhub_api::v1;
-use xinhub_domain::decision::{Answer, NameCheck, Plan, Question, Via, plan, view};
+use xinhub_domain::decision::{
+    Answer, AnswerReason, ConditionAnswer, NameCheck, Plan, Probe, Question, Via, plan, view,
+};
 use xinhub_domain::identity::Identity;
 use xinhub_domain::measure::{Relation, RelationSet};
 use xinhub_domain::name::Name;
@@ -28,6 +30,26 @@ pub(super) struct Asked<'a> {
     pub(super) inquiry: &'a Inquiry,
     /// Where the inquiry stands in the request, for faults.
     pub(super) path: &'a str,
+}
+
+impl<'a> Asked<'a> {
+    fn question(&self, conditions: &'a [ConditionAnswer<'a>], today: Date) -> Question<'a> {
+        Question {
+            subject: &self.inquiry.identity,
+            item: self.item,
+            officers: &self.inquiry.officers,
+            conditions,
+            limit_fen: self.permit.limit_fen(),
+            today,
+        }
+    }
+
+    fn plan<'q>(&self, question: &'q Question<'q>) -> Result<Plan<'q>, Failure>
+    where
+        'a: 'q,
+    {
+        plan(self.permit.measure(), question).map_err(|refusal| Failure::from((refusal, self.path)))
+    }
 }
 
 /// What the hub knows, and the listings that it rests on.
@@ -65,19 +87,33 @@ impl Decided {
         self.answer.verdict().is_adverse() || !self.answer.officers_listed().is_empty()
     }
 
+    /// Whether it is that nobody is listed, and nothing else: every caller then sees the same.
+    pub(super) fn is_not_listed(&self) -> bool {
+        self.answer.reason() == AnswerReason::NotListed && self.answer.officers_listed().is_empty()
+    }
+
+    /// The listings of which somebody is told, one way or another.
+    pub(super) fn disclosed(&self) -> &[u64] {
+        if self.tells() { &self.listings } else { &[] }
+    }
+
     /// The answer as the caller sees it. Notes it for the record of `call`, and so whom it tells about.
     pub(super) fn leave(&self, call: &Call, asked: &Asked<'_>, item: AuditItem) -> v1::Answer {
-        let disclosed: &[u64] = if self.tells() { &self.listings } else { &[] };
+        call.hub().metrics.count_answer(call.method(), self.answer.verdict());
+        let answer = self.seen(call, asked);
+        call.note_item(item, self.disclosed());
+        answer
+    }
+
+    /// The answer as the caller sees it, for whoever notes it for the record.
+    pub(super) fn seen(&self, call: &Call, asked: &Asked<'_>) -> v1::Answer {
         let hub = call.hub();
-        hub.metrics.count_answer(call.method(), self.answer.verdict());
         let view = view(&self.answer, asked.permit.fields());
         let slip = view.slip.then(|| {
             let court = self.listings.first().and_then(|listing| hub.ledger.court_of(*listing));
             slip(&hub.authority.policy(), court.as_deref(), call.audit_reference())
         });
-        let answer = answer_to(&view, &self.listings, slip);
-        call.note_item(item, disclosed);
-        answer
+        answer_to(&view, &self.listings, slip)
     }
 }
 
@@ -86,21 +122,62 @@ impl Decided {
 /// # Errors
 /// Where the question doesn't fit its measure.
 pub(super) fn decide(ledger: &Ledger, asked: &Asked<'_>, today: Date) -> Result<Decided, Failure> {
-    let Asked { permit, item, inquiry, path } = *asked;
-    let conditions = inquiry.conditions();
-    let question = Question {
-        subject: &inquiry.identity,
-        item,
-        officers: &inquiry.officers,
-        conditions: &conditions,
-        limit_fen: permit.limit_fen(),
-        today,
-    };
-    let probe = match plan(permit.measure(), &question).map_err(|refusal| Failure::from((refusal, path)))? {
-        Plan::Answer(answer) => return Ok(Decided { answer, listings: Vec::new() }),
-        Plan::Probe(probe) => probe,
-    };
-    let subject = probe.subject().and_then(|(identity, mask)| ledger.probe(permit, identity, mask));
+    let conditions = asked.inquiry.conditions();
+    let question = asked.question(&conditions, today);
+    Ok(match asked.plan(&question)? {
+        Plan::Answer(answer) => Decided { answer, listings: Vec::new() },
+        Plan::Probe(probe) => {
+            let subject = probe.subject().and_then(|(identity, mask)| ledger.probe(asked.permit, identity, mask));
+            conclude(ledger, asked, &probe, subject)
+        }
+    })
+}
+
+/// [`decide`] for each of many inquiries, in their order: looked up together, and else one by one.
+pub(super) fn decide_many(
+    ledger: &Ledger,
+    permit: &LookupPermit,
+    item: Option<&str>,
+    inquiries: &[Result<Inquiry, Failure>],
+    today: Date,
+) -> Vec<Result<Decided, Failure>> {
+    let conditions: Vec<Vec<ConditionAnswer<'_>>> =
+        inquiries.iter().map(|inquiry| inquiry.as_ref().map(Inquiry::conditions).unwrap_or_default()).collect();
+    let asked =
+        inquiries.iter().map(|inquiry| inquiry.as_ref().map(|inquiry| Asked { permit, item, inquiry, path: "" }));
+    let questions: Vec<Result<(Asked<'_>, Question<'_>), &Failure>> = asked
+        .zip(&conditions)
+        .map(|(asked, conditions)| asked.map(|asked| (asked, asked.question(conditions, today))))
+        .collect();
+    let plans: Vec<Result<Plan<'_>, Failure>> = questions
+        .iter()
+        .map(|question| match question {
+            Ok((asked, question)) => asked.plan(question),
+            Err(failure) => Err(Failure::clone(failure)),
+        })
+        .collect();
+    let mut subjects: Vec<&Identity> = Vec::with_capacity(plans.len());
+    for plan in &plans {
+        if let Ok(Plan::Probe(probe)) = plan {
+            subjects.extend(probe.subject().map(|(identity, _)| identity));
+        }
+    }
+    let mut found = ledger.probe_many(permit, &subjects, permit.measure().mask()).into_iter();
+    let decided = plans.into_iter().zip(&questions).map(|(plan, question)| match (plan?, question) {
+        (Plan::Probe(probe), Ok((asked, _))) => {
+            let subject = probe.subject().and_then(|_| found.next().flatten());
+            Ok(conclude(ledger, asked, &probe, subject))
+        }
+        (Plan::Answer(answer), _) => Ok(Decided { answer, listings: Vec::new() }),
+        // What is no question has no plan.
+        (Plan::Probe(_), Err(failure)) => Err(Failure::clone(failure)),
+    });
+    decided.collect()
+}
+
+/// The answer once the subject has been looked up.
+fn conclude(ledger: &Ledger, asked: &Asked<'_>, probe: &Probe<'_>, subject: Option<Found>) -> Decided {
+    let Asked { permit, inquiry, .. } = *asked;
     let mut officers: Vec<(usize, Found)> = Vec::new();
     let conclusion = probe.conclude(subject.as_ref().map(|found| found.hit), |position, identity| {
         let found = ledger.probe(permit, identity, RelationSet::DEBTOR)?;
@@ -114,7 +191,7 @@ pub(super) fn decide(ledger: &Ledger, asked: &Asked<'_>, today: Date) -> Result<
     };
     let answer = conclusion.confirm_name(name);
     let listings = listings(&answer, subject.as_ref(), &officers);
-    Ok(Decided { answer, listings })
+    Decided { answer, listings }
 }
 
 /// The listings that an answer rests on, and those of the officers that it counts.

@@ -90,7 +90,9 @@ where
     if let Some(call) = call {
         call.close_if_open(code, reason);
     }
-    if let Ok(value) = HeaderValue::try_from(request_id.to_string()) {
+    if let Ok(mut value) = HeaderValue::from_str(request_id.hyphenated().encode_lower(&mut Uuid::encode_buffer())) {
+        // Each is another: in HTTP/2's header table they would push out what answers have in common.
+        value.set_sensitive(true);
         response.headers_mut().insert(REQUEST_ID, value);
     }
     let took = started.elapsed();

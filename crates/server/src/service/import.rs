@@ -53,7 +53,7 @@ pub(super) fn preview(call: Arc<Call>, request: v1::PreviewImportRequest) -> Imp
             foresee(&call, &staged, Some(&reports)).await.map(|foreseen| foreseen.summary)
         });
         let summary = summary.await?;
-        call.note_token(&summary.position.token());
+        call.note_token(summary.position.token());
         Ok(summary_to(&staged, &summary))
     })
 }
@@ -139,7 +139,7 @@ async fn run(
     .await;
     pump.abort();
     let summary = summary?;
-    call.note_token(&summary.position.token());
+    call.note_token(summary.position.token());
     let staged = summary.staged.map(|number| waiting(call, number)).transpose()?;
     Ok(v1::ImportSummary {
         import_id: import_id.to_string(),
@@ -191,7 +191,7 @@ async fn take_staged(
     let (hub, permits) = (call.hub(), || permit(call));
     let (policy, clock) = (hub.authority.policy(), Arc::clone(&hub.clock));
     let summary = hub.importer.take_staged(&hub.ledger, &permits, &policy, staged, clock, reports).await?;
-    call.note_token(&summary.position.token());
+    call.note_token(summary.position.token());
     Ok(summary)
 }
 
@@ -325,7 +325,7 @@ async fn submit(
 ) -> Result<(), Failure> {
     let act = Act::Staged(permit(call)?, command);
     let outcome = call.hub().ledger.submit(Request { act, request_id, body, etag: None, actor, approver }).await;
-    outcome.map(|outcome| call.note_token(&outcome.position.token())).map_err(status::command)
+    outcome.map(|outcome| call.note_token(outcome.position.token())).map_err(status::command)
 }
 
 /// What waits.

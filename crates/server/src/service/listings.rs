@@ -28,7 +28,7 @@ pub(super) async fn get_listing(
     call.note_listing(number);
     let ledger = &call.hub().ledger;
     let position = ledger.position();
-    call.note_token(&position.token());
+    call.note_token(position.token());
     let detail = ledger.listing(&permit, number).map_err(status::detail)?;
     let listing = detail.and_then(|detail| shown(ledger, &permit, &detail));
     let listing = listing.ok_or_else(|| {
@@ -48,7 +48,7 @@ pub(super) async fn list_listings(
     let court = court.ok_or_else(|| Failure::new(Reason::MethodNotGranted, "only a court lists its listings"))?;
     let ledger = call.hub().ledger.clone();
     let position = ledger.position();
-    call.note_token(&position.token());
+    call.note_token(position.token());
     // The table is walked from number to number: not on a thread that answers checks.
     let read = tokio::task::spawn_blocking(move || {
         let details = ledger.listings_of_court(&court, after, limit, &states)?;

@@ -13,7 +13,7 @@ use xinhub_ledger::Position;
 
 use super::call::{Call, unary};
 use super::check::{Asked, decide};
-use super::stream::{self, CheckStream};
+use super::stream::CheckStream;
 use super::{Hub, account, batch, listings, status};
 
 /// The service.
@@ -49,7 +49,7 @@ impl LookupService for Lookup {
         request: Request<Streaming<v1::CheckStreamRequest>>,
     ) -> Result<Response<CheckStream>, Status> {
         let call = Call::of(&request)?;
-        Ok(Response::new(stream::start(call, request.into_inner(), self.hub.limits.max_stream_checks)))
+        Ok(Response::new(CheckStream::new(call, request.into_inner(), self.hub.limits.max_stream_checks)))
     }
 
     async fn get_listing(
@@ -99,7 +99,7 @@ pub(super) async fn check(call: &Arc<Call>, request: &CheckRequest) -> Result<Ch
             Ok(decided) => decided,
             Err(failure) => return call.close(Err(failure)).await,
         };
-        call.note_token(&position.token());
+        call.note_token(position.token());
         // The call's own reference says it; an item of a batch has one of its own.
         let answer = Some(decided.leave(&call, &asked, decided.item(&inquiry)));
         let (position, use_by) = (Some(position_to(position)), Some(use_by(&call, now)));

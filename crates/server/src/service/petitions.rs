@@ -230,7 +230,7 @@ async fn act<M: Acting>(call: Arc<Call>, mut request: M) -> Result<M::Response, 
     let request = LedgerRequest { act, request_id, body, etag, actor, approver };
     let outcome = hub.ledger.submit(request).await.map_err(status::command)?;
     call.note_listing(outcome.listing);
-    call.note_token(&outcome.position.token());
+    call.note_token(outcome.position.token());
     let standing = hub.ledger.standing(outcome.listing).filter(|_| shows_listing);
     Ok(M::response(outcome_to(&outcome, standing.map(|(state, etag)| (state_to(state), etag_to(etag))), warnings)))
 }
@@ -268,7 +268,7 @@ async fn get_petition(call: Arc<Call>, request: v1::GetPetitionRequest) -> Resul
     let permit = permit(&call)?;
     let hub = call.hub();
     let position = hub.ledger.position();
-    call.note_token(&position.token());
+    call.note_token(position.token());
     let view = hub.ledger.petition(&permit, number).map_err(status::command)?;
     let absent = || Failure::new(Reason::NotFound, "there is no such petition among those that this client may read");
     let view = view.ok_or_else(absent)?;
@@ -295,7 +295,7 @@ async fn list_petitions(
     let permit = permit(&call)?;
     let (hub, today) = (Arc::clone(call.hub()), call.now().day());
     let position = hub.ledger.position();
-    call.note_token(&position.token());
+    call.note_token(position.token());
     // One more than asked for tells whether there is a next page.
     let read = tokio::task::spawn_blocking(move || {
         let mut numbers = hub.ledger.petitions(&permit, &filter, after, limit + 1);
@@ -343,7 +343,7 @@ async fn list_deadlines(
     let permit = permit(&call)?;
     let (hub, today) = (Arc::clone(call.hub()), call.now().day());
     let position = hub.ledger.position();
-    call.note_token(&position.token());
+    call.note_token(position.token());
     let (court, unit) = (request.court, request.unit);
     let read = tokio::task::spawn_blocking(move || {
         let policy = hub.authority.policy();

@@ -48,7 +48,7 @@ async fn mutate<M: Mutation>(call: Arc<Call>, mut request: M) -> Result<M::Respo
     let request = LedgerRequest { act, request_id, body, etag, actor, approver };
     let outcome = hub.ledger.submit(request).await.map_err(status::command)?;
     call.note_listing(outcome.listing);
-    call.note_token(&outcome.position.token());
+    call.note_token(outcome.position.token());
     Ok(M::response(outcome_to(&outcome, warnings)))
 }
 

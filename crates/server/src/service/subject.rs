@@ -95,7 +95,7 @@ pub(super) async fn view_subject(
     let (permit, subject) = begin(&call, request.subject.as_ref())?;
     let hub = Arc::clone(call.hub());
     let position = hub.ledger.position();
-    call.note_token(&position.token());
+    call.note_token(position.token());
     let (policy, today) = (hub.authority.policy(), call.now().day());
     let read = tokio::task::spawn_blocking(move || {
         let view = hub.ledger.subject(&permit, &subject.identity).map_err(status::command)?;
@@ -248,7 +248,7 @@ pub(super) async fn issue_certificate(
     let now = call.now();
     // What is certified held at this very position, whatever comes while it is being signed.
     let (reached, position) = hub.ledger.reaches(&permit, &subject.identity).map_err(status::command)?;
-    call.note_token(&position.token());
+    call.note_token(position.token());
     if reached {
         let problem = "a listing in force reaches this identity: there is nothing to certify; see the subject's view";
         return Err(Failure::new(Reason::InForce, problem));

@@ -4,6 +4,7 @@
 mod account;
 mod bench;
 mod imports;
+mod packed;
 
 use std::time::Duration;
 

@@ -31,7 +31,7 @@ async fn list_measures(
 ) -> Result<v1::ListMeasuresResponse, Failure> {
     let permit = permit(&call)?;
     let position = call.hub().ledger.position();
-    call.note_token(&position.token());
+    call.note_token(position.token());
     let measures = permit.catalogue().measures().iter().map(|measure| v1::MeasureRow {
         measure: measure.code.to_string(),
         title_zh: measure.title_zh.to_string(),
@@ -70,7 +70,7 @@ async fn report(call: Arc<Call>, mut request: v1::ReportRequest) -> Result<v1::R
     let request = LedgerRequest { act, request_id, body, etag: None, actor, approver };
     let outcome = hub.ledger.submit(request).await.map_err(status::command)?;
     call.note_listing(outcome.listing);
-    call.note_token(&outcome.position.token());
+    call.note_token(outcome.position.token());
     let permit = hub.authority.permit(call.peer(), call.method(), &UnitAsk, call.now())?;
     let duty = hub.ledger.duty(&permit, listing);
     Ok(v1::ReportResponse {
@@ -102,7 +102,7 @@ async fn list_duties(call: Arc<Call>, request: v1::ListDutiesRequest) -> Result<
     let permit = permit(&call)?;
     let hub = Arc::clone(call.hub());
     let position = hub.ledger.position();
-    call.note_token(&position.token());
+    call.note_token(position.token());
     let all = states.contains(&v1::DutyState::Closed);
     let read = tokio::task::spawn_blocking(move || hub.ledger.duties(&permit, after, limit + 1, all));
     let found = read.await.map_err(page::unread)?;

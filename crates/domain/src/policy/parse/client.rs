@@ -78,7 +78,7 @@ impl<'d, 't> ClientReader<'_, 'd, 't> {
             quota: quota?,
             crl_expiry_exempt: exempt,
             acts_for_subjects,
-            audit_class: audit_class.map_or_else(|| class.as_str().to_owned(), |at| at.value.to_owned()),
+            audit_class: audit_class.map_or_else(|| class.as_str(), |at| at.value).into(),
             line: section.reader.place(section.span.start).0,
             key: section.path.clone(),
         })

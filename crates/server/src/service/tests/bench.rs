@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::service::Services;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyIdMethod, KeyPair, KeyUsagePurpose, SerialNumber, date_time_ymd,
 };
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
-use tonic::service::Routes;
 use tower::Service;
 use xinhub_api::v1;
 use xinhub_api::v1::admin_service_client::AdminServiceClient;
@@ -147,7 +147,7 @@ pub(super) fn policy(text: &str) -> Policy {
 pub(super) struct Bench {
     pub(super) hub: Arc<Hub>,
     pub(super) clock: Arc<ManualClock>,
-    door: Door<Routes>,
+    door: Door<Services>,
     dir: tempfile::TempDir,
 }
 
@@ -336,14 +336,14 @@ fn tls(dir: &std::path::Path) -> Arc<TlsState> {
 /// A client's connection, as the gate would hand its requests on.
 #[derive(Clone)]
 pub(super) struct Caller {
-    door: Door<Routes>,
+    door: Door<Services>,
     peer: Peer,
 }
 
 impl Service<http::Request<Body>> for Caller {
     type Response = http::Response<Body>;
     type Error = Infallible;
-    type Future = <Door<Routes> as Service<http::Request<Body>>>::Future;
+    type Future = <Door<Services> as Service<http::Request<Body>>>::Future;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Service::<http::Request<Body>>::poll_ready(&mut self.door, cx)
