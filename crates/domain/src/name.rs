@@ -65,7 +65,7 @@ impl Name {
             return Err(NameError::ControlCharacter { position: index + 1 });
         }
         // Two names of variation selectors alone would otherwise confirm each other.
-        if fold(text).is_empty() {
+        if folded(text).all(char::is_whitespace) {
             return Err(NameError::Empty);
         }
         Ok(Name(text.into()))
@@ -86,8 +86,11 @@ impl Name {
 /// The form that is compared. The dots between the parts of a name come in eight code points, one
 /// of them (U+FF0E) also a full-width form, so dots go first.
 fn fold(name: &str) -> String {
-    let folded: String = name.chars().filter(|&c| !is_variation_selector(c)).map(|c| half_width(fold_dot(c))).collect();
-    folded.trim().to_owned()
+    folded(name).collect::<String>().trim().to_owned()
+}
+
+fn folded(name: &str) -> impl Iterator<Item = char> + '_ {
+    name.chars().filter(|&c| !is_variation_selector(c)).map(|c| half_width(fold_dot(c)))
 }
 
 fn fold_dot(c: char) -> char {

@@ -20,6 +20,10 @@ pub fn half_width(c: char) -> char {
 
 /// `text` in half width, without surrounding white space.
 pub fn half_width_trimmed(text: &str) -> String {
+    // Far more often than not there is nothing to fold.
+    if text.chars().all(|c| half_width(c) == c) {
+        return text.trim().to_owned();
+    }
     let folded: String = text.chars().map(half_width).collect();
     folded.trim().to_owned()
 }

@@ -21,6 +21,10 @@ use xinhub_ledger::keys::Keyring;
 use xinhub_ledger::testing::{actor, court, draft, identity, lookup, start};
 use xinhub_ledger::{ImportBatch, ImportRow, Ledger, Settings};
 
+/// The hub's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const BATCH: u64 = 1_000;
 const PROBES: u64 = 1_000_000;
 

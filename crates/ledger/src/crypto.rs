@@ -41,6 +41,14 @@ impl RecordKey {
         Self(Zeroizing::new(random()))
     }
 
+    /// As many fresh keys, for the price of one call of the generator.
+    pub fn random_many(count: usize) -> Vec<Self> {
+        let mut bytes = Zeroizing::new(vec![0; count * 32]);
+        fill(&mut bytes);
+        let (keys, _) = bytes.as_chunks::<32>();
+        keys.iter().map(|key| Self(Zeroizing::new(*key))).collect()
+    }
+
     /// The key made of these bytes.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(Zeroizing::new(bytes))
@@ -61,8 +69,12 @@ impl fmt::Debug for RecordKey {
 /// `N` bytes from the operating system's generator.
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    aws_lc_rs::rand::fill(&mut bytes).expect("the operating system's generator never fails once the system is up");
+    fill(&mut bytes);
     bytes
+}
+
+fn fill(bytes: &mut [u8]) {
+    aws_lc_rs::rand::fill(bytes).expect("the operating system's generator never fails once the system is up");
 }
 
 fn gcm(key: &RecordKey) -> LessSafeKey {

@@ -3,8 +3,6 @@
 //! An entry is self-contained: with the slot files it is all that is needed to rebuild everything (decision D1). It is a CBOR
 //! array by index (RFC 8949); a field may be added at the end, none is ever moved.
 
-use std::ops::Range;
-
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Decoder, Encode};
 use xinhub_domain::listing::{Clear, PetitionState, State};
@@ -133,11 +131,18 @@ pub enum EntryError {
 impl Entry {
     /// The bytes for the journal.
     pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.encode_into(&mut bytes);
+        bytes
+    }
+
+    /// [`Entry::encode`], in place of what `bytes` holds.
+    pub fn encode_into(&self, bytes: &mut Vec<u8>) {
         let sealed = |event: &EventRecord| event.sealed.as_ref().map_or(0, |sealed| sealed.len());
         let events: usize = self.events.iter().map(|event| event.clear.len() + sealed(event) + 80).sum();
-        let mut bytes = Vec::with_capacity(events + self.outcomes.len() * 200 + 100);
-        minicbor::encode(self, &mut bytes).expect("encoding into memory does not fail");
-        bytes
+        bytes.clear();
+        bytes.reserve(events + self.outcomes.len() * 200 + 100);
+        minicbor::encode(self, bytes).expect("encoding into memory does not fail");
     }
 
     /// An entry from the journal's bytes. Newer formats are told apart before anything else is read.
@@ -146,19 +151,21 @@ impl Entry {
         minicbor::decode(bytes).map_err(damaged)
     }
 
-    /// Where in an entry's bytes each of its events lies. Far cheaper than decoding them all, for whoever wants one.
-    pub fn event_ranges(bytes: &[u8]) -> Result<Vec<Range<usize>>, EntryError> {
+    /// Where in an entry's bytes its events lie, one behind the other: where each begins, and last where they end.
+    pub fn event_starts(bytes: &[u8]) -> Result<Box<[u32]>, EntryError> {
         let mut decoder = past_format(bytes)?;
         for _before_events in 1..5 {
             decoder.skip().map_err(damaged)?;
         }
         let count =
             decoder.array().map_err(damaged)?.ok_or_else(|| EntryError::Damaged("no count of events".to_owned()))?;
-        let event = |_| {
-            let start = decoder.position();
-            decoder.skip().map(|()| start..decoder.position()).map_err(damaged)
-        };
-        (0..count).map(event).collect()
+        // A frame has at most 16 MiB.
+        let mut starts = vec![decoder.position() as u32];
+        for _ in 0..count {
+            decoder.skip().map_err(damaged)?;
+            starts.push(decoder.position() as u32);
+        }
+        Ok(starts.into())
     }
 
     /// The revision of the last event; that of the one before the entry where it has none.
@@ -189,7 +196,7 @@ impl EventRecord {
         EventRecord { clear: clear.into(), salt, sealed: sealed.map(ByteVec::from), leaf_hash }
     }
 
-    /// An event from the bytes that [`Entry::event_ranges`] tells.
+    /// An event from the bytes between two of [`Entry::event_starts`].
     pub fn decode_from(bytes: &[u8]) -> Result<EventRecord, EntryError> {
         minicbor::decode(bytes).map_err(damaged)
     }
@@ -244,16 +251,16 @@ mod tests {
             outcomes: Vec::new(),
         };
         let bytes = entry.encode();
-        let ranges = Entry::event_ranges(&bytes).unwrap();
-        assert_eq!(ranges.len(), 3);
-        for cut in 0..ranges[2].end {
-            assert!(matches!(Entry::event_ranges(&bytes[..cut]), Err(EntryError::Damaged(_))), "cut at {cut}");
+        let starts = Entry::event_starts(&bytes).unwrap();
+        assert_eq!(starts.len(), 4);
+        for cut in 0..starts[3] as usize {
+            assert!(matches!(Entry::event_starts(&bytes[..cut]), Err(EntryError::Damaged(_))), "cut at {cut}");
         }
-        for (range, whole) in ranges.into_iter().zip(&Entry::decode(&bytes).unwrap().events) {
-            let alone = EventRecord::decode_from(&bytes[range]).unwrap();
+        for (between, whole) in starts.windows(2).zip(&Entry::decode(&bytes).unwrap().events) {
+            let alone = EventRecord::decode_from(&bytes[between[0] as usize..between[1] as usize]).unwrap();
             assert_eq!((&alone.clear, &alone.sealed, alone.leaf_hash), (&whole.clear, &whole.sealed, whole.leaf_hash));
         }
         let newer = Entry { format: FORMAT + 1, ..entry }.encode();
-        assert_eq!(Entry::event_ranges(&newer), Err(EntryError::NewerFormat { found: FORMAT + 1 }));
+        assert_eq!(Entry::event_starts(&newer), Err(EntryError::NewerFormat { found: FORMAT + 1 }));
     }
 }

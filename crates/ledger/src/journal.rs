@@ -4,6 +4,7 @@
 //! after any other error its fate is open, and nothing more is taken until the journal is opened anew. Two implementations
 //! keep it, under one conformance suite: the segmented log, and one in memory that fails on demand.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::seglog::{LogError, LogReader, Position as LogPosition, SegmentedLog};
@@ -57,6 +58,8 @@ pub trait Journal: Send + std::fmt::Debug {
 pub trait JournalReader: Send + Sync + std::fmt::Debug {
     /// The payload at a frame.
     fn read(&self, frame: u64) -> Result<Vec<u8>, JournalError>;
+    /// A part of the payload at a frame, without the checksum, which only the whole has: for what carries a hash of its own.
+    fn read_part(&self, frame: u64, part: Range<usize>) -> Result<Vec<u8>, JournalError>;
     /// All entries after number `sequence`, in order, up to the end as it is now. Stops after the first error.
     fn after(&self, sequence: u64) -> Box<dyn Iterator<Item = Result<Stored, JournalError>> + '_>;
 }
@@ -89,6 +92,10 @@ impl Journal for SegmentedLog {
 impl JournalReader for LogReader {
     fn read(&self, frame: u64) -> Result<Vec<u8>, JournalError> {
         Ok(LogReader::read(self, LogPosition::from_u64(frame))?)
+    }
+
+    fn read_part(&self, frame: u64, part: Range<usize>) -> Result<Vec<u8>, JournalError> {
+        Ok(LogReader::read_part(self, LogPosition::from_u64(frame), part)?)
     }
 
     fn after(&self, sequence: u64) -> Box<dyn Iterator<Item = Result<Stored, JournalError>> + '_> {

@@ -10,12 +10,12 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot, watch};
 use xinhub_domain::listing::State;
-use xinhub_domain::policy::{DetailPermit, RegistryPermit, Rules};
+use xinhub_domain::policy::{DetailPermit, Rules};
 use xinhub_domain::time::Timestamp;
 use xinhub_index::Index;
 
 use crate::clock::{Clock, ClockGuard};
-use crate::command::{CommandError, ImportBatch, Outcome, Request, RowOutcome};
+use crate::command::{CommandError, Outcome, Request};
 use crate::crypto::{self, Prf};
 use crate::detail::{Detail, DetailError, DetailStore};
 use crate::journal::Journal;
@@ -31,6 +31,7 @@ use crate::writer::{Job, Published, Writer};
 use xinhub_domain::position::{BadToken, Position};
 
 mod complete;
+mod importing;
 mod probe;
 mod remedy;
 mod replication;
@@ -40,6 +41,7 @@ mod statistics;
 mod subject;
 
 pub use complete::{Named, Unnamed};
+pub use importing::Importing;
 pub use probe::{Found, Match};
 pub use remedy::{DeadlineView, DutyView, PetitionFilter, PetitionStep, PetitionView};
 pub use replication::{Audience, KeyChange, Mark, Told, Touched};
@@ -302,7 +304,11 @@ impl Ledger {
         let (lifts, lift_queue) = mpsc::channel(QUEUE);
         let (others, other_queue) = mpsc::channel(QUEUE);
         let mut writer = Writer {
-            journal,
+            journal: Some(journal),
+            flight: None,
+            spent: None,
+            landing: Arc::default(),
+            payload: Vec::new(),
             slots,
             vault: vault.clone(),
             resident: Arc::clone(&resident),
@@ -501,15 +507,6 @@ impl Ledger {
                 mpsc::error::TrySendError::Closed(_) => self.stopped(),
             })?;
         }
-        answer.await.unwrap_or_else(|_| Err(self.stopped()))
-    }
-
-    /// Takes rows of an import, in order; returns once what was taken is durable and visible. All of them go into one entry,
-    /// or none: only where their contents come to more than 12 MiB may an error leave the first of them taken.
-    pub async fn import(&self, permit: RegistryPermit, batch: ImportBatch) -> Result<Vec<RowOutcome>, CommandError> {
-        let queue = if batch.is_lift() { &self.0.lifts } else { &self.0.others };
-        let (reply, answer) = oneshot::channel();
-        queue.send(Job::Import(permit, batch, reply)).await.map_err(|_| self.stopped())?;
         answer.await.unwrap_or_else(|_| Err(self.stopped()))
     }
 

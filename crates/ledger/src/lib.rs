@@ -43,8 +43,8 @@ pub use command::{
 };
 pub use detail::{Detail, DetailError, DetailExemption, DetailRelation};
 pub use ledger::{
-    Announcement, Audience, Count, DeadlineView, DeferralView, DutyCount, DutyView, Found, KeyChange, Ledger, Mark,
-    Match, Named, OpenError, PetitionFilter, PetitionStep, PetitionView, ReachError, Settings, StagedView, Status,
-    SubjectListing, SubjectView, Told, Touched, Unnamed,
+    Announcement, Audience, Count, DeadlineView, DeferralView, DutyCount, DutyView, Found, Importing, KeyChange,
+    Ledger, Mark, Match, Named, OpenError, PetitionFilter, PetitionStep, PetitionView, ReachError, Settings,
+    StagedView, Status, SubjectListing, SubjectView, Told, Touched, Unnamed,
 };
 pub use xinhub_domain::position::{BadToken, Position};

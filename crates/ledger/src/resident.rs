@@ -518,15 +518,15 @@ impl Resident {
     /// The index entry of a key, worked out anew from its chain.
     fn refold(&mut self, key: &Key) {
         let head = self.head(key);
-        let hidden = |row: &u32| self.table.row(*row).has(OWN_UNIT_ONLY);
-        if head == 0 || self.rows_of(key).iter().all(hidden) {
+        let hidden = |row| self.table.row(row).has(OWN_UNIT_ONLY);
+        if head == 0 || self.rows_from(head, key).all(hidden) {
             self.put_aside(key, head);
             return;
         }
         let mut entry = IndexEntry { head, ..IndexEntry::default() };
         let mut firm = [None::<Until>; Relations::COUNT];
         let mut flagged = [None::<Until>; Relations::COUNT];
-        self.each_in_force(key, |held| {
+        self.each_in_force_from(head, key, |held| {
             let position = held.relation.bit().trailing_zeros() as usize;
             let until = held.until.and_then(|day: Day| Until::day(day.0)).unwrap_or(Until::FOREVER);
             let of = if held.flagged { &mut flagged } else { &mut firm };
@@ -540,7 +540,7 @@ impl Resident {
         entry.flagged = Relations::from_bits(only_flagged).unwrap_or(Relations::ALL);
         // Exemptions are decided from the table, listing by listing: one court's leave does not speak for another's. The index says that
         // there are any, for replicas, which have no table.
-        if self.may_be_exempt(key) {
+        if self.may_be_exempt(head, key) {
             entry.exemptions = SOME_EXEMPTION.clone();
         }
         self.note_before(key);
@@ -556,7 +556,8 @@ impl Resident {
                 self.writer.insert(*key, &IndexEntry { head, ..entry });
             }
             // Whether it comes into the index, the fold of the key decides.
-            _ => self.put_aside(key, head),
+            Some(_) => self.put_aside(key, head),
+            None => self.set_aside(key, head),
         }
     }
 
@@ -567,6 +568,10 @@ impl Resident {
     fn put_aside(&mut self, key: &Key, head: u32) {
         self.note_before(key);
         self.writer.remove(key);
+        self.set_aside(key, head);
+    }
+
+    fn set_aside(&mut self, key: &Key, head: u32) {
         if head == 0 {
             self.aside.remove(&key.0);
         } else {

@@ -169,8 +169,9 @@ impl Row {
     }
 }
 
-/// What does not fit a row: further keys, relations, exemptions, and who was answered adversely.
-#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+/// What does not fit a row. One listing in four has further keys or related people, and few of these anything else: the rest lies
+/// apart, and is read through this as if it were a part of it.
+#[derive(Clone, Debug, Default, Encode, Decode)]
 pub struct Extra {
     /// Every further key under which the listing is chained, with the next row of that key's chain.
     #[n(0)]
@@ -178,33 +179,73 @@ pub struct Extra {
     /// Related people.
     #[n(1)]
     pub relations: Vec<RelationRow>,
-    /// Exemptions.
+    /// Made when it is first changed.
     #[n(2)]
+    rest: Option<Box<Rest>>,
+}
+
+/// What few listings have: exemptions, who was answered adversely, and what came of that.
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+pub struct Rest {
+    /// Exemptions.
+    #[n(0)]
     pub exemptions: Vec<ExemptionRow>,
     /// Clients that were answered adversely, as indices into the interned names.
-    #[n(3)]
+    #[n(1)]
     pub disclosed_to: Vec<u32>,
     /// While in grace: its last day.
-    #[n(4)]
+    #[n(2)]
     pub grace_until: Option<Day>,
     /// What clients owe by it, and owed.
-    #[n(5)]
+    #[n(3)]
     pub duties: Vec<DutyRow>,
     /// What clients reported that they imposed.
-    #[n(6)]
+    #[n(4)]
     pub imposed: Vec<ImposedRow>,
     /// What clients keep after a lift by their own act.
-    #[n(7)]
+    #[n(5)]
     pub retained: Vec<RetentionRow>,
     /// The subject's own unit, where only that may be shown it; an index into the clients.
-    #[n(8)]
+    #[n(6)]
     pub own_unit: Option<u32>,
     /// Deferrals of the subject's view.
-    #[n(9)]
+    #[n(7)]
     pub deferrals: Vec<DeferralRow>,
     /// When it was removed because the creditor asked for it.
-    #[n(10)]
+    #[n(8)]
     pub creditor_request_on: Option<Day>,
+}
+
+impl std::ops::Deref for Extra {
+    type Target = Rest;
+
+    fn deref(&self) -> &Rest {
+        static NONE: Rest = Rest {
+            exemptions: Vec::new(),
+            disclosed_to: Vec::new(),
+            grace_until: None,
+            duties: Vec::new(),
+            imposed: Vec::new(),
+            retained: Vec::new(),
+            own_unit: None,
+            deferrals: Vec::new(),
+            creditor_request_on: None,
+        };
+        self.rest.as_deref().unwrap_or(&NONE)
+    }
+}
+
+impl std::ops::DerefMut for Extra {
+    fn deref_mut(&mut self) -> &mut Rest {
+        self.rest.get_or_insert_default()
+    }
+}
+
+impl PartialEq for Extra {
+    /// An empty rest is none.
+    fn eq(&self, other: &Extra) -> bool {
+        self.links == other.links && self.relations == other.relations && **self == **other
+    }
 }
 
 impl Extra {
@@ -214,6 +255,13 @@ impl Extra {
         ENTRY
             + self.links.len() * size_of::<Link>()
             + self.relations.len() * size_of::<RelationRow>()
+            + self.rest.as_ref().map_or(0, |rest| rest.bytes())
+    }
+}
+
+impl Rest {
+    fn bytes(&self) -> usize {
+        size_of::<Rest>()
             + self.exemptions.len() * size_of::<ExemptionRow>()
             + self.disclosed_to.len() * size_of::<u32>()
             + self.duties.len() * size_of::<DutyRow>()

@@ -1,7 +1,6 @@
 //! Sealing and opening of events: the only place where a record's key and its plaintext meet.
 
-use std::collections::VecDeque;
-use std::ops::Range;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -76,7 +75,51 @@ pub enum VaultError {
 /// The slot files, to write.
 #[derive(Debug)]
 pub struct Slots {
-    files: Vec<(RecordKind, SlotFile)>,
+    files: Vec<Slotted>,
+}
+
+/// The slot file of one kind, and keys that lie in it for records to come.
+#[derive(Debug)]
+struct Slotted {
+    kind: RecordKind,
+    file: SlotFile,
+    /// Durable already, in the slots from `next` on: records that are made soon after one another share a sync. No entry names
+    /// these slots yet, so whoever starts after a crash overwrites them.
+    ahead: VecDeque<RecordKey>,
+    next: u64,
+}
+
+/// How many keys are made ahead: so many times what is asked for, within these bounds (64 bytes of slot file each).
+const KEYS_AHEAD: usize = 8;
+const FEWEST_KEYS_AHEAD: usize = 64;
+const MOST_KEYS_AHEAD: usize = 8 * 1_024;
+
+impl Slotted {
+    /// Takes the keys of `count` records from number `first` on, durable in their slots.
+    fn take(&mut self, first: u64, count: usize) -> Result<Vec<RecordKey>, SlotError> {
+        if self.next != first {
+            // The entry that the last ones were for was not written: their numbers are given out again.
+            self.ahead.clear();
+            self.next = first;
+        }
+        if let Some(missing) = count.checked_sub(self.ahead.len()).filter(|missing| *missing > 0) {
+            let more = (count * KEYS_AHEAD).clamp(FEWEST_KEYS_AHEAD, MOST_KEYS_AHEAD).max(missing);
+            match self.make(more) {
+                // What fits without any to spare is not refused.
+                Err(SlotError::Full { .. }) if more > missing => self.make(missing)?,
+                made => made?,
+            }
+        }
+        self.next += count as u64;
+        Ok(self.ahead.drain(..count).collect())
+    }
+
+    fn make(&mut self, count: usize) -> Result<(), SlotError> {
+        let keys = RecordKey::random_many(count);
+        self.file.put_many(self.next + self.ahead.len() as u64, &keys)?;
+        self.ahead.extend(keys);
+        Ok(())
+    }
 }
 
 impl Slots {
@@ -119,24 +162,21 @@ impl Slots {
                 }
                 opened => Some(opened?),
             };
-            files.extend(file.map(|file| (kind, file)));
+            files.extend(file.map(|file| Slotted { kind, file, ahead: VecDeque::new(), next: 0 }));
         }
         Ok(Slots { files })
     }
 
-    /// Makes keys for `count` new records of a kind, from number `first` on, durably.
+    /// Keys for `count` new records of a kind, from number `first` on, durable in their slots.
     pub fn make(&mut self, kind: RecordKind, first: u64, count: usize) -> Result<Vec<RecordKey>, SlotError> {
-        let keys: Vec<RecordKey> = (0..count).map(|_| RecordKey::random()).collect();
-        if let Some((_, file)) = self.files.iter_mut().find(|(known, _)| *known == kind)
-            && count > 0
-        {
-            file.put_many(first, &keys)?;
+        match self.files.iter_mut().find(|slotted| slotted.kind == kind) {
+            Some(slotted) if count > 0 => slotted.take(first, count),
+            Some(_) | None => Ok(Vec::new()),
         }
-        Ok(keys)
     }
 
     fn readers(&self) -> Vec<(RecordKind, SlotReader)> {
-        self.files.iter().map(|(kind, file)| (*kind, file.reader())).collect()
+        self.files.iter().map(|slotted| (slotted.kind, slotted.file.reader())).collect()
     }
 }
 
@@ -145,35 +185,46 @@ impl Slots {
 pub struct Vault {
     journal: Arc<dyn JournalReader>,
     slots: Arc<Vec<(RecordKind, SlotReader)>>,
-    /// The entries read last: an import that is repeated reads each of them a thousand times in a row.
-    recent: Arc<Mutex<Recent>>,
+    known: Arc<Mutex<Layouts>>,
 }
 
-/// Entries by frame.
-type Recent = VecDeque<(u64, Arc<Framed>)>;
+/// Where the events of an entry begin in its bytes, and where the last ends.
+pub(crate) type Layout = Arc<[u32]>;
 
-/// How many entries stay at hand.
-const RECENT_ENTRIES: usize = 4;
-
-/// An entry's bytes, and where in them each event lies. One event at a time is decoded: an import meets further cases of
-/// known debtors in entries all over the journal, and wants one of a thousand events of each.
-#[derive(Debug)]
-struct Framed {
-    bytes: Vec<u8>,
-    events: Vec<Range<usize>>,
+/// The layouts of entries that were read. An import meets further cases of known debtors in entries all over the journal, and wants
+/// one of a thousand events of each: whoever knows where it lies reads some hundred bytes in place of all.
+#[derive(Debug, Default)]
+struct Layouts {
+    by_frame: HashMap<u64, Layout>,
+    /// Oldest first.
+    order: VecDeque<u64>,
+    places: usize,
 }
 
-impl Framed {
-    fn event(&self, at: usize) -> Result<EventRecord, EntryError> {
-        let bytes = self.events.get(at).and_then(|range| self.bytes.get(range.clone()));
-        bytes.ok_or_else(|| EntryError::Damaged("no such event".to_owned())).and_then(EventRecord::decode_from)
+/// How many places of events are kept: of some 4,000 full entries, 16 MiB.
+const MAX_PLACES: usize = 4 << 20;
+/// Of smaller entries little more than one event is read anyway.
+const FEWEST_PLACES: usize = 16;
+
+impl Layouts {
+    fn put(&mut self, frame: u64, layout: &Layout) {
+        if self.by_frame.insert(frame, Arc::clone(layout)).is_some() {
+            return;
+        }
+        self.order.push_back(frame);
+        self.places += layout.len();
+        while self.places > MAX_PLACES
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.places -= self.by_frame.remove(&oldest).map_or(0, |layout| layout.len());
+        }
     }
 }
 
 impl Vault {
     /// Over a journal and its slot files.
     pub fn new(journal: Arc<dyn JournalReader>, slots: &Slots) -> Vault {
-        Vault { journal, slots: Arc::new(slots.readers()), recent: Arc::default() }
+        Vault { journal, slots: Arc::new(slots.readers()), known: Arc::default() }
     }
 
     /// The journal that it opens events of.
@@ -203,8 +254,10 @@ impl Vault {
 
     /// Reads and opens the event at a place.
     pub fn read(&self, place: Place) -> Result<(Clear, Opened), VaultError> {
-        let event = self.entry(place.frame())?.event(place.event())?;
+        let event = EventRecord::decode_from(&self.event_bytes(place)?)?;
         let clear = event.clear()?;
+        // Read alone, it has only its own hashes to be checked by.
+        event.verify(&clear)?;
         let opened = self.open(&event, &clear)?;
         Ok((clear, opened))
     }
@@ -222,18 +275,27 @@ impl Vault {
         }
     }
 
-    fn entry(&self, frame: u64) -> Result<Arc<Framed>, VaultError> {
-        if let Some((_, entry)) = self.recent.lock().iter().find(|(known, _)| *known == frame) {
-            return Ok(Arc::clone(entry));
+    fn event_bytes(&self, place: Place) -> Result<Vec<u8>, VaultError> {
+        let (frame, event) = (place.frame(), place.event());
+        let part = |layout: &Layout| match layout.get(event..event + 2) {
+            Some([start, end]) => Ok(*start as usize..*end as usize),
+            _ => Err(EntryError::Damaged("no such event".to_owned())),
+        };
+        let known = self.known.lock().by_frame.get(&frame).cloned();
+        if let Some(layout) = known {
+            return Ok(self.journal.read_part(frame, part(&layout)?)?);
         }
         let bytes = self.journal.read(frame)?;
-        let entry = Arc::new(Framed { events: Entry::event_ranges(&bytes)?, bytes });
-        let mut recent = self.recent.lock();
-        if recent.len() == RECENT_ENTRIES {
-            recent.pop_front();
+        Ok(bytes[part(&self.learn(frame, &bytes)?)?].to_vec())
+    }
+
+    /// Notes where the events of an entry lie that was read, or was just written: of an import, later rows may be about its listings.
+    pub(crate) fn learn(&self, frame: u64, bytes: &[u8]) -> Result<Layout, EntryError> {
+        let layout: Layout = Entry::event_starts(bytes)?.into();
+        if layout.len() > FEWEST_PLACES {
+            self.known.lock().put(frame, &layout);
         }
-        recent.push_back((frame, Arc::clone(&entry)));
-        Ok(entry)
+        Ok(layout)
     }
 }
 
@@ -253,4 +315,47 @@ fn associated_data(clear: &Clear) -> [u8; 25] {
     data[13..17].copy_from_slice(&clear.key_epoch.to_be_bytes());
     data[17..].copy_from_slice(&clear.revision.to_be_bytes());
     data
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::journal::Journal;
+    use crate::journal::memory::MemoryJournal;
+    use crate::storage::sim::SimStorage;
+
+    const LISTING: RecordKind = RecordKind::Listing;
+
+    #[test]
+    fn keys_are_made_ahead_and_anew_for_numbers_that_are_given_out_again() {
+        let (sim, keyring) = (SimStorage::new(1), Arc::new(Keyring::ephemeral()));
+        Slots::create(&*sim.storage(), &keyring).unwrap();
+        let mut slots = Slots::open(&*sim.storage(), &keyring).unwrap();
+        let vault = Vault::new(MemoryJournal::default().reader(), &slots);
+        let key = |number| vault.key(RecordId { kind: LISTING, number }).unwrap();
+        let one = slots.make(LISTING, 1, 3).unwrap();
+        let syncs = sim.counts().syncs;
+        let two = slots.make(LISTING, 4, 2).unwrap();
+        assert_eq!(sim.counts().syncs, syncs, "made and synced with the first");
+        assert_eq!((key(1).as_ref(), key(5).as_ref()), (Some(&one[0]), Some(&two[1])));
+        // The entry that 4 and 5 were for was not written.
+        let again = slots.make(LISTING, 4, 1).unwrap();
+        assert_ne!(again[0], two[0]);
+        assert_eq!(key(4).as_ref(), Some(&again[0]));
+    }
+
+    #[test]
+    fn where_there_is_no_room_for_keys_ahead_those_that_are_needed_are_made() {
+        let (sim, keyring) = (SimStorage::new(2), Arc::new(Keyring::ephemeral()));
+        Slots::create(&*sim.storage(), &keyring).unwrap();
+        let mut slots = Slots::open(&*sim.storage(), &keyring).unwrap();
+        // The file has room for 16,383 before it grows.
+        sim.limit_bytes(Some(sim.used_bytes()));
+        slots.make(LISTING, 1, 16_000).unwrap();
+        assert_eq!(slots.make(LISTING, 16_001, 300).unwrap().len(), 300);
+        assert!(matches!(slots.make(LISTING, 16_301, 300), Err(SlotError::Full { .. })));
+        sim.limit_bytes(None);
+        assert_eq!(slots.make(LISTING, 16_301, 300).unwrap().len(), 300);
+    }
 }

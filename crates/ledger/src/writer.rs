@@ -10,13 +10,16 @@
 //! 5. Answer. A crash before the answer: the caller sends the same request id again and gets the outcome kept in the entry.
 //!
 //! When the outcome of step 3 is unknown the writer stops for good: a retried sync lies.
+//!
+//! Rows of an import go on while the entry before theirs is synced ([`flight`]): they are decided on top of it, as later rows of one
+//! entry are on earlier ones. Everything else waits until that entry is visible.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use xinhub_domain::policy::{RegistryPermit, Rules};
 use xinhub_domain::time::Timestamp;
 
@@ -32,9 +35,11 @@ use xinhub_domain::position::Position;
 
 mod batch;
 mod commit;
+mod flight;
 mod take;
 
 use batch::{Batch, Reply};
+use flight::{Flight, Spent};
 
 /// How often the writer looks at the clock when nothing else wakes it.
 const TICK: Duration = Duration::from_millis(250);
@@ -93,7 +98,16 @@ impl Published {
 }
 
 pub(crate) struct Writer {
-    pub journal: Box<dyn Journal>,
+    /// `None` while an entry is on its way.
+    pub journal: Option<Box<dyn Journal>>,
+    /// The entry that is on its way.
+    pub flight: Option<Flight>,
+    /// What the next that appends is to give back.
+    pub spent: Option<Spent>,
+    /// Wakes the writer when it has landed.
+    pub landing: Arc<Notify>,
+    /// An entry's bytes, again and again.
+    pub payload: Vec<u8>,
     pub slots: Slots,
     pub vault: Vault,
     pub resident: Arc<RwLock<Resident>>,
@@ -124,6 +138,8 @@ impl Writer {
     /// Runs until told to stop, or until the journal fails.
     pub(crate) async fn run(mut self) -> Writer {
         while self.turn().await.is_ok() {}
+        // Whoever waits for it is told, and the journal is whole before its directory is unlocked.
+        let _ = self.land();
         self.lifts.close();
         self.others.close();
         while let Ok(job) = self.lifts.try_recv() {
@@ -143,9 +159,14 @@ impl Writer {
             biased;
             // Every handle is gone: nobody can ask for anything any more, and the directory is about to be unlocked.
             job = self.lifts.recv() => Some(job.ok_or(Stopped)?),
+            () = self.landing.notified() => None,
             job = self.others.recv() => Some(job.ok_or(Stopped)?),
             () = tokio::time::sleep(TICK) => None,
         };
+        if job.is_none() {
+            self.landed_meanwhile()?;
+            self.spent = None;
+        }
         self.tick()?;
         let mut batch = Batch::default();
         let mut next = job;
@@ -171,6 +192,9 @@ impl Writer {
     }
 
     fn take(&mut self, job: Job, batch: &mut Batch) -> Result<(), Stopped> {
+        if !matches!(job, Job::Import(..)) {
+            self.landed()?;
+        }
         match job {
             Job::Command(request, reply) => self.take_command(&request, reply, batch),
             Job::Import(permit, import, reply) => self.take_import(&permit, import, reply, batch),
@@ -245,6 +269,9 @@ impl Writer {
             published.agreed = agreed;
             false
         });
+        if self.resident.read().due.is_due(now) {
+            self.landed()?;
+        }
         while self.resident.read().due.is_due(now) {
             let due = self.resident.write().due.take(now, MAX_EVENTS);
             let mut batch = Batch::default();

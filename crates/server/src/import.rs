@@ -266,6 +266,7 @@ impl Importer {
         while let Some(step) = reading.recv().await {
             taker.take(step).await?;
         }
+        taker.settle().await?;
         let received = joined(reader.await)??;
         Ok(taker.done(clock.wall(), WholeFile { received, encoding }))
     }

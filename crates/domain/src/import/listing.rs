@@ -162,7 +162,8 @@ impl ListingRows {
     fn draft(&self, row: &StringRecord, today: Date, problems: &mut Problems) -> Draft {
         use ListingColumn as C;
         let text = |column| self.text(row, column).to_owned();
-        if half_width_trimmed(self.text(row, C::CourtName)) != self.court_name {
+        let court_name = self.text(row, C::CourtName);
+        if court_name != self.court_name && half_width_trimmed(court_name) != self.court_name {
             let problem = "is not the sender's name as the hub knows it; a court sends its own listings only";
             problems.add(C::CourtName.as_str(), RowReason::OtherCourt, problem);
         }

@@ -313,6 +313,12 @@ impl std::fmt::Debug for Content {
     }
 }
 
+/// Whether a byte of UTF-8 may belong to a control character: those of ASCII are themselves, all others begin with C2. Rows of an
+/// import come by the million, and hardly one has any.
+fn may_be_control(byte: u8) -> bool {
+    byte.is_ascii_control() || byte == 0xC2
+}
+
 /// Collects faults while fields are taken from a draft.
 pub(super) struct Faults(pub(super) Vec<ContentFault>);
 
@@ -325,9 +331,9 @@ impl Faults {
         let text = text.trim();
         if required && text.is_empty() {
             self.add(field, "is required");
-        } else if text.chars().count() > max_chars {
+        } else if text.len() > max_chars && text.chars().count() > max_chars {
             self.add(field, format!("has more than {max_chars} characters"));
-        } else if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+        } else if text.bytes().any(may_be_control) && text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
             self.add(field, "holds control characters");
         }
         text.to_owned()

@@ -1,5 +1,6 @@
 //! A journal in memory that fails on demand: for tests of what stands above it.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
@@ -102,6 +103,11 @@ impl JournalReader for MemoryReader {
         let entries = self.0.entries.read();
         let stored = usize::try_from(frame).ok().and_then(|frame| entries.get(frame.checked_sub(1)?));
         stored.map(|stored| stored.payload.clone()).ok_or_else(|| JournalError::Failed(format!("no frame at {frame}")))
+    }
+
+    fn read_part(&self, frame: u64, part: Range<usize>) -> Result<Vec<u8>, JournalError> {
+        let payload = self.read(frame)?;
+        payload.get(part).map(<[u8]>::to_vec).ok_or_else(|| JournalError::Failed("no such part".to_owned()))
     }
 
     fn after(&self, sequence: u64) -> Box<dyn Iterator<Item = Result<Stored, JournalError>> + '_> {

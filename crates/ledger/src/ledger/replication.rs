@@ -337,7 +337,7 @@ impl Ledger {
                 listing.revision() > revision && listing.state().is_some_and(|state| ended.contains(&state))
             };
             let shown = |row: &u32| !resident.table.row(*row).has(OWN_UNIT_ONLY);
-            let rows = resident.rows_of(&key).into_iter().filter(ended_since).filter(shown);
+            let rows = resident.rows_of(&key).filter(ended_since).filter(shown);
             past.extend(rows.map(|row| u64::from(row) + 1));
         }
         let mut listings = held;

@@ -12,6 +12,11 @@ use crate::writer::{Job, Published};
 /// How often it is looked whether a snapshot is due, and how long to wait after one that failed.
 const SAVE_POLL: Duration = Duration::from_secs(1);
 const SAVE_RETRY: Duration = Duration::from_secs(60);
+/// When fewer than [`QUIET_EVENTS`] came in so many looks, the disk is idle: then a snapshot is worth a part of the events that one is
+/// worth while an import runs, so that a kill at rest costs the next start little.
+const QUIET_POLLS: u32 = 10;
+const QUIET_EVENTS: u64 = 1_000;
+const QUIET_SHARE: u64 = 20;
 
 /// What the thread of the snapshots is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +39,7 @@ pub(super) struct Saver {
 impl Saver {
     pub(super) async fn run(mut self, mut stop: watch::Receiver<Saving>) {
         let mut pause = Duration::ZERO;
+        let (mut polls, mut before) = (0, self.saved);
         loop {
             let saving = tokio::select! {
                 stopping = stop.wait_for(|saving| *saving != Saving::Regularly) => {
@@ -45,10 +51,16 @@ impl Saver {
                 let published = self.published.borrow();
                 (published.position.revision, published.failed)
             };
+            polls += 1;
+            let is_quiet = polls == QUIET_POLLS && revision - before < QUIET_EVENTS;
+            if polls == QUIET_POLLS {
+                (polls, before) = (0, revision);
+            }
+            let events = if is_quiet { self.every_events / QUIET_SHARE } else { self.every_events };
             // After a failure the state is not to be trusted over the journal.
             let worth = !failed
                 && match saving {
-                    Saving::Regularly => revision >= self.saved + self.every_events,
+                    Saving::Regularly => revision >= self.saved.saturating_add(events.max(1)),
                     Saving::OnceMore => revision > self.saved,
                     Saving::NoMore => false,
                 };

@@ -355,7 +355,7 @@ impl Planner<'_> {
     pub(super) fn of_keys(&self, keys: &[Key], court: &str) -> Vec<Subject> {
         let mut numbers: Vec<u64> = Vec::new();
         for key in keys {
-            numbers.extend(self.resident.rows_of(key).into_iter().map(|row| u64::from(row) + 1));
+            numbers.extend(self.resident.rows_of(key).map(|row| u64::from(row) + 1));
             numbers.extend(self.pending.listings_of(key));
         }
         numbers.sort_unstable();

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use xinhub_domain::listing::{Actor, Body, Content, RecordKind};
 use xinhub_domain::time::Day;
@@ -18,6 +19,9 @@ use crate::vault::Opened;
 /// What an event adds to an entry beside its body: clear part, hashes, framing, outcome. An upper bound.
 const EVENT_OVERHEAD_BYTES: usize = 500;
 
+/// Room that the body of a listing mostly fits.
+const USUAL_BODY_BYTES: usize = 1_024;
+
 /// One event, ready to be sealed.
 #[derive(Debug)]
 pub(crate) struct Prepared {
@@ -27,7 +31,7 @@ pub(crate) struct Prepared {
     pub opened: Opened,
     /// The body's bytes.
     pub encoded: Vec<u8>,
-    /// The key of a record that is there already; a new one gets its own when the entry is written.
+    /// The record's key; a new one gets its own when the entry is written.
     pub key: Option<RecordKey>,
 }
 
@@ -36,6 +40,8 @@ pub(crate) struct Prepared {
 pub(crate) struct Pending {
     events: Vec<Prepared>,
     bytes: usize,
+    /// The entry before, while it is not visible yet: what it holds is seen as if it stood in front of these.
+    before: Option<Arc<Pending>>,
     numbers: Option<Numbers>,
     /// By listing, which event has its newest content.
     contents: HashMap<u64, usize>,
@@ -46,6 +52,32 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
+    /// With room for the events of so many rows, decided on top of an entry that is on its way.
+    pub(crate) fn of_rows(rows: usize, before: Option<Arc<Pending>>) -> Pending {
+        Pending {
+            before,
+            events: Vec::with_capacity(rows),
+            contents: HashMap::with_capacity(rows),
+            keys: HashMap::with_capacity(rows),
+            ..Pending::default()
+        }
+    }
+
+    /// The entry before is visible.
+    pub(crate) fn forget_before(&mut self) {
+        self.before = None;
+    }
+
+    /// These events, and those of the entry before.
+    fn all(&self) -> impl Iterator<Item = &Pending> {
+        std::iter::once(self).chain(self.before.as_deref())
+    }
+
+    /// The events so far, to be sealed.
+    pub(crate) fn events_mut(&mut self) -> &mut [Prepared] {
+        &mut self.events
+    }
+
     /// The events so far.
     pub(crate) fn events(&self) -> &[Prepared] {
         &self.events
@@ -58,14 +90,17 @@ impl Pending {
 
     /// The last numbers given out, those of the events so far included.
     pub(crate) fn numbers(&self, resident: &Resident) -> Numbers {
-        self.numbers.unwrap_or_else(|| Numbers::of(resident))
+        self.all().find_map(|pending| pending.numbers).unwrap_or_else(|| Numbers::of(resident))
     }
 
     /// Adds an event. `numbers` are the last given out with it.
     pub(crate) fn add(&mut self, mut event: Planned, numbers: Numbers, key: Option<RecordKey>) {
         let body = event.body.take();
-        let encoded = body.as_ref().map(|body| minicbor::to_vec(body).expect("encoding into memory does not fail"));
-        let encoded = encoded.unwrap_or_default();
+        let mut encoded = Vec::new();
+        if let Some(body) = &body {
+            encoded.reserve(USUAL_BODY_BYTES);
+            minicbor::encode(body, &mut encoded).expect("encoding into memory does not fail");
+        }
         self.bytes += encoded.len() + event.open.as_ref().map_or(0, Vec::len) + EVENT_OVERHEAD_BYTES;
         self.numbers = Some(numbers);
         let opened = body.map_or(Opened::Nothing, |body| Opened::Body(Box::new(body)));
@@ -95,28 +130,33 @@ impl Pending {
 
     /// Whether a row has named this person already.
     pub(crate) fn has_relation(&self, listing: u64, key: Key, relation: u8, until: Option<Day>) -> bool {
-        self.related.get(&(listing, key.0, relation)) == Some(&until)
+        self.all().find_map(|pending| pending.related.get(&(listing, key.0, relation))) == Some(&until)
     }
 
     /// Whether a row has named this person in this relation, whatever its last day.
     pub(crate) fn has_relation_with_other_end(&self, listing: u64, key: Key, relation: u8) -> bool {
-        self.related.contains_key(&(listing, key.0, relation))
+        self.all().any(|pending| pending.related.contains_key(&(listing, key.0, relation)))
     }
 
     /// New listings under a key.
     pub(crate) fn listings_of(&self, key: &Key) -> impl Iterator<Item = u64> + use<'_> {
-        let found = self.keys.get(&key.0);
-        found.into_iter().flat_map(|(first, rest)| std::iter::once(*first).chain(rest.iter().copied()))
+        let key = key.0;
+        let found = self.all().filter_map(move |pending| pending.keys.get(&key));
+        found.flat_map(|(first, rest)| std::iter::once(*first).chain(rest.iter().copied()))
     }
 
     /// The event with a listing's newest content, if it is among these.
     pub(crate) fn listing(&self, number: u64) -> Option<&Planned> {
-        self.contents.get(&number).map(|at| &self.events[*at].event)
+        self.newest(number).map(|prepared| &prepared.event)
+    }
+
+    fn newest(&self, listing: u64) -> Option<&Prepared> {
+        self.all().find_map(|pending| pending.contents.get(&listing).map(|at| &pending.events[*at]))
     }
 
     /// A listing's newest content, and who gave it, if it is among these.
     pub(crate) fn content(&self, number: u64) -> Option<(&Content, &Actor)> {
-        let Opened::Body(body) = &self.events[*self.contents.get(&number)?].opened else { return None };
+        let Opened::Body(body) = &self.newest(number)?.opened else { return None };
         match &**body {
             Body::Content { content, actor, .. } => Some((content, actor)),
             _ => None,
@@ -125,7 +165,7 @@ impl Pending {
 
     /// Who gave a listing's newest content, and who shaped it before, if it is among these.
     pub(crate) fn shaped_by(&self, number: u64) -> Option<(&Actor, Option<&[String]>)> {
-        let Opened::Body(body) = &self.events[*self.contents.get(&number)?].opened else { return None };
+        let Opened::Body(body) = &self.newest(number)?.opened else { return None };
         match &**body {
             Body::Content { actor, shaped_by, .. } => Some((actor, shaped_by.as_deref())),
             _ => None,

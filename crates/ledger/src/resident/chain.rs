@@ -18,23 +18,25 @@ impl Resident {
     }
 
     /// The rows of all listings under a key, ended ones included, newest first.
-    pub fn rows_of(&self, key: &Key) -> Vec<u32> {
-        let mut rows = Vec::new();
-        let mut at = self.head(key);
-        while at != 0 {
-            rows.push(at - 1);
-            at = self.next(at - 1, key);
-        }
-        rows
+    pub fn rows_of<'a>(&'a self, key: &'a Key) -> impl Iterator<Item = u32> + 'a {
+        self.rows_from(self.head(key), key)
+    }
+
+    /// [`Resident::rows_of`], for whoever knows the head.
+    pub(super) fn rows_from<'a>(&'a self, head: u32, key: &'a Key) -> impl Iterator<Item = u32> + 'a {
+        let row = |at: u32| at.checked_sub(1);
+        std::iter::successors(row(head), move |before| row(self.next(*before, key)))
     }
 
     /// Calls `see` for every relation in force that the key's owner has.
-    pub fn each_in_force(&self, key: &Key, mut see: impl FnMut(Held)) {
-        let mut at = self.head(key);
-        while at != 0 {
-            let row = at - 1;
+    pub fn each_in_force(&self, key: &Key, see: impl FnMut(Held)) {
+        self.each_in_force_from(self.head(key), key, see);
+    }
+
+    /// [`Resident::each_in_force`], for whoever knows the head.
+    pub(super) fn each_in_force_from(&self, head: u32, key: &Key, mut see: impl FnMut(Held)) {
+        for row in self.rows_from(head, key) {
             self.each_of_row(row, key, &mut see);
-            at = self.next(row, key);
         }
     }
 
@@ -46,9 +48,9 @@ impl Resident {
     }
 
     /// Whether any listing by which a key is restricted has an exemption of its owner: of what, and when, is not asked.
-    pub fn may_be_exempt(&self, key: &Key) -> bool {
+    pub(super) fn may_be_exempt(&self, head: u32, key: &Key) -> bool {
         let mut may_be = false;
-        self.each_in_force(key, |held| {
+        self.each_in_force_from(head, key, |held| {
             let exemptions = self.table.extra(held.row).map_or(&[][..], |extra| &extra.exemptions);
             may_be |= exemptions.iter().any(|one| !one.ended && self.frees(&one.key, &held, key));
         });
@@ -148,7 +150,7 @@ impl Resident {
     /// Takes a listing out of a key's chain.
     pub(super) fn unlink(&mut self, row: u32, key: &Key) {
         let after = self.next(row, key);
-        let rows = self.rows_of(key);
+        let rows: Vec<u32> = self.rows_of(key).collect();
         match rows.iter().position(|one| *one == row) {
             Some(0) => self.set_head(key, after),
             Some(at) => self.set_next(rows[at - 1], key, after),

@@ -13,13 +13,15 @@ mod sealed;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread::Scope;
 
 use minicbor::bytes::ByteArray;
 use minicbor::{Decode, Encode};
 use xinhub_domain::time::{Day, Timestamp};
 use xinhub_index::{Heads, LoadError, read_entries, write_entries};
 
-use sealed::{SealedReader, SealedWriter};
+use sealed::{Ahead, SealedReader, SealedWriter};
 
 use super::remedy::{Bound, PetitionRow, Remedy, Running};
 use super::staged::{ImportRow, Imports};
@@ -31,11 +33,13 @@ use crate::table::{Extra, Row, Table};
 
 const MAGIC: &[u8; 8] = b"XHSNAP\x00\x01";
 /// The format of snapshots that this build writes. One of another format is passed over: the journal rebuilds the state.
-const FORMAT: u16 = 4;
+const FORMAT: u16 = 5;
 /// What the key is for that seals a snapshot.
 const SEALING: &[u8; 16] = b"xinhub snapshot ";
 const ROWS_PER_CHUNK: usize = 4_096;
 const ITEMS_PER_CHUNK: usize = 1_024;
+/// Chunks of side entries that wait to be decoded.
+const CHUNKS_AHEAD: usize = 16;
 /// No chunk is larger; a longer length is damage.
 const MAX_CHUNK_BYTES: u32 = 256 << 20;
 
@@ -217,7 +221,15 @@ impl Resident {
     }
 
     /// Loads a snapshot of the history `epoch`, made under the index key of generation `key_epoch`.
-    pub fn load(from: &mut impl Read, epoch: [u8; 16], key_epoch: u32, prf: Prf) -> Result<Resident, SnapshotError> {
+    ///
+    /// Opening the blocks, the table with all that the clock will bring, and the index take about as long each: each is done by a
+    /// thread of its own.
+    pub fn load(
+        from: &mut (impl Read + Send),
+        epoch: [u8; 16],
+        key_epoch: u32,
+        prf: Prf,
+    ) -> Result<Resident, SnapshotError> {
         if read_array(from)? != *MAGIC {
             return Err(SnapshotError::Damaged("it does not begin as a snapshot does"));
         }
@@ -231,8 +243,12 @@ impl Resident {
         if read_array(from)? != epoch {
             return Err(SnapshotError::Foreign("history"));
         }
-        let mut from = SealedReader::new(from, crypto::derive_from(&prf, SEALING));
-        Resident::load_sealed(&mut from, epoch, key_epoch, prf).map_err(|error| match error {
+        let sealed = SealedReader::new(from, crypto::derive_from(&prf, SEALING));
+        let loaded = std::thread::scope(|scope| {
+            let mut from = Ahead::of(sealed, scope);
+            Resident::load_sealed(&mut from, epoch, key_epoch, prf, scope)
+        });
+        loaded.map_err(|error| match error {
             SnapshotError::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
                 SnapshotError::Damaged("a sealed block does not open")
             }
@@ -240,18 +256,40 @@ impl Resident {
         })
     }
 
-    fn load_sealed(from: &mut impl Read, epoch: [u8; 16], key_epoch: u32, prf: Prf) -> Result<Resident, SnapshotError> {
+    fn load_sealed<'scope>(
+        from: &mut impl Read,
+        epoch: [u8; 16],
+        key_epoch: u32,
+        prf: Prf,
+        scope: &'scope Scope<'scope, '_>,
+    ) -> Result<Resident, SnapshotError> {
         let damaged = |_| SnapshotError::Damaged("its header does not decode");
         let header: Header = minicbor::decode(&read_chunk(from)?).map_err(damaged)?;
         // What stands in clear before it might have been changed.
         if header.epoch != epoch || header.key_epoch != key_epoch {
             return Err(SnapshotError::Foreign("history"));
         }
-        let mut resident = Resident::new(epoch, prf);
-        load_rows(from, &header, &mut resident)?;
-        load_items(from, header.extras, |(row, extra): (u32, Extra)| {
-            resident.table.extras.insert(row, extra);
-        })?;
+        let mut resident = Resident::new(epoch, prf.clone());
+        // Of this one only the table is used, and what the clock will bring.
+        let mut tabled = Resident::new(epoch, prf);
+        load_rows(from, &header, &mut tabled)?;
+        let (extras, chunks) = sync_channel::<Vec<u8>>(CHUNKS_AHEAD);
+        let tabling = scope.spawn(move || {
+            for chunk in chunks {
+                let items: Vec<(u32, Extra)> = decoded(&chunk)?;
+                items.into_iter().for_each(|(row, extra)| tabled.table.extras.insert(row, extra));
+            }
+            tabled.schedule_table();
+            Ok::<_, SnapshotError>((tabled.table, tabled.due))
+        });
+        let mut left = header.extras;
+        while left > 0 {
+            let chunk = read_chunk(from)?;
+            left = less_items(left, minicbor::Decoder::new(&chunk).array().ok().flatten().unwrap_or(0))?;
+            // Where the thread has ended it says why.
+            let _ = extras.send(chunk);
+        }
+        drop(extras);
         resident.clients = interner(&header.clients);
         load_items(from, header.outcomes, |outcome: OutcomeRecord| {
             let caller = resident.clients.number(&outcome.caller);
@@ -281,6 +319,8 @@ impl Resident {
             counts.lifted.insert(lifted);
         })?;
         read_entries(from, key_epoch, &mut resident.writer)?;
+        let tabled = tabling.join().unwrap_or(Err(SnapshotError::Damaged("its table can't be put together")));
+        (resident.table, resident.due) = tabled?;
         resident.adopt(header)?;
         Ok(resident)
     }
@@ -299,6 +339,12 @@ impl Resident {
             let hash = <[u8; 32]>::try_from(hash.as_slice());
             self.configured.insert(name, hash.map_err(|_| SnapshotError::Damaged("a hash has 32 bytes"))?);
         }
+        self.schedule_remedy();
+        Ok(())
+    }
+
+    /// What the clock will bring for listings, with their relations, exemptions and retentions.
+    fn schedule_table(&mut self) {
         for row in 0..self.table.len() as u32 {
             self.schedule(row, (None, None));
         }
@@ -306,8 +352,6 @@ impl Resident {
         for row in rows {
             self.schedule_records(row);
         }
-        self.schedule_remedy();
-        Ok(())
     }
 
     /// What the clock will bring for a listing's relations, exemptions and retentions.
@@ -349,15 +393,21 @@ where
 {
     let mut left = count;
     while left > 0 {
-        let items: Vec<T> =
-            minicbor::decode(&read_chunk(from)?).map_err(|_| SnapshotError::Damaged("a chunk does not decode"))?;
-        if items.is_empty() || items.len() as u64 > left {
-            return Err(SnapshotError::Damaged("a chunk has another number of items"));
-        }
-        left -= items.len() as u64;
+        let items: Vec<T> = decoded(&read_chunk(from)?)?;
+        left = less_items(left, items.len() as u64)?;
         items.into_iter().for_each(&mut see);
     }
     Ok(())
+}
+
+fn decoded<T: for<'b> Decode<'b, ()>>(chunk: &[u8]) -> Result<T, SnapshotError> {
+    minicbor::decode(chunk).map_err(|_| SnapshotError::Damaged("a chunk does not decode"))
+}
+
+/// How many items are left behind a chunk.
+fn less_items(left: u64, items: u64) -> Result<u64, SnapshotError> {
+    let left = left.checked_sub(items).filter(|_| items > 0);
+    left.ok_or(SnapshotError::Damaged("a chunk has another number of items"))
 }
 
 fn read_array<const N: usize>(from: &mut impl Read) -> io::Result<[u8; N]> {

@@ -1,11 +1,12 @@
 //! Reading a log from any thread, while it grows.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
 use super::LogError;
-use super::format::{HEADER_BYTES, Parsed, Position, SegmentHeader, chain_next};
+use super::format::{FRAME_HEADER_BYTES, HEADER_BYTES, Parsed, Position, SegmentHeader, chain_next};
 use super::window::Window;
 use crate::storage::{OpenMode, Storage, StorageFile};
 
@@ -203,13 +204,7 @@ impl LogReader {
 
     /// The payload of the frame that begins at `position`, its checksum verified.
     pub fn read(&self, position: Position) -> Result<Vec<u8>, LogError> {
-        let header = self.shared.locate(position)?;
-        let (offset, end) = (position.to_u64() - header.base, self.tail().end);
-        let limit = header.capacity.min(end.to_u64().saturating_sub(header.base));
-        if offset < HEADER_BYTES || offset >= limit {
-            let first = self.shared.state.read().headers[0].position(HEADER_BYTES);
-            return Err(LogError::NoSuchFrame { position, first, end });
-        }
+        let (header, offset, limit) = self.find(position)?;
         let name = header.name();
         // Most frames hold one small batch: a page is read first, the rest only if there is more.
         let mut window = Window::new(self.shared.file(&header)?, 4096);
@@ -218,6 +213,31 @@ impl LogReader {
             Parsed::Bad(what) => Err(LogError::corrupt(&name, offset, what)),
             Parsed::End | Parsed::Need(_) => Err(LogError::corrupt(&name, offset, "no frame begins here")),
         }
+    }
+
+    /// A part of the payload of the frame that begins at `position`, which the caller has read whole before: nothing is verified.
+    pub fn read_part(&self, position: Position, part: Range<usize>) -> Result<Vec<u8>, LogError> {
+        let (header, offset, limit) = self.find(position)?;
+        let start = offset + (FRAME_HEADER_BYTES + part.start) as u64;
+        if start + part.len() as u64 > limit {
+            return Err(LogError::corrupt(&header.name(), offset, "a part past the end of its frame"));
+        }
+        let mut bytes = vec![0; part.len()];
+        let read = self.shared.file(&header)?.read_at(&mut bytes, start);
+        read.map_err(|error| LogError::io(&header.name(), "read", error))?;
+        Ok(bytes)
+    }
+
+    /// The segment of the frame that begins at `position`, where it lies in it, and up to where there are frames.
+    fn find(&self, position: Position) -> Result<(SegmentHeader, u64, u64), LogError> {
+        let header = self.shared.locate(position)?;
+        let (offset, end) = (position.to_u64() - header.base, self.tail().end);
+        let limit = header.capacity.min(end.to_u64().saturating_sub(header.base));
+        if offset < HEADER_BYTES || offset >= limit {
+            let first = self.shared.state.read().headers[0].position(HEADER_BYTES);
+            return Err(LogError::NoSuchFrame { position, first, end });
+        }
+        Ok((header, offset, limit))
     }
 
     /// All frames from the one that begins at `position` on; from the oldest kept for [`Position::START`].

@@ -50,6 +50,11 @@ impl Batch {
         self.len() >= MAX_EVENTS - 1 || self.pending.bytes() >= max_bytes
     }
 
+    /// Whether no further row of an import, of one event, goes into one entry with these.
+    pub(super) fn is_full_of_rows(&self, max_bytes: usize) -> bool {
+        self.len() >= MAX_EVENTS || self.pending.bytes() >= max_bytes
+    }
+
     /// Whether a plan was made on what this entry will change, or goes another way on a full disk.
     pub(super) fn conflicts(&self, plan: &Plan) -> bool {
         !self.is_empty()

@@ -14,6 +14,7 @@ use crate::crypto::{self, RecordKey};
 use crate::entry::OutcomeRecord;
 use crate::plan::deadlines::beginning;
 use crate::plan::import::Terms;
+use crate::plan::pending::Pending;
 use crate::plan::{Numbers, Plan, Planned, Touch, fault};
 use crate::resident::Resident;
 use xinhub_domain::position::Position;
@@ -149,12 +150,26 @@ impl Writer {
         batch: &mut Batch,
     ) -> Result<(), Stopped> {
         self.commit(batch)?;
-        let _ = reply.send(self.import(permit, import));
-        self.stopped()
+        // Only what is appended to the list is decided on top of an entry that is on its way: a complete list is compared with
+        // what stands, and by its revisions.
+        if import.dry_run || import.complete.is_some() {
+            self.landed()?;
+        }
+        match self.import(permit, import) {
+            Ok((batch, rows)) => self.launch(batch, rows, reply),
+            Err(error) => {
+                let _ = reply.send(Err(error));
+                self.stopped()
+            }
+        }
     }
 
-    /// Takes all rows in one entry, or none, unless their contents come to more than [`MAX_IMPORT_BYTES`].
-    fn import(&mut self, permit: &RegistryPermit, import: ImportBatch) -> Result<Vec<RowOutcome>, CommandError> {
+    /// What rows come to: all of them in one entry, unless their contents come to more than [`MAX_IMPORT_BYTES`].
+    fn import(
+        &mut self,
+        permit: &RegistryPermit,
+        import: ImportBatch,
+    ) -> Result<(Batch, Vec<RowOutcome>), CommandError> {
         if import.rows.len() > MAX_IMPORT_ROWS {
             return Err(fault("rows", &format!("are at most {MAX_IMPORT_ROWS} a batch")));
         }
@@ -166,9 +181,13 @@ impl Writer {
         let (complete, amend) = (import.complete.as_ref(), import.amend);
         let terms = Terms { court: permit.court(), actor: &import.actor, amend, complete, adds };
         let mut outcomes = Vec::with_capacity(import.rows.len());
-        let mut batch = Batch { urgent: lifts, ..Batch::default() };
+        let before = self.flight.as_ref().map(|flight| Arc::clone(&flight.pending));
+        let pending = Pending::of_rows(import.rows.len(), before);
+        let mut batch = Batch { urgent: lifts, pending, ..Batch::default() };
         for row in import.rows {
-            if !import.dry_run && batch.is_full(self.max_entry_bytes.min(MAX_IMPORT_BYTES)) {
+            if !import.dry_run && batch.is_full_of_rows(self.max_entry_bytes.min(MAX_IMPORT_BYTES)) {
+                self.land()?;
+                batch.pending.forget_before();
                 self.commit_now(&mut batch)?;
                 batch.urgent = lifts;
             }
@@ -182,10 +201,7 @@ impl Writer {
             }
             outcomes.push(outcome);
         }
-        if !import.dry_run {
-            self.commit_now(&mut batch)?;
-        }
-        Ok(outcomes)
+        Ok((if import.dry_run { Batch::default() } else { batch }, outcomes))
     }
 
     /// Whether rows may list somebody. An error where they may do nothing: what two people release waits for the second, and a

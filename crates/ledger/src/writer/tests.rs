@@ -13,8 +13,8 @@ use xinhub_domain::time::{Day, Timestamp};
 
 use crate::clock::Clock;
 use crate::command::{
-    Act, Command, CommandError, ImportBatch, ImportRow, ListingRef, Outcome, Request, RowFault, RowOutcome,
-    StagedCommand,
+    Act, Command, CommandError, ImportBatch, ImportRow, ListingRef, MAX_IMPORT_ROWS, Outcome, Request, RowFault,
+    RowOutcome, StagedCommand,
 };
 use crate::keys::Keyring;
 use crate::ledger::{Ledger, OpenError};
@@ -400,4 +400,121 @@ async fn no_more_imports_wait_than_may_however_many_come_at_once() {
     });
     let staged = join_all(staged).await;
     assert_eq!(staged.iter().filter(|one| one.is_ok()).count(), 16);
+}
+
+fn batch(rows: Vec<ImportRow>) -> ImportBatch {
+    let actor = actor("clerk");
+    ImportBatch { actor, dry_run: false, amend: false, as_of: start(), released: None, complete: None, rows }
+}
+
+/// A row, the row before it once more, and somebody related to that one.
+fn chained_rows(number: u64) -> Vec<ImportRow> {
+    let of = |number: u64| draft(organisation(number), number as u32);
+    let before = of(number - 1);
+    let related = related(&before, person(number as u16));
+    vec![ImportRow::Listing(content(&of(number))), ImportRow::Listing(content(&before)), related]
+}
+
+/// Rows are decided while the entry before theirs is synced: they see it, and whatever else comes between sees both.
+#[tokio::test]
+async fn rows_see_the_entry_that_is_on_its_way() {
+    let bench = Bench::new(18);
+    let ledger = bench.open();
+    import(&ledger, vec![ImportRow::Listing(content(&draft(organisation(900), 900)))]).await;
+    import(&ledger, vec![ImportRow::Listing(content(&draft(organisation(1), 1)))]).await;
+    let mut begun = Vec::new();
+    for number in 2..60 {
+        begun.push(ledger.begin_import(court("court-one"), batch(chained_rows(number))).await.unwrap());
+        if number == 30 {
+            let hide = Command::Hide { listing: 2, ground: String::new() };
+            send(&ledger, "court-one", None, hide).await.unwrap();
+            assert_eq!(held(&ledger, &organisation(1)), RelationSet::EMPTY);
+        }
+    }
+    for (importing, listing) in begun.into_iter().zip(3..) {
+        let before = listing - 1;
+        let expected = [
+            RowOutcome::Added { listing },
+            RowOutcome::Unchanged { listing: before },
+            RowOutcome::Added { listing: before },
+        ];
+        assert_eq!(importing.outcomes().await.unwrap(), expected);
+    }
+    assert_eq!(held(&ledger, &person(59)), RelationSet::only(Relation::Principal));
+    let folded = bench.fold().unwrap();
+    ledger.inspect(|resident| {
+        assert_eq!((resident.sequence, resident.revision), (folded.sequence, folded.revision));
+        assert!(resident.table.iter().eq(folded.table.iter()));
+    });
+}
+
+/// What was acknowledged before the journal failed is there after a restart; of what was decided on top of the entry that failed
+/// nobody is told that it was taken.
+#[tokio::test]
+async fn rows_on_top_of_an_entry_that_failed_are_not_taken() {
+    for nth in [1, 2, 5, 9] {
+        let bench = Bench::new(nth);
+        let ledger = bench.open();
+        import(&ledger, vec![ImportRow::Listing(content(&draft(organisation(1), 1)))]).await;
+        bench.sim.fail_sync(nth, std::io::ErrorKind::Other);
+        let mut begun = Vec::new();
+        for number in 2..20 {
+            begun.extend(ledger.begin_import(court("court-one"), batch(chained_rows(number))).await);
+        }
+        let mut taken = 1;
+        let mut failed = false;
+        for importing in begun {
+            match importing.outcomes().await {
+                Ok(_) => {
+                    assert!(!failed, "taken on top of what was not");
+                    taken += 1;
+                }
+                Err(_) => failed = true,
+            }
+        }
+        assert!(failed && taken < 19, "sync {nth} failed, and {taken} were taken");
+        drop(ledger);
+        let again = bench.on(bench.sim.restart(nth)).open();
+        let listings = again.status().listings;
+        // The entry whose sync failed may be there or not.
+        assert!((taken..=taken + 1).contains(&listings), "{taken} of {listings}");
+    }
+}
+
+/// Each publication waited for two syncs.
+#[tokio::test]
+async fn the_keys_of_records_made_soon_after_one_another_share_a_sync() {
+    let bench = Bench::new(19);
+    let ledger = bench.open();
+    publish(&ledger, "court-one", &draft(person(1), 1)).await;
+    let syncs = bench.sim.counts().syncs;
+    publish(&ledger, "court-one", &draft(person(2), 2)).await;
+    assert_eq!(bench.sim.counts().syncs, syncs + 1, "the entry's own");
+}
+
+/// Each row of a file that was sent again read a whole entry: here each is read once, and then event by event.
+#[tokio::test]
+async fn rows_that_are_known_are_found_in_the_midst_of_their_entry() {
+    let bench = Bench::new(20);
+    let ledger = bench.open();
+    let rows =
+        || (1..=40).map(|number| ImportRow::Listing(content(&draft(organisation(number), number as u32)))).collect();
+    import(&ledger, rows()).await;
+    for _ in 0..2 {
+        let expected: Vec<_> = (1..=40).map(|listing| RowOutcome::Unchanged { listing }).collect();
+        assert_eq!(import(&ledger, rows()).await, expected);
+    }
+}
+
+/// The last row of each full batch made an entry of its own: two syncs more, and a batch that was taken in part.
+#[tokio::test]
+async fn as_many_rows_as_a_batch_takes_are_one_entry() {
+    let bench = Bench::new(21);
+    let ledger = bench.open();
+    let sequence = ledger.inspect(|resident| resident.sequence);
+    let row = |number: usize| ImportRow::Listing(content(&draft(organisation(number as u64), 1 + number as u32)));
+    let outcomes = import(&ledger, (0..MAX_IMPORT_ROWS).map(row).collect()).await;
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, RowOutcome::Added { .. })));
+    let after = ledger.inspect(|resident| (resident.sequence, resident.table.len()));
+    assert_eq!(after, (sequence + 1, MAX_IMPORT_ROWS));
 }

@@ -1,4 +1,6 @@
 //! Handing batches to the ledger, and telling what became of them.
+//!
+//! One batch is always on its way while the one before it is told of: else the ledger's writer would wait for that between any two.
 
 use tokio::sync::mpsc;
 use xinhub_api::reason::{Failure, Reason};
@@ -6,9 +8,9 @@ use xinhub_domain::case_number::CaseNumber;
 use xinhub_domain::import::{ImportCounts, ListCounts, ListFields};
 use xinhub_domain::policy::RegistryPermit;
 use xinhub_domain::time::Timestamp;
-use xinhub_ledger::{CommandError, ImportBatch, ImportRow, Ledger, Named, RowFault as Untaken, RowOutcome};
+use xinhub_ledger::{CommandError, ImportBatch, ImportRow, Importing, Ledger, Named, RowFault as Untaken, RowOutcome};
 
-use super::rows::{Batch, Step};
+use super::rows::{Batch, Origin, Step};
 use super::{Difference, DifferenceKind, FileKind, Options, Report, RowFault, Summary, WholeFile};
 use crate::service::status::command;
 
@@ -23,6 +25,17 @@ pub(super) struct Taker<'a, P> {
     summary: Summary,
     named: Named,
     unplaced: Option<u64>,
+    running: Option<Running>,
+}
+
+/// A batch that the ledger has.
+struct Running {
+    importing: Importing,
+    origins: Vec<Origin>,
+    /// Of a complete list, by row.
+    cases: Vec<CaseNumber>,
+    /// How far the file is read with it.
+    rows_read: Option<u64>,
 }
 
 /// What a pass over a file came to.
@@ -56,34 +69,65 @@ impl<'a, P: Fn() -> Result<RegistryPermit, Failure> + Sync> Taker<'a, P> {
             staged: None,
         };
         let named = Named::default();
-        Taker { ledger, permits, options, as_of, reports, rows_read: 0, summary, named, unplaced: None }
+        Taker { ledger, permits, options, as_of, reports, rows_read: 0, summary, named, unplaced: None, running: None }
     }
 
     pub(super) async fn take(&mut self, step: Step) -> Result<(), Failure> {
         match step {
-            Step::Batch(batch) => self.apply(batch).await,
+            Step::Batch(batch) => {
+                let next = self.begin(batch).await?;
+                match self.running.replace(next) {
+                    Some(before) => self.finish(before).await,
+                    None => Ok(()),
+                }
+            }
             Step::Fault(fault, case) => {
+                self.settle().await?;
                 match case {
                     Some(case) => self.named.cases.extend([case]),
                     None => self.unplaced = self.unplaced.or(Some(fault.line)),
                 }
                 self.fault(fault).await
             }
-            Step::Progress(rows_read) => {
-                self.rows_read = rows_read;
-                self.tell(Report::Progress { rows_read, rows_total: self.summary.rows }).await
-            }
+            Step::Progress(rows_read) => match &mut self.running {
+                // It is told once those rows are taken.
+                Some(running) => {
+                    running.rows_read = Some(rows_read);
+                    Ok(())
+                }
+                None => self.progress(rows_read).await,
+            },
         }
     }
 
-    async fn apply(&mut self, batch: Batch) -> Result<(), Failure> {
+    /// Waits for the batch that the ledger has.
+    pub(super) async fn settle(&mut self) -> Result<(), Failure> {
+        match self.running.take() {
+            Some(running) => self.finish(running).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn progress(&mut self, rows_read: u64) -> Result<(), Failure> {
+        self.rows_read = rows_read;
+        self.tell(Report::Progress { rows_read, rows_total: self.summary.rows }).await
+    }
+
+    async fn begin(&self, batch: Batch) -> Result<Running, Failure> {
         let Batch { rows, origins } = batch;
         let Options { actor, dry_run, amend, released, .. } = self.options;
         let (actor, dry_run, amend, released) = (actor.clone(), *dry_run, *amend, *released);
         let complete = self.options.complete.clone();
         let cases = if complete.is_some() { cases(&rows) } else { Vec::new() };
         let batch = ImportBatch { actor, dry_run, amend, as_of: self.as_of, released, complete, rows };
-        let outcomes = self.ledger.import((self.permits)()?, batch).await.map_err(|error| self.stopped(&error))?;
+        let importing =
+            self.ledger.begin_import((self.permits)()?, batch).await.map_err(|error| self.stopped(&error))?;
+        Ok(Running { importing, origins, cases, rows_read: None })
+    }
+
+    async fn finish(&mut self, running: Running) -> Result<(), Failure> {
+        let Running { importing, origins, cases, rows_read } = running;
+        let outcomes = importing.outcomes().await.map_err(|error| self.stopped(&error))?;
         for (at, (origin, outcome)) in origins.into_iter().zip(outcomes).enumerate() {
             self.compare(&outcome, origin.line).await?;
             let counts = &mut self.summary.counts;
@@ -104,7 +148,10 @@ impl<'a, P: Fn() -> Result<RegistryPermit, Failure> + Sync> Taker<'a, P> {
             }
             self.summary.counts.warnings += u64::from(origin.has_warnings);
         }
-        Ok(())
+        match rows_read {
+            Some(rows_read) => self.progress(rows_read).await,
+            None => Ok(()),
+        }
     }
 
     /// Notes and tells what a row of a complete list comes to.

@@ -6,6 +6,8 @@
 //! Layout: `length u32 | last u8 | AES-256-GCM block` again and again, little-endian.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::Scope;
 
 use crate::crypto::{self, RecordKey, SEAL_OVERHEAD_BYTES};
 
@@ -79,6 +81,15 @@ impl<'a, R: Read> SealedReader<'a, R> {
         SealedReader { from, key, number: 0, ended: false, block: Vec::new(), at: 0 }
     }
 
+    /// The next block, whole; `None` after the last.
+    fn whole_block(&mut self) -> io::Result<Option<Vec<u8>>> {
+        if self.ended {
+            return Ok(None);
+        }
+        self.next_block()?;
+        Ok(Some(std::mem::take(&mut self.block)))
+    }
+
     fn next_block(&mut self) -> io::Result<()> {
         let mut head = [0; 5];
         self.from.read_exact(&mut head)?;
@@ -103,6 +114,48 @@ impl<R: Read> Read for SealedReader<'_, R> {
                 return Ok(0);
             }
             self.next_block()?;
+        }
+        let count = buffer.len().min(self.block.len() - self.at);
+        buffer[..count].copy_from_slice(&self.block[self.at..self.at + count]);
+        self.at += count;
+        Ok(count)
+    }
+}
+
+/// How many blocks are read and opened ahead.
+const BLOCKS_AHEAD: usize = 16;
+
+/// What a [`SealedReader`] reads, read and opened by a thread of its own: that takes as long as making sense of it.
+pub(super) struct Ahead {
+    blocks: Receiver<io::Result<Vec<u8>>>,
+    block: Vec<u8>,
+    at: usize,
+}
+
+impl Ahead {
+    pub(super) fn of<'scope, R: Read + Send>(
+        mut sealed: SealedReader<'scope, R>,
+        scope: &'scope Scope<'scope, '_>,
+    ) -> Ahead {
+        let (send, blocks) = sync_channel(BLOCKS_AHEAD);
+        scope.spawn(move || {
+            while let Some(block) = sealed.whole_block().transpose() {
+                let over = block.is_err();
+                // Whoever wants no more is told nothing more.
+                if send.send(block).is_err() || over {
+                    break;
+                }
+            }
+        });
+        Ahead { blocks, block: Vec::new(), at: 0 }
+    }
+}
+
+impl Read for Ahead {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.block.len() {
+            let Ok(block) = self.blocks.recv() else { return Ok(0) };
+            (self.block, self.at) = (block?, 0);
         }
         let count = buffer.len().min(self.block.len() - self.at);
         buffer[..count].copy_from_slice(&self.block[self.at..self.at + count]);
