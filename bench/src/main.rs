@@ -24,6 +24,7 @@ mod snapshot;
 mod start;
 mod stream;
 mod suite;
+mod tls;
 mod world;
 
 use std::io::Write;

@@ -20,7 +20,6 @@ use crate::world::World;
 use crate::{Result, note};
 
 pub(crate) use etcd::Etcd;
-pub(crate) use wire::tls as client_tls;
 
 pub(crate) const ETCD: &str = "etcd, serializable Range";
 pub(crate) const POSTGRES: &str = "PostgreSQL, prepared select";

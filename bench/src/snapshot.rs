@@ -5,26 +5,20 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
 use xinhub_client::{Replica, ReplicaConfig, v1};
 
 use crate::compare::{Compared, Contender, Spread, compare, new_table};
 use crate::load::{Call, Class, Line, Shape};
-use crate::peers::client_tls;
 use crate::process::{On, Server};
 use crate::report::Run;
 use crate::world::{BANK, World};
-use crate::{Common, Result, note};
+use crate::{Common, Result, note, tls};
 
 const FETCH: &str = "snapshot, FetchChunks";
 const RAW: &str = "raw bytes over rustls";
@@ -117,10 +111,7 @@ fn fetches(hub: xinhub_client::Hub, snapshot: &v1::Snapshot) -> Line {
 }
 
 async fn reads(world: &World, raw: &Server, bytes: u64) -> Result<Line> {
-    let tcp = TcpStream::connect(raw.address).await?;
-    tcp.set_nodelay(true)?;
-    let connector = TlsConnector::from(client_tls(world)?);
-    let mut stream = connector.connect(ServerName::try_from("localhost")?, tcp).await?;
+    let mut stream = tls::connect(&tls::client(world, None)?, TcpStream::connect(raw.address).await?).await?;
     Ok(Line::Pipe(Box::new(move |burst| {
         Box::pin(async move {
             let mut tally = crate::load::Tally::new()?;
@@ -148,16 +139,7 @@ async fn reads(world: &World, raw: &Server, bytes: u64) -> Result<Line> {
 
 /// The other side: as many bytes as a connection asks for, until SIGTERM.
 pub(crate) async fn raw_server(pki: &Path) -> Result<()> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(pki.join("ca.pem"))?)?;
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build()?;
-    let chain = vec![CertificateDer::from_pem_file(pki.join("server.pem"))?];
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(chain, PrivateKeyDer::from_pem_file(pki.join("server.key"))?)?;
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let acceptor = tls::server(pki, None)?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     note(serde_json::json!({ "message": "listening", "listen": listener.local_addr()? }));
     let mut terminate = signal(SignalKind::terminate())?;

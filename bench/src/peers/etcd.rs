@@ -3,22 +3,25 @@
 //! The few messages that this takes are written down here, from etcd's `rpc.proto`: what is left out is never sent, and ignored
 //! when it comes.
 
-use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use hyper_util::rt::TokioIo;
 use prost::Message;
+use rustls::ClientConfig;
+use tokio::net::TcpStream;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::{Channel, Endpoint, Uri};
 use tonic_prost::ProstCodec;
+use tower::service_fn;
 
 use super::{ETCD, Key, Keys, command, free_address, start};
 use crate::compare::Contender;
 use crate::load::{Call, Class, Line};
 use crate::process::Server;
-use crate::world::{BANK, World};
-use crate::{Result, note};
+use crate::world::World;
+use crate::{Result, note, tls};
 
 /// Keys that one transaction puts, and transactions under way while loading.
 const PUT_TOGETHER: usize = 1_000;
@@ -73,17 +76,24 @@ struct TxnResponse {
 
 pub(crate) struct Etcd {
     pub(super) server: Server,
-    tls: ClientTlsConfig,
+    tls: Arc<ClientConfig>,
     keys: Keys,
 }
 
 impl Etcd {
     pub(super) async fn start(world: &World, program: PathBuf, keys: Keys) -> Result<Self> {
         let (address, peer) = (free_address()?, free_address()?);
+        let data = world.path("etcd");
+        if data.exists() {
+            // Of an earlier run on a world that is kept.
+            std::fs::remove_dir_all(&data)?;
+        }
         let mut etcd = command(&program);
-        etcd.arg("--data-dir").arg(world.path("etcd"));
+        etcd.arg("--data-dir").arg(data);
         let url = format!("https://{address}");
         etcd.args(["--listen-client-urls", &url, "--advertise-client-urls", &url]);
+        // The way in over HTTP/1.1 would call this one's own door, with a certificate that is no client's.
+        etcd.arg("--enable-grpc-gateway=false");
         // Of a cluster of one, nobody comes to this.
         etcd.args(["--listen-peer-urls", &format!("http://{peer}"), "--client-cert-auth"]);
         etcd.args(["--max-txn-ops", &PUT_TOGETHER.to_string(), "--quota-backend-bytes", "8000000000"]);
@@ -94,20 +104,20 @@ impl Etcd {
             etcd.arg(name).arg(world.path("pki").join(file));
         }
         let server = start(etcd, &world.path("etcd.log"), address).await?;
-        let (certificate, key) = world.certificate(BANK);
-        let tls = ClientTlsConfig::new()
-            .domain_name("localhost")
-            .ca_certificate(Certificate::from_pem(fs::read(world.path("pki/ca.pem"))?))
-            .identity(Identity::from_pem(fs::read(certificate)?, fs::read(key)?));
-        let etcd = Self { server, tls, keys };
+        let etcd = Self { server, tls: tls::client(world, Some(tls::H2))?, keys };
         etcd.load().await?;
         Ok(etcd)
     }
 
     /// A connection of its own, for other calls too.
     pub(crate) async fn connect(&self) -> Result<Channel> {
-        let endpoint = Endpoint::from_shared(format!("https://{}", self.server.address))?;
-        Ok(endpoint.tls_config(self.tls.clone())?.tcp_nodelay(true).connect().await?)
+        let address = self.server.address;
+        let config = Arc::clone(&self.tls);
+        let dial = service_fn(move |_: Uri| {
+            let config = Arc::clone(&config);
+            async move { tls::connect(&config, TcpStream::connect(address).await?).await.map(TokioIo::new) }
+        });
+        Ok(Endpoint::from_shared(format!("https://{address}"))?.connect_with_connector(dial).await?)
     }
 
     async fn load(&self) -> Result<()> {

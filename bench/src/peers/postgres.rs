@@ -15,13 +15,13 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::wire::{Protocol, Wire, tls};
+use super::wire::{Protocol, Wire};
 use super::{Keys, POSTGRES, command, free_address, start};
 use crate::compare::Contender;
 use crate::load::Line;
 use crate::process::{On, Server, spawn};
 use crate::world::World;
-use crate::{Result, note};
+use crate::{Result, note, tls};
 
 /// It refuses to run as root: as `nobody` then.
 const NOBODY: u32 = 65_534;
@@ -88,7 +88,7 @@ impl Postgres {
         let mut postgres = as_user(command(program));
         postgres.arg("-D").arg(&data).args(["-p", &address.port().to_string()]);
         let server = start(postgres, &world.path("postgres.log"), address).await?;
-        let postgres = Self { server, tls: tls(world)?, keys, _dir: dir };
+        let postgres = Self { server, tls: tls::client(world, None)?, keys, _dir: dir };
         postgres.load(&rows).await?;
         Ok(postgres)
     }

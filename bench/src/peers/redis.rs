@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use rustls::ClientConfig;
 
-use super::wire::{Protocol, Wire, tls};
+use super::wire::{Protocol, Wire};
 use super::{Key, Keys, REDIS, REDIS_MGET, command, free_address, start};
 use crate::compare::Contender;
 use crate::load::Line;
 use crate::process::Server;
 use crate::world::World;
-use crate::{Result, note};
+use crate::{Result, note, tls};
 
 /// Keys that one command sets.
 const SET_TOGETHER: usize = 1_000;
@@ -35,7 +35,7 @@ impl Redis {
             redis.arg(name).arg(world.path("pki").join(file));
         }
         let server = start(redis, &world.path("redis.log"), address).await?;
-        let redis = Self { server, tls: tls(world)?, keys };
+        let redis = Self { server, tls: tls::client(world, None)?, keys };
         redis.load().await?;
         Ok(redis)
     }

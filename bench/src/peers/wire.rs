@@ -4,18 +4,14 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::Result;
 use crate::load::{Burst, Class, Tally};
-use crate::world::{BANK, World};
+use crate::{Result, tls};
 
 const READ_BYTES: usize = 64 * 1024;
 
@@ -28,20 +24,6 @@ pub(crate) trait Protocol: Clone + Send + 'static {
     fn answer(&self, at: usize, from: &[u8]) -> Result<Option<usize>>;
 }
 
-/// What connections are made with: the bank's certificate, as at the hub.
-pub(crate) fn tls(world: &World) -> Result<Arc<ClientConfig>> {
-    let (certificate, key) = world.certificate(BANK);
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(world.path("pki/ca.pem"))?)?;
-    let chain = vec![CertificateDer::from_pem_file(certificate)?];
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_root_certificates(roots)
-        .with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(key)?)?;
-    Ok(Arc::new(config))
-}
-
 pub(crate) struct Wire {
     stream: TlsStream<TcpStream>,
     /// What was read and not yet understood: from `read_to` on.
@@ -50,15 +32,13 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    pub(crate) async fn connect(tls: &Arc<ClientConfig>, address: SocketAddr) -> Result<Self> {
-        Self::over(tls, TcpStream::connect(address).await?).await
+    pub(crate) async fn connect(config: &Arc<ClientConfig>, address: SocketAddr) -> Result<Self> {
+        Self::over(config, TcpStream::connect(address).await?).await
     }
 
     /// On a connection on which TLS begins now.
-    pub(crate) async fn over(tls: &Arc<ClientConfig>, tcp: TcpStream) -> Result<Self> {
-        tcp.set_nodelay(true)?;
-        let name = ServerName::try_from("localhost")?;
-        let stream = TlsConnector::from(Arc::clone(tls)).connect(name, tcp).await?;
+    pub(crate) async fn over(config: &Arc<ClientConfig>, tcp: TcpStream) -> Result<Self> {
+        let stream = tls::connect(config, tcp).await?;
         Ok(Self { stream, input: Vec::new(), read_to: 0 })
     }
 
