@@ -5,6 +5,7 @@
 
 mod ask;
 mod batch;
+mod broadcast;
 mod compare;
 mod disk;
 mod echo;
@@ -17,6 +18,7 @@ mod peers;
 mod plot;
 mod process;
 mod publish;
+mod push;
 mod replica;
 mod report;
 mod side;
@@ -72,7 +74,14 @@ enum Command {
         #[arg(long)]
         config: PathBuf,
     },
-    /// The same on tonic's own
+    /// The other side of `push`: a bare broadcast on the same
+    #[command(hide = true)]
+    BroadcastServer {
+        /// A hub's configuration
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// The other side of `lookup` too: an empty service on tonic's own
     #[command(hide = true)]
     StockEchoServer {
         /// A directory with certificates
@@ -107,6 +116,8 @@ enum Measure {
     Snapshot(snapshot::Args),
     /// Time and bytes to fill a replica of either reach, and the time of a look-up in it
     Replica(replica::Args),
+    /// From a court's acknowledgement of a lift to its receipt by many subscribers, next to a bare broadcast
+    Push(push::Args),
     /// Latency of checks while everything else goes on
     Mixed(mixed::Args),
     /// All of these on one world, and a line of JSON with what counts
@@ -136,6 +147,7 @@ fn main() -> ExitCode {
     let done = match command {
         Command::Report { files, note, into } => report::run(&files, note.as_deref(), &into),
         Command::EchoServer { config } => in_usual_runtime(echo::serve_tuned(config)),
+        Command::BroadcastServer { config } => in_usual_runtime(broadcast::serve(config)),
         Command::StockEchoServer { pki } => in_usual_runtime(echo::serve_out_of_the_box(&pki)),
         Command::RawServer { pki } => in_usual_runtime(snapshot::raw_server(&pki)),
         Command::Measure(what) => process::split_processors(shared).and_then(|()| measure(what)),
@@ -165,6 +177,7 @@ fn measure(what: Measure) -> Result<()> {
             Measure::Start(args) => start::run(args).await,
             Measure::Snapshot(args) => snapshot::run(args).await,
             Measure::Replica(args) => replica::run(args).await,
+            Measure::Push(args) => push::run(args).await,
             Measure::Mixed(args) => mixed::run(args).await,
             Measure::Suite(args) => suite::run(args).await,
         }

@@ -80,14 +80,9 @@ async fn callers(court: Hub, clear: Questions, burst: Burst) -> Result<Tally> {
 }
 
 async fn publish_until(end: Instant, court: Hub, clear: Questions) -> Result<Tally> {
-    /// Of all callers: nobody is listed twice at a time.
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
     let (registry, mut tally) = (court.registry(), Tally::new()?);
     loop {
-        let at = NEXT.fetch_add(1, Ordering::Relaxed);
-        let (request, _) = &clear.requests[at % clear.requests.len()];
-        let content = content(at, request.inquiry.as_ref().and_then(|inquiry| inquiry.identity.clone()))?;
-        let publish = v1::PublishRequest { mutation: new(), content: Some(content), ..v1::PublishRequest::default() };
+        let publish = publish(&clear)?;
         let began = Instant::now();
         if began >= end {
             return Ok(tally);
@@ -103,6 +98,33 @@ async fn publish_until(end: Instant, court: Hub, clear: Questions) -> Result<Tal
             return Err(format!("a listing was published and taken down, and is {states:?}").into());
         }
     }
+}
+
+/// Lists so many, who then can be lifted: their numbers.
+pub(crate) async fn publish_all(court: &Hub, clear: &Questions, count: usize) -> Result<Vec<u64>> {
+    /// One fsync carries them all.
+    const TOGETHER: usize = 32;
+    let (mut listings, mut under_way) = (Vec::with_capacity(count), JoinSet::new());
+    for at in 0..count + TOGETHER {
+        if at < count {
+            let (registry, publish) = (court.registry(), publish(clear)?);
+            under_way.spawn(async move { registry.publish(publish).await });
+        }
+        if under_way.len() >= TOGETHER || at >= count {
+            let Some(published) = under_way.join_next().await else { break };
+            listings.push(published??.outcome.unwrap_or_default().listing);
+        }
+    }
+    Ok(listings)
+}
+
+/// About the next of those who are on no list: nobody is listed twice at a time.
+fn publish(clear: &Questions) -> Result<v1::PublishRequest> {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let at = NEXT.fetch_add(1, Ordering::Relaxed);
+    let (request, _) = &clear.requests[at % clear.requests.len()];
+    let content = content(at, request.inquiry.as_ref().and_then(|inquiry| inquiry.identity.clone()))?;
+    Ok(v1::PublishRequest { mutation: new(), content: Some(content), ..v1::PublishRequest::default() })
 }
 
 fn new() -> Option<v1::Mutation> {

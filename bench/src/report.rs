@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::machine::Machine;
 use crate::world::Filled;
-use crate::{Result, batch, import, lookup, mixed, plot, process, publish, replica, snapshot, start, stream};
+use crate::{Result, batch, import, lookup, mixed, plot, process, publish, push, replica, snapshot, start, stream};
 
 /// What `--json` writes: what was measured on one world, and where.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -32,6 +32,8 @@ pub(crate) struct Run {
     pub(crate) snapshot: Option<snapshot::Figures>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) replica: Option<replica::Figures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) push: Option<push::Figures>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) mixed: Option<mixed::Figures>,
 }
@@ -61,6 +63,7 @@ impl Run {
         section("Publishing and lifting", self.publish.as_ref().map(publish::text));
         section("Snapshots for replicas", self.snapshot.as_ref().map(snapshot::text));
         section("Replicas", self.replica.as_ref().map(replica::text));
+        section("A lift, pushed", self.push.as_ref().map(push::text));
         section("Checks beside everything else", self.mixed.as_ref().map(mixed::text));
         text
     }

@@ -9,7 +9,7 @@ use crate::lookup::{self, How, STOCK, TUNED};
 use crate::peers::{ETCD, POSTGRES, Peers};
 use crate::report::Run;
 use crate::world::World;
-use crate::{Common, Result, batch, mixed, publish, replica, snapshot, start, stream};
+use crate::{Common, Result, batch, mixed, publish, push, replica, snapshot, start, stream};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -35,6 +35,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     run.stream = Some(stream::measure(&world, seconds, rounds).await?);
     run.snapshot = Some(snapshot::measure(&world, seconds, rounds).await?);
     run.replica = Some(replica::measure(&world, usize::from(rounds)).await?);
+    run.push = Some(push::measure(&world, push::How::USUAL, rounds).await?);
     if !quick {
         run.publish = Some(publish::measure(&world, seconds, rounds).await?);
         run.mixed = Some(mixed::measure(&world, mixed::Side::USUAL, seconds, rounds).await?);
@@ -69,6 +70,7 @@ fn summary(run: &Run) -> Value {
     tell("replica_p50_ns", run.replica.as_ref().and_then(replica::Figures::miss_p50_ns));
     let rest = run.start.as_ref().map(|start| &start.rest);
     tell("index_bytes_per_entry", rest.map(|rest| rest.index_bytes as f64 / rest.index_keys as f64));
+    tell("push_last_vs_broadcast", median(run.push.as_ref().and_then(push::Figures::last_vs_broadcast)));
     tell("snapshot_vs_raw", median(run.snapshot.as_ref().and_then(snapshot::Figures::vs_raw)));
     tell("start_s", median(run.start.as_ref().and_then(start::Figures::answered_s)));
     let listings = run.filled.as_ref().and_then(|filled| filled.imports.first());

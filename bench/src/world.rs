@@ -218,6 +218,11 @@ impl World {
         self.serve_own("stock-echo-server", "--pki", &self.path("pki")).await
     }
 
+    /// The bare broadcast.
+    pub(crate) async fn serve_broadcast(&self) -> Result<Server> {
+        self.serve_own("broadcast-server", "--config", &self.config_path()).await
+    }
+
     /// Raw bytes.
     pub(crate) async fn serve_raw(&self) -> Result<Server> {
         self.serve_own("raw-server", "--pki", &self.path("pki")).await

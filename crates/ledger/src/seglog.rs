@@ -132,7 +132,7 @@ impl SegmentedLog {
     pub fn inspect(storage: Arc<dyn Storage>, purpose: LogPurpose) -> Result<(LogReader, Recovery), LogError> {
         let survey = recover::survey(&storage, purpose)?;
         let recovery = Recovery { frames_scanned: survey.frames_scanned, cut: survey.cut };
-        let shared = Shared::new(storage, State { headers: survey.headers, tail: survey.tail });
+        let shared = Shared::new(storage, State::new(survey.headers, survey.tail));
         Ok((LogReader::new(Arc::new(shared)), recovery))
     }
 
@@ -151,7 +151,7 @@ impl SegmentedLog {
             Some(Err(LogError::Full { .. })) | None => false,
             Some(Err(error)) => return Err(error),
         };
-        let shared = Arc::new(Shared::new(Arc::clone(&storage), State { headers, tail }));
+        let shared = Arc::new(Shared::new(Arc::clone(&storage), State::new(headers, tail)));
         let (poisoned, scratch) = (AtomicBool::new(false), Vec::new());
         Ok(Self { storage, config, shared, file, header, offset, tail, has_reserve, poisoned, scratch })
     }

@@ -13,6 +13,8 @@ use crate::storage::{OpenMode, Storage, StorageFile};
 const MAX_OPEN_SEGMENTS: usize = 64;
 /// How much is read at once when going through frames in order.
 const READ_AHEAD_BYTES: u64 = 256 * 1024;
+/// How far apart the frames lie of which the place is remembered: so much is read to find any other, and not its segment's beginning.
+const BETWEEN_PLACES_BYTES: u64 = 64 * 1024;
 
 /// One frame as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,8 +65,37 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct State {
     /// Oldest first, never empty.
-    pub(super) headers: Vec<SegmentHeader>,
-    pub(super) tail: Tail,
+    headers: Vec<SegmentHeader>,
+    tail: Tail,
+    /// Where some frames begin, by number: those that were appended or gone through since the log was opened.
+    places: Vec<(u64, Position)>,
+}
+
+impl State {
+    pub(super) fn new(headers: Vec<SegmentHeader>, tail: Tail) -> Self {
+        Self { headers, tail, places: Vec::new() }
+    }
+
+    /// Remembers where a frame begins, unless one is remembered that lies near.
+    fn remember(&mut self, sequence: u64, position: Position) {
+        let after = self.places.partition_point(|(known, _)| *known <= sequence);
+        let is_near = |(_, known): &(u64, Position)| known.to_u64().abs_diff(position.to_u64()) < BETWEEN_PLACES_BYTES;
+        let around = &self.places[after.saturating_sub(1)..self.places.len().min(after + 1)];
+        if !around.iter().any(is_near) {
+            self.places.insert(after, (sequence, position));
+        }
+    }
+
+    /// The last frame at or before a number of which the place is known: remembered, or its segment's first.
+    fn place_before(&self, sequence: u64) -> Option<Position> {
+        let after = self.headers.partition_point(|header| header.first_sequence <= sequence);
+        let header = &self.headers[after.checked_sub(1)?];
+        let remembered = self.places.partition_point(|(known, _)| *known <= sequence).checked_sub(1);
+        let remembered = remembered.map(|index| self.places[index]);
+        // Behind a segment's first frame: reading from that one on checks the chain from the segment before.
+        let within = remembered.filter(|(known, _)| *known > header.first_sequence);
+        Some(within.map_or(header.position(0), |(_, position)| position))
+    }
 }
 
 impl Shared {
@@ -73,7 +104,9 @@ impl Shared {
     }
 
     pub(super) fn advance(&self, tail: Tail) {
-        self.state.write().tail = tail;
+        let mut state = self.state.write();
+        state.tail = tail;
+        state.remember(tail.sequence, tail.last);
     }
 
     /// A new last segment, or a replacement of an empty one of the same name.
@@ -93,7 +126,12 @@ impl Shared {
     }
 
     pub(super) fn forget_oldest(&self) {
-        let removed = self.state.write().headers.remove(0);
+        let removed = {
+            let mut state = self.state.write();
+            let removed = state.headers.remove(0);
+            state.places.retain(|(_, position)| position.to_u64() >= removed.base + removed.capacity);
+            removed
+        };
         self.handles.lock().retain(|(base, _)| *base != removed.base);
     }
 
@@ -200,9 +238,7 @@ impl LogReader {
     pub fn iter_from_sequence(&self, sequence: u64) -> Result<Frames, LogError> {
         let (start, tail, first) = {
             let state = self.shared.state.read();
-            let after = state.headers.partition_point(|header| header.first_sequence <= sequence);
-            let start = after.checked_sub(1).map(|index| state.headers[index].position(0));
-            (start, state.tail, state.headers[0].first_sequence)
+            (state.place_before(sequence), state.tail, state.headers[0].first_sequence)
         };
         match start {
             Some(start) if sequence <= tail.sequence + 1 => {
@@ -212,6 +248,11 @@ impl LogReader {
             }
             _ => Err(LogError::NoSuchSequence { sequence, first, last: tail.sequence }),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn place_before(&self, sequence: u64) -> Option<Position> {
+        self.shared.state.read().place_before(sequence)
     }
 
     /// Checks every frame kept: checksums, numbers, chain, boundaries. Returns the tail up to which all is right.
@@ -250,10 +291,16 @@ impl Frames {
     }
 
     fn skip_to(&mut self, sequence: u64) -> Result<(), LogError> {
+        let mut remembered = self.next;
         loop {
             let (next, expected) = (self.next, self.expected);
             match self.step() {
-                Some(Ok(frame)) if frame.sequence < sequence => {}
+                Some(Ok(frame)) if frame.sequence < sequence => {
+                    if frame.position.to_u64().saturating_sub(remembered.to_u64()) >= BETWEEN_PLACES_BYTES {
+                        self.shared.state.write().remember(frame.sequence, frame.position);
+                        remembered = frame.position;
+                    }
+                }
                 Some(Err(error)) => return Err(error),
                 Some(Ok(_)) => {
                     (self.next, self.expected) = (next, expected);

@@ -72,6 +72,35 @@ fn frames_are_found_by_position_by_sequence_and_in_order() {
 }
 
 #[test]
+fn a_frame_is_found_from_near_it_and_not_from_its_segments_beginning() {
+    let sim = SimStorage::new(1);
+    let config = || LogConfig { segment_bytes: 1 << 20, ..config() };
+    let mut log = SegmentedLog::create(sim.storage(), config(), [3; 16]).unwrap();
+    let positions: Vec<Position> = (1..=3000).map(|sequence| log.append(&payload(sequence)).unwrap()).collect();
+    let check = |reader: &LogReader, first: u64| {
+        for (sequence, position) in (1..).zip(&positions).skip_while(|(sequence, _)| *sequence < first).step_by(97) {
+            // Gone through once at most, from then on it is known.
+            for _ in 0..2 {
+                let frame = reader.iter_from_sequence(sequence).unwrap().next().unwrap().unwrap();
+                assert_eq!((frame.sequence, frame.position, frame.payload), (sequence, *position, payload(sequence)));
+            }
+            let read_bytes = position.to_u64() - reader.place_before(sequence).unwrap().to_u64();
+            assert!(read_bytes < 130 * 1024, "frame {sequence} is found from {read_bytes} bytes before it");
+        }
+    };
+    assert!(log.reader().segments().len() > 1);
+    check(&log.reader(), 1);
+    drop(log);
+    let mut log = SegmentedLog::open(sim.storage(), config()).unwrap().0;
+    check(&log.reader(), 1);
+    log.remove_segments_before(2990).unwrap();
+    let first = log.reader().first_sequence();
+    assert!(first > 1);
+    check(&log.reader(), first);
+    assert!(log.reader().iter_from_sequence(first - 1).is_err());
+}
+
+#[test]
 fn a_follower_sees_each_frame_once_it_is_durable() {
     let temp = tempfile::tempdir().unwrap();
     let storage = FileStorage::open_dir(temp.path()).unwrap();

@@ -1,0 +1,414 @@
+//! `push`: from a court's acknowledgement of a lift until each of so many subscribers has it, next to a bare broadcast.
+
+use std::fmt::Write;
+use std::pin::pin;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_stream::wrappers::ReceiverStream;
+use xinhub_client::v1::follow_lifts_request::Message as Out;
+use xinhub_client::v1::follow_lifts_response::Message as In;
+use xinhub_client::{Hub, Replica, ReplicaConfig, mutation, v1};
+
+use crate::ask::questions;
+use crate::compare::Spread;
+use crate::process::{On, Server};
+use crate::publish::publish_all;
+use crate::report::Run;
+use crate::world::{BANK, COURT, Synthetic, World};
+use crate::{Common, Result, note};
+
+const LIFT: &str = "a lift";
+/// Lifts before those that count.
+const WARM_UP: usize = 5;
+/// A receipt that takes longer ends the run.
+const COMES_WITHIN: Duration = Duration::from_secs(60);
+/// Beside an import: between two lifts, between two looks at the lease, and how many lifts there are listings for.
+const BETWEEN_LIFTS: Duration = Duration::from_millis(250);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
+const MAX_BESIDE: usize = 2_000;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    how: How,
+}
+
+/// Who is told, and how often.
+#[derive(Clone, Copy, clap::Args)]
+pub(crate) struct How {
+    /// Subscribers
+    #[arg(long, default_value_t = 1_000)]
+    subscribers: usize,
+    /// Connections that they share
+    #[arg(long, default_value_t = 1_000)]
+    connections: usize,
+    /// Lifts in a round
+    #[arg(long, default_value_t = 60)]
+    lifts: usize,
+    /// Then lift while so many rows are imported, and watch the lease of a replica meanwhile; 0 for not
+    #[arg(long, default_value_t = 0)]
+    import_rows: u64,
+}
+
+impl How {
+    pub(crate) const USUAL: Self = Self { subscribers: 1_000, connections: 1_000, lifts: 60, import_rows: 0 };
+}
+
+/// One round: milliseconds from the acknowledgement to the receipts.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Measured {
+    p50_ms: f64,
+    p99_ms: f64,
+    /// The last of a lift's receipts: the median over the lifts.
+    last_ms: f64,
+    server_cpu_us: f64,
+}
+
+/// One of those compared.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Row {
+    what: String,
+    rounds: Vec<Measured>,
+    p50_ms: Spread,
+    p99_ms: Spread,
+    last_ms: Spread,
+    /// Server CPU time for each receipt.
+    server_cpu_us: Spread,
+    /// The last receipt against the bare broadcast's of the same round.
+    last_ratio: Spread,
+}
+
+/// Lifts while rows are imported.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Beside {
+    rows: u64,
+    seconds: f64,
+    lifts: usize,
+    measured: Measured,
+    /// The shortest that the lease of a replica was, and how often it was seen lapsed.
+    least_lease_ms: u64,
+    lapses: u64,
+}
+
+/// The whole run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Figures {
+    subscribers: usize,
+    connections: usize,
+    lifts: usize,
+    rounds: u16,
+    rows: Vec<Row>,
+    beside: Option<Beside>,
+}
+
+/// Those who listen on one server.
+struct Crowd<'a> {
+    what: &'static str,
+    server: &'a Server,
+    receipts: mpsc::Receiver<(u64, Instant)>,
+    subscribers: usize,
+    last: u64,
+    /// Holds their tasks.
+    _listening: JoinSet<()>,
+}
+
+/// What makes a server tell something.
+enum Trigger {
+    /// A court lifts these, one after the other.
+    Court(Box<Hub>, Vec<u64>),
+    Bare(Box<Hub>),
+}
+
+impl Trigger {
+    async fn pull(&mut self) -> Result<()> {
+        match self {
+            Trigger::Court(court, listings) => {
+                let listing = listings.pop().ok_or("nobody is left to be lifted")?;
+                let actor = v1::Actor { staff_id: "bench".to_owned(), post: "clerk".to_owned() };
+                let mutation = Some(mutation(actor, None));
+                let request = v1::RemoveRequest { mutation, listing, ground: "performed".to_owned() };
+                court.registry().remove(request).await?;
+            }
+            Trigger::Bare(hub) => drop(hub.sync().unsubscribe(v1::UnsubscribeRequest::default()).await?),
+        }
+        Ok(())
+    }
+}
+
+/// Listens until it is dropped, confirms as a replica does, and says when each lift came. `beat_ms` of 0: it sends nothing.
+async fn listen(hub: Hub, open: v1::FollowLiftsOpen, beat_ms: u64, told: mpsc::Sender<(u64, Instant)>) -> Result<()> {
+    let (out, requests) = mpsc::channel(16);
+    let request = |message| v1::FollowLiftsRequest { message: Some(message) };
+    out.send(request(Out::Open(open))).await?;
+    let mut stream = hub.sync().follow_lifts(ReceiverStream::new(requests)).await?;
+    let mut every = interval(Duration::from_millis(beat_ms.max(1)));
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut number = 0;
+    loop {
+        let message = tokio::select! {
+            message = stream.next() => message?.ok_or("the stream has ended")?.message,
+            _ = every.tick(), if beat_ms > 0 => {
+                number += 1;
+                out.send(request(Out::Ping(v1::Ping { number }))).await?;
+                continue;
+            }
+        };
+        match message {
+            Some(In::Opened(_)) => told.send((0, Instant::now())).await?,
+            Some(In::Lift(lift)) => {
+                told.send((lift.lift_seq, Instant::now())).await?;
+                if beat_ms > 0 {
+                    out.send(request(Out::Ack(v1::LiftAck { lift_seq: lift.lift_seq }))).await?;
+                }
+            }
+            Some(In::Beat(_)) | None => {}
+            Some(In::Resync(resync)) => return Err(format!("sent away: {resync:?}").into()),
+        }
+    }
+}
+
+impl<'a> Crowd<'a> {
+    /// Connects them all, and waits until each is subscribed.
+    async fn gather(
+        what: &'static str,
+        world: &World,
+        server: &'a Server,
+        how: How,
+        manifest: Option<&v1::GetManifestResponse>,
+    ) -> Result<Crowd<'a>> {
+        note(format_args!("{}: {} subscribers on {} connections", what, how.subscribers, how.connections));
+        let snapshot = manifest.and_then(|manifest| manifest.snapshot.clone()).unwrap_or_default();
+        let beat_ms = manifest.map_or(0, |manifest| u64::from(manifest.beat_ms));
+        let (told, mut receipts) = mpsc::channel(2 * how.subscribers);
+        let mut listening = JoinSet::new();
+        for connection in 0..how.connections {
+            let hub = world.client(server, BANK).await?;
+            // As even as it goes.
+            let streams = (how.subscribers * (connection + 1) / how.connections)
+                - (how.subscribers * connection / how.connections);
+            for _ in 0..streams {
+                let open = v1::FollowLiftsOpen {
+                    instance_id: uuid::Uuid::now_v7().into_bytes().to_vec(),
+                    epoch: snapshot.epoch.clone(),
+                    revision: snapshot.revision,
+                    lift_seq: snapshot.lift_seq,
+                    ..v1::FollowLiftsOpen::default()
+                };
+                let (hub, told) = (hub.clone(), told.clone());
+                listening.spawn(async move {
+                    if let Err(error) = listen(hub, open, beat_ms, told).await {
+                        note(format_args!("a subscriber has ended: {error}"));
+                    }
+                });
+            }
+        }
+        for _ in 0..how.subscribers {
+            next(&mut receipts).await?;
+        }
+        let (subscribers, last) = (how.subscribers, snapshot.lift_seq);
+        Ok(Crowd { what, server, receipts, subscribers, last, _listening: listening })
+    }
+
+    /// So many lifts, each once all have had the one before.
+    async fn round(&mut self, trigger: &mut Trigger, lifts: usize) -> Result<Measured> {
+        let cpu_before = self.server.usage()?.cpu_s;
+        let mut receipts = Receipts::default();
+        for _ in 0..lifts {
+            self.tell(trigger, &mut receipts).await?;
+        }
+        receipts.measured(self.server.usage()?.cpu_s - cpu_before)
+    }
+
+    /// One lift, until all have it.
+    async fn tell(&mut self, trigger: &mut Trigger, receipts: &mut Receipts) -> Result<()> {
+        trigger.pull().await?;
+        let acknowledged = Instant::now();
+        self.last += 1;
+        let mut last = 0.0_f64;
+        for _ in 0..self.subscribers {
+            let (lift, at) = next(&mut self.receipts).await?;
+            if lift != self.last {
+                return Err(format!("lift {lift} came where {} was due", self.last).into());
+            }
+            let took_ms = at.saturating_duration_since(acknowledged).as_secs_f64() * 1e3;
+            receipts.all_ms.push(took_ms);
+            last = last.max(took_ms);
+        }
+        receipts.last_ms.push(last);
+        Ok(())
+    }
+}
+
+/// How long receipts took, and the last of each lift.
+#[derive(Default)]
+struct Receipts {
+    all_ms: Vec<f64>,
+    last_ms: Vec<f64>,
+}
+
+impl Receipts {
+    fn measured(mut self, cpu_s: f64) -> Result<Measured> {
+        self.all_ms.sort_by(f64::total_cmp);
+        self.last_ms.sort_by(f64::total_cmp);
+        let (most, middle) = (self.all_ms.len().checked_sub(1).ok_or("nothing was lifted")?, self.last_ms.len() / 2);
+        let at = |percent: usize| self.all_ms[most * percent / 100];
+        let server_cpu_us = cpu_s * 1e6 / self.all_ms.len() as f64;
+        Ok(Measured { p50_ms: at(50), p99_ms: at(99), last_ms: self.last_ms[middle], server_cpu_us })
+    }
+}
+
+/// Lifts for as long as rows are imported, and watches the lease of a replica.
+async fn beside_import(world: &World, crowd: &mut Crowd<'_>, trigger: &mut Trigger, rows: u64) -> Result<Beside> {
+    // Rows that no earlier run has brought.
+    let (seed, _) = uuid::Uuid::now_v7().as_u64_pair();
+    world.synthesize(&Synthetic { rows, seed, listings: "more.csv" }).await?;
+    let dir = tempfile::tempdir_in(world.path("."))?;
+    let bank = world.client(crowd.server, BANK).await?;
+    let replica = Replica::open(&bank, ReplicaConfig::new(dir.path()))?;
+    tokio::time::timeout(COMES_WITHIN, replica.synced()).await?;
+    let server = crowd.server;
+    let (mut receipts, mut least, mut lapses) = (Receipts::default(), Duration::MAX, 0);
+    let cpu_before = server.usage()?.cpu_s;
+    let mut import = pin!(world.import(server, "more.csv"));
+    let mut pause = interval(BETWEEN_LIFTS);
+    pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let imported = loop {
+        tokio::select! {
+            imported = &mut import => break imported?,
+            _ = pause.tick() => {}
+        }
+        let mut told = pin!(crowd.tell(trigger, &mut receipts));
+        loop {
+            let lease = replica.state().lease();
+            least = least.min(lease);
+            lapses += u64::from(lease.is_zero());
+            tokio::select! {
+                told = &mut told => break told?,
+                () = tokio::time::sleep(BETWEEN_LOOKS) => {}
+            }
+        }
+    };
+    let (lifts, measured) = (receipts.last_ms.len(), receipts.measured(server.usage()?.cpu_s - cpu_before)?);
+    replica.close().await?;
+    let least_lease_ms = u64::try_from(least.as_millis())?;
+    Ok(Beside { rows, seconds: imported.seconds, lifts, measured, least_lease_ms, lapses })
+}
+
+async fn next(receipts: &mut mpsc::Receiver<(u64, Instant)>) -> Result<(u64, Instant)> {
+    let receipt = tokio::time::timeout(COMES_WITHIN, receipts.recv()).await;
+    Ok(receipt.map_err(|_| "a receipt didn't come")?.ok_or("nobody listens any more")?)
+}
+
+pub(crate) async fn run(args: Args) -> Result<()> {
+    let (world, filled) = World::filled(&args.common.place, args.common.rows).await?;
+    let figures = measure(&world, args.how, args.common.rounds).await?;
+    args.common.output.write(&Run { push: Some(figures), ..Run::of(&filled)? })
+}
+
+pub(crate) async fn measure(world: &World, how: How, rounds: u16) -> Result<Figures> {
+    world.allow(&format!(
+        "[limits]\nreplicas_per_client = {0}\nconnections_per_client = {0}\nconnections = {1}\n",
+        how.subscribers.max(how.connections) + 100,
+        2 * how.connections + 100
+    ))?;
+    let (hub, broadcast) = (world.serve(On::Servers).await?, world.serve_broadcast().await?);
+    let most_beside = if how.import_rows > 0 { MAX_BESIDE } else { 0 };
+    let count = usize::from(rounds) * how.lifts + WARM_UP + most_beside;
+    let court = world.client(&hub, COURT).await?;
+    note(format_args!("listing {count} who are to be lifted"));
+    let listings = publish_all(&court, &questions(world)?.0, count).await?;
+    let bank = world.client(&hub, BANK).await?;
+    let instance_id = uuid::Uuid::now_v7().into_bytes().to_vec();
+    let request = v1::GetManifestRequest { instance_id, ..v1::GetManifestRequest::default() };
+    let manifest = bank.sync().get_manifest(request).await?;
+    let bare_trigger = world.client(&broadcast, BANK).await?;
+    let mut contenders = [
+        (Crowd::gather("bare broadcast", world, &broadcast, how, None).await?, Trigger::Bare(Box::new(bare_trigger))),
+        (Crowd::gather(LIFT, world, &hub, how, Some(&manifest)).await?, Trigger::Court(Box::new(court), listings)),
+    ];
+    for (crowd, trigger) in &mut contenders {
+        crowd.round(trigger, WARM_UP).await?;
+    }
+    let mut measured = vec![Vec::new(); contenders.len()];
+    for round in 1..=rounds {
+        for ((crowd, trigger), measured) in contenders.iter_mut().zip(&mut measured) {
+            note(format_args!("round {round} of {rounds}: {}", crowd.what));
+            measured.push(crowd.round(trigger, how.lifts).await?);
+        }
+    }
+    let bare = measured[0].clone();
+    let named = contenders.iter().map(|(crowd, _)| crowd.what);
+    let rows = named.zip(measured).map(|(what, rounds)| Row::of(what, rounds, &bare)).collect();
+    let mut beside = None;
+    if how.import_rows > 0 {
+        note(format_args!("lifting beside an import of {} rows", how.import_rows));
+        let [_, (crowd, trigger)] = &mut contenders;
+        beside = Some(beside_import(world, crowd, trigger, how.import_rows).await?);
+    }
+    drop(contenders);
+    broadcast.stop().await?;
+    hub.stop().await?;
+    world.allow("")?;
+    let How { subscribers, connections, lifts, .. } = how;
+    Ok(Figures { subscribers, connections, lifts, rounds, rows, beside })
+}
+
+impl Figures {
+    /// The last receipt of a lift by that of a bare broadcast.
+    pub(crate) fn last_vs_broadcast(&self) -> Option<Spread> {
+        self.rows.iter().find(|row| row.what == LIFT).map(|row| row.last_ratio)
+    }
+}
+
+impl Row {
+    fn of(what: &str, rounds: Vec<Measured>, bare: &[Measured]) -> Row {
+        let spread = |value: fn(&Measured) -> f64| Spread::of(rounds.iter().map(value));
+        Row {
+            what: what.to_owned(),
+            p50_ms: spread(|one| one.p50_ms),
+            p99_ms: spread(|one| one.p99_ms),
+            last_ms: spread(|one| one.last_ms),
+            server_cpu_us: spread(|one| one.server_cpu_us),
+            last_ratio: Spread::of(rounds.iter().zip(bare).map(|(this, bare)| this.last_ms / bare.last_ms)),
+            rounds,
+        }
+    }
+}
+
+pub(crate) fn text(figures: &Figures) -> String {
+    let Figures { subscribers, connections, lifts, rounds, .. } = figures;
+    let mut text = format!(
+        "{subscribers} subscribers on {connections} connections, {lifts} lifts in each of {rounds} rounds.\n\n\
+         | from the acknowledgement to | half of the receipts, ms | 99 of 100, ms | the last, ms | × bare | server CPU µs/receipt |\n\
+         |---|---|---|---|---|---|\n"
+    );
+    for row in &figures.rows {
+        let Row { what, p50_ms, p99_ms, last_ms, last_ratio, server_cpu_us, .. } = row;
+        // Writing to a string can't fail.
+        let _ = writeln!(
+            text,
+            "| {what} | {} | {} | {} | {} | {} |",
+            p50_ms.text(1),
+            p99_ms.text(1),
+            last_ms.text(1),
+            last_ratio.text(2),
+            server_cpu_us.text(1)
+        );
+    }
+    if let Some(Beside { rows, seconds, lifts, measured, least_lease_ms, lapses }) = figures.beside {
+        let Measured { p50_ms, p99_ms, last_ms, .. } = measured;
+        let _ = writeln!(
+            text,
+            "\nBeside an import of {rows} rows that took {seconds:.1} s, {lifts} lifts: half of the receipts within {p50_ms:.1} ms, 99 of \
+             100 within {p99_ms:.1} ms, the last of a lift's after {last_ms:.1} ms. The lease of a replica was {least_lease_ms} ms at the \
+             least, and seen lapsed {lapses} times."
+        );
+    }
+    text
+}
