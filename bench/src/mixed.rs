@@ -1,8 +1,6 @@
 //! `mixed`: how long somebody waits who asks by chance, while rows are imported, a snapshot is made and subscribers follow;
 //! next to a hub that does nothing else.
 
-use std::fs;
-
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -86,8 +84,6 @@ struct Beside {
 }
 
 pub(crate) async fn measure(world: &World, side: Side, seconds: f64, rounds: u16) -> Result<Figures> {
-    // More than the usual.
-    world.allow(&format!("[limits]\nreplicas_per_client = {}\n", side.subscribers + 10))?;
     let (clear, listed) = questions(world)?;
     let mixed = Questions::mixed(&clear, &listed, 1);
     let mut rows = [ALONE, PACED, UNPACED].map(|what| Row { what: what.to_owned(), per_call: 1, rounds: Vec::new() });
@@ -155,17 +151,12 @@ async fn beside(world: &World, side: Side, pace: Option<f64>, mixed: &Questions,
     Ok(Beside { measured, rows_per_s, snapshot_s })
 }
 
-/// Takes away the snapshots for replicas, so that the next replica has one made, and says where the last one stood.
+/// Takes away the snapshots for replicas, and says where the last one stood.
 async fn forget_snapshots(world: &World) -> Result<Place> {
     let hub = world.serve(On::All).await?;
     let place = Place::of_snapshot(&world.client(&hub, BANK).await?).await?;
     hub.stop().await?;
-    for entry in fs::read_dir(world.path("data/replicas"))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "snap" || extension == "about") {
-            fs::remove_file(path)?;
-        }
-    }
+    world.forget_snapshots()?;
     Ok(place)
 }
 

@@ -114,6 +114,7 @@ struct Crowd<'a> {
     receipts: mpsc::Receiver<(u64, Instant)>,
     subscribers: usize,
     last: u64,
+    instances: Vec<Vec<u8>>,
     /// Holds their tasks.
     _listening: JoinSet<()>,
 }
@@ -186,15 +187,17 @@ impl<'a> Crowd<'a> {
         let snapshot = manifest.and_then(|manifest| manifest.snapshot.clone()).unwrap_or_default();
         let beat_ms = manifest.map_or(0, |manifest| u64::from(manifest.beat_ms));
         let (told, mut receipts) = mpsc::channel(2 * how.subscribers);
-        let mut listening = JoinSet::new();
+        let (mut listening, mut instances) = (JoinSet::new(), Vec::new());
         for connection in 0..how.connections {
             let hub = world.client(server, BANK).await?;
             // As even as it goes.
             let streams = (how.subscribers * (connection + 1) / how.connections)
                 - (how.subscribers * connection / how.connections);
             for _ in 0..streams {
+                let instance_id = uuid::Uuid::now_v7().into_bytes().to_vec();
+                instances.push(instance_id.clone());
                 let open = v1::FollowLiftsOpen {
-                    instance_id: uuid::Uuid::now_v7().into_bytes().to_vec(),
+                    instance_id,
                     epoch: snapshot.epoch.clone(),
                     revision: snapshot.revision,
                     lift_seq: snapshot.lift_seq,
@@ -212,7 +215,7 @@ impl<'a> Crowd<'a> {
             next(&mut receipts).await?;
         }
         let (subscribers, last) = (how.subscribers, snapshot.lift_seq);
-        Ok(Crowd { what, server, receipts, subscribers, last, _listening: listening })
+        Ok(Crowd { what, server, receipts, subscribers, last, instances, _listening: listening })
     }
 
     /// So many lifts, each once all have had the one before.
@@ -312,11 +315,8 @@ pub(crate) async fn run(args: Args) -> Result<()> {
 }
 
 pub(crate) async fn measure(world: &World, how: How, rounds: u16) -> Result<Figures> {
-    world.allow(&format!(
-        "[limits]\nreplicas_per_client = {0}\nconnections_per_client = {0}\nconnections = {1}\n",
-        how.subscribers.max(how.connections) + 100,
-        2 * how.connections + 100
-    ))?;
+    // Followed from a new one there is no lift to catch up with.
+    world.forget_snapshots()?;
     let (hub, broadcast) = (world.serve(On::Servers).await?, world.serve_broadcast().await?);
     let most_beside = if how.import_rows > 0 { MAX_BESIDE } else { 0 };
     let count = usize::from(rounds) * how.lifts + WARM_UP + most_beside;
@@ -351,10 +351,14 @@ pub(crate) async fn measure(world: &World, how: How, rounds: u16) -> Result<Figu
         let [_, (crowd, trigger)] = &mut contenders;
         beside = Some(beside_import(world, crowd, trigger, how.import_rows).await?);
     }
+    let instances = std::mem::take(&mut contenders[1].0.instances);
     drop(contenders);
     broadcast.stop().await?;
+    for instance_id in instances {
+        // No later lift waits for them.
+        bank.sync().unsubscribe(v1::UnsubscribeRequest { instance_id }).await?;
+    }
     hub.stop().await?;
-    world.allow("")?;
     let How { subscribers, connections, lifts, .. } = how;
     Ok(Figures { subscribers, connections, lifts, rounds, rows, beside })
 }

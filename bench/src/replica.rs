@@ -107,7 +107,7 @@ pub(crate) async fn measure(world: &World, rounds: usize) -> Result<Figures> {
         note(format_args!("reach {name}"));
         let first = tempfile::tempdir_in(world.path("."))?;
         let (replica, first_s) = open(&hub, first.path(), reach).await?;
-        replica.close().await?;
+        replica.unsubscribe().await?;
         let (mut synced, mut reopened, mut p50, mut p99) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (mut hit_p50, mut hit_p99) = (Vec::new(), Vec::new());
         let (mut entries, mut memory_bytes, mut on_disk_bytes) = (0, 0, 0);
@@ -130,7 +130,7 @@ pub(crate) async fn measure(world: &World, rounds: usize) -> Result<Figures> {
             on_disk_bytes = bytes_of(dir.path())?;
             let (replica, took) = open(&hub, dir.path(), reach).await?;
             reopened.push(took);
-            replica.close().await?;
+            replica.unsubscribe().await?;
         }
         reaches.push(Reach {
             reach: name.to_owned(),

@@ -81,7 +81,7 @@ pub(crate) async fn measure(world: &World, seconds: f64, rounds: u16) -> Result<
         let replica = Replica::open(&bank, ReplicaConfig::new(dir.path()).reach(v1::ReplicaReach::Exact))?;
         tokio::time::timeout(SYNC_LIMIT, replica.synced()).await?;
         serving_s.push(since.elapsed().as_secs_f64());
-        replica.close().await?;
+        replica.unsubscribe().await?;
     }
     raw.stop().await?;
     hub.stop().await?;

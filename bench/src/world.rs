@@ -34,6 +34,10 @@ key = "pki/server.key"
 client_ca = "pki/ca.pem"
 crls = ["pki/crl.pem"]
 trust_domain = "bench.xinhub.invalid"
+# Every caller and every replica here is the same client.
+[limits]
+connections_per_client = 4_000
+replicas_per_client = 4_000
 "#;
 
 /// Rates and quotas that no run reaches, so that they are charged as in earnest and refuse nothing.
@@ -140,7 +144,7 @@ impl World {
         for client in [COURT, BANK, OPERATOR] {
             ca.issue_client(client, 90 * DAY)?;
         }
-        world.allow("")?;
+        fs::write(world.config_path(), CONFIG)?;
         fs::write(world.path("policy.toml"), POLICY)?;
         let mut init = world.program("xinhubd");
         init.arg("init").arg("--config").arg(world.config_path());
@@ -164,7 +168,6 @@ impl World {
             if filled.rows != rows {
                 return Err(format!("{} has {} rows, not {rows}", dir.display(), filled.rows).into());
             }
-            world.allow("")?;
             return Ok((world, filled));
         }
         let world = Self::create(place)?;
@@ -235,11 +238,6 @@ impl World {
         Server::start(command, &self.path(&format!("{name}.log")), On::Servers).await
     }
 
-    /// Adds to the configuration of servers that start from here on, in place of what was added before.
-    pub(crate) fn allow(&self, more: &str) -> Result<()> {
-        Ok(fs::write(self.config_path(), CONFIG.to_owned() + more)?)
-    }
-
     /// Makes rows: the same from one seed in every run of a day.
     pub(crate) async fn synthesize(&self, what: &Synthetic) -> Result<()> {
         let Synthetic { rows, seed, listings } = what;
@@ -307,6 +305,18 @@ impl World {
             }
             sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// Takes away the snapshots for replicas of a hub that doesn't run: the next replica has one made.
+    pub(crate) fn forget_snapshots(&self) -> Result<()> {
+        let dir = self.path("data/replicas");
+        for entry in if dir.exists() { Some(fs::read_dir(dir)?) } else { None }.into_iter().flatten() {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "snap" || extension == "about") {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
     }
 
     /// Each part of the data directory.
