@@ -59,7 +59,7 @@ pub(crate) async fn measure(world: &World, peers: &Peers, seconds: f64, rounds: 
     let mixed = Questions::mixed(&clear, &listed, 1);
     let connect = || async {
         let client = world.client(&hub, BANK).await?;
-        batches(&client, &mixed, TOGETHER as usize)
+        Ok(batches(&client, &mixed, TOGETHER as usize))
     };
     let mut contenders = vec![Contender::new(BATCH, &hub, connect).per_call(TOGETHER)];
     contenders.extend(peers.thousand_keys());

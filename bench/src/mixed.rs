@@ -1,6 +1,9 @@
 //! `mixed`: how long somebody waits who asks by chance, while rows are imported, a snapshot is made and subscribers follow;
 //! next to a hub that does nothing else.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -10,16 +13,17 @@ use crate::load::{Measured, Shape};
 use crate::lookup::{CHECK, SHAPES, contender};
 use crate::process::On;
 use crate::report::Run;
-use crate::side::{Followers, Import, Place, manifest};
+use crate::side::{Followers, Imports, Place, manifest};
 use crate::world::{BANK, COURT, Synthetic, World};
 use crate::{Common, Result, note};
 
 const ALONE: &str = "Check alone";
 const PACED: &str = "Check beside it all";
 const UNPACED: &str = "Check beside it all, import as fast as it goes";
-const LISTINGS: &str = "more-listings.csv";
-/// More than any hub imports in a second.
-const MOST_ROWS_PER_S: f64 = 150_000.0;
+/// How often a paced import begins: courts send what they have every now and then.
+const EVERY: Duration = Duration::from_millis(500);
+/// More than any hub imports in a second, in one file.
+const MOST_ROWS_PER_S: f64 = 100_000.0;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -126,10 +130,7 @@ async fn warm_up(check: &Contender<'_>, shape: Shape) -> Result<()> {
 
 async fn beside(world: &World, side: Side, pace: Option<f64>, mixed: &Questions, shape: Shape) -> Result<Beside> {
     let place = forget_snapshots(world).await?;
-    let rows = (pace.unwrap_or(MOST_ROWS_PER_S) * (shape.seconds + 1.0)) as u64;
-    // Rows that no earlier run has brought.
-    let (seed, _) = uuid::Uuid::now_v7().as_u64_pair();
-    world.synthesize(&Synthetic { rows, seed, listings: LISTINGS }).await?;
+    let files = more_listings(world, pace, shape.seconds).await?;
     let hub = world.serve(On::Servers).await?;
     let check = contender(world, CHECK, &hub, mixed.clone());
     warm_up(&check, shape).await?;
@@ -137,18 +138,34 @@ async fn beside(world: &World, side: Side, pace: Option<f64>, mixed: &Questions,
     let (bank, court) = (world.client(&hub, BANK).await?, world.client(&hub, COURT).await?);
     let listings_before = world.status(&hub).await?.listings;
     let since = Instant::now();
-    let import = Import::start(court, world.path(LISTINGS), rows, pace).await?;
+    let imports = Imports::start(court, files, EVERY);
     let snapshot = tokio::spawn(async move { manifest(&bank).await.map(|_| since.elapsed()) });
     let measured = check.run(shape).await?;
     let listings = world.status(&hub).await?.listings - listings_before;
     let rows_per_s = listings as f64 / since.elapsed().as_secs_f64();
-    import.stop().await?;
+    imports.stop().await?;
     // Longer than the run, where there are many entries: it was being made all the time then.
     let snapshot_s = snapshot.await??.as_secs_f64();
     followers.stop().await?;
     drop(check);
     hub.stop().await?;
     Ok(Beside { measured, rows_per_s, snapshot_s })
+}
+
+/// Files with rows that no earlier run has brought: one for each time that a paced import begins, or one with more than can be taken.
+async fn more_listings(world: &World, pace: Option<f64>, seconds: f64) -> Result<Vec<PathBuf>> {
+    let (rows, count) = match pace {
+        Some(rows_per_s) => (rows_per_s * EVERY.as_secs_f64(), (seconds / EVERY.as_secs_f64()).ceil() + 2.0),
+        None => (MOST_ROWS_PER_S * (seconds + 1.0), 1.0),
+    };
+    let mut files = Vec::new();
+    for number in 0..count as usize {
+        let listings = format!("more-listings-{number}.csv");
+        let (seed, _) = uuid::Uuid::now_v7().as_u64_pair();
+        world.synthesize(&Synthetic { rows: rows as u64, seed, listings: &listings }).await?;
+        files.push(world.path(&listings));
+    }
+    Ok(files)
 }
 
 /// Takes away the snapshots for replicas, and says where the last one stood.

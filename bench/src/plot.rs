@@ -8,7 +8,7 @@ use crate::report::Run;
 
 const WIDTH: f64 = 860.0;
 const LABEL_WIDTH: f64 = 270.0;
-const VALUE_WIDTH: f64 = 170.0;
+const VALUE_WIDTH: f64 = 210.0;
 const BAR_HEIGHT: f64 = 18.0;
 const ROW_HEIGHT: f64 = 28.0;
 const TOP: f64 = 44.0;

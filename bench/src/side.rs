@@ -15,10 +15,8 @@ use crate::Result;
 use crate::process::Server;
 use crate::world::{BANK, World};
 
-/// How often a paced import goes on.
-const STEP: Duration = Duration::from_millis(20);
 /// At most, of an import's chunk.
-const CHUNK_BYTES: usize = 1024 * 1024;
+const CHUNK_BYTES: usize = 256 * 1024;
 /// Followers on one connection: each takes two of its streams.
 const A_CONNECTION: usize = 50;
 
@@ -137,20 +135,27 @@ async fn follow_changes(hub: Hub, instance_id: Vec<u8>, place: Place) -> Result<
     Err("the stream of changes has ended".into())
 }
 
-/// An import that is under way.
-pub(crate) struct Import {
+/// Imports that are under way.
+pub(crate) struct Imports {
     task: JoinHandle<Result<()>>,
 }
 
-impl Import {
-    /// Sends a file of so many rows, so many of them a second, or as fast as the hub takes them.
-    pub(crate) async fn start(court: Hub, path: PathBuf, rows: u64, rows_per_s: Option<f64>) -> Result<Self> {
-        let bytes = tokio::fs::metadata(&path).await?.len();
-        let step = rows_per_s.map(|rate| bytes as f64 / rows as f64 * rate * STEP.as_secs_f64());
-        Ok(Self { task: tokio::spawn(import(court, path, step)) })
+impl Imports {
+    /// Sends files one after the other, not before `every` has passed since the one before, and each once the hub has taken that.
+    pub(crate) fn start(court: Hub, files: Vec<PathBuf>, every: Duration) -> Self {
+        let task = async move {
+            let mut pace = interval(every);
+            pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
+            for file in files {
+                pace.tick().await;
+                import(&court, file).await?;
+            }
+            Result::Ok(())
+        };
+        Self { task: tokio::spawn(task) }
     }
 
-    /// Breaks it off where it is; an error if it had failed before.
+    /// Breaks them off where they are; an error if one had failed before.
     pub(crate) async fn stop(self) -> Result<()> {
         if self.task.is_finished() {
             return self.task.await?;
@@ -160,10 +165,10 @@ impl Import {
     }
 }
 
-async fn import(court: Hub, path: PathBuf, bytes_a_step: Option<f64>) -> Result<()> {
+async fn import(court: &Hub, path: PathBuf) -> Result<()> {
     use v1::import_listings_request::Part;
+    use v1::import_listings_response::Part as Heard;
 
-    let (sender, receiver) = mpsc::channel(1);
     let actor = v1::Actor { staff_id: "bench".to_owned(), post: "clerk".to_owned() };
     let options = v1::ImportOptions {
         import_id: xinhub_client::request_id(),
@@ -171,45 +176,37 @@ async fn import(court: Hub, path: PathBuf, bytes_a_step: Option<f64>) -> Result<
         actor: Some(actor),
         ..v1::ImportOptions::default()
     };
-    let send = async |part| {
-        sender.send(v1::ImportListingsRequest { part: Some(part) }).await.map_err(|_| "the hub takes no more rows")
-    };
-    send(Part::Options(options)).await?;
-    let mut responses = court.registry().import_listings(ReceiverStream::new(receiver)).await?;
-    let heard = async {
-        while let Some(response) = responses.next().await? {
-            if let Some(v1::import_listings_response::Part::Fault(fault)) = response.part {
-                return Err(format!("a row was refused: {fault:?}").into());
-            }
-        }
-        Result::Ok(())
-    };
-    let sent = async {
+    let (sender, receiver) = mpsc::channel(1);
+    let request = |part| v1::ImportListingsRequest { part: Some(part) };
+    let sending = async move {
+        sender.send(request(Part::Options(options))).await?;
         let mut file = File::open(path).await?;
-        let mut steps = interval(STEP);
-        steps.set_missed_tick_behavior(MissedTickBehavior::Burst);
-        let mut owed = 0.0;
         loop {
-            let most = match bytes_a_step {
-                None => CHUNK_BYTES,
-                Some(step) => {
-                    steps.tick().await;
-                    owed = (owed + step).min(CHUNK_BYTES as f64);
-                    owed as usize
-                }
-            };
-            let mut chunk = vec![0; most];
+            let mut chunk = vec![0; CHUNK_BYTES];
             let read = file.read(&mut chunk).await?;
-            if read == 0 && most > 0 {
+            if read == 0 {
                 return Result::Ok(());
             }
-            owed -= read as f64;
             chunk.truncate(read);
-            send(Part::Chunk(chunk)).await?;
+            sender.send(request(Part::Chunk(chunk))).await?;
         }
     };
-    tokio::select! {
-        heard = heard => heard,
-        sent = sent => sent,
+    let hearing = async {
+        let mut responses = court.registry().import_listings(ReceiverStream::new(receiver)).await?;
+        while let Some(response) = responses.next().await? {
+            match response.part {
+                Some(Heard::Summary(summary)) => return Result::Ok(summary),
+                Some(Heard::Fault(fault)) => return Err(format!("a row was refused: {fault:?}").into()),
+                _ => {}
+            }
+        }
+        Err("an import without an end".into())
+    };
+    let (sent, heard) = tokio::join!(sending, hearing);
+    let summary: v1::ImportSummary = heard?;
+    sent?;
+    if summary.added != summary.rows {
+        return Err(format!("{} of {} rows were added", summary.added, summary.rows).into());
     }
+    Ok(())
 }

@@ -81,10 +81,10 @@ daily_quota = 1_000_000
 "#;
 
 /// What rows to make: of the first seed with their relations, and with what look-ups should find.
-pub(crate) struct Synthetic {
+pub(crate) struct Synthetic<'a> {
     pub(crate) rows: u64,
     pub(crate) seed: u64,
-    pub(crate) listings: &'static str,
+    pub(crate) listings: &'a str,
 }
 
 /// Where it all happens.
@@ -239,7 +239,7 @@ impl World {
     }
 
     /// Makes rows: the same from one seed in every run of a day.
-    pub(crate) async fn synthesize(&self, what: &Synthetic) -> Result<()> {
+    pub(crate) async fn synthesize(&self, what: &Synthetic<'_>) -> Result<()> {
         let Synthetic { rows, seed, listings } = what;
         note(format_args!("making {rows} synthetic rows"));
         let mut command = self.program("xinhub");

@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::wire::{Protocol, Wire};
-use super::{Keys, POSTGRES, command, free_address, start};
+use super::{Keys, POSTGRES, command, free_address};
 use crate::compare::Contender;
 use crate::load::Line;
 use crate::process::{On, Server, spawn};
@@ -87,7 +87,9 @@ impl Postgres {
         let address = free_address()?;
         let mut postgres = as_user(command(program));
         postgres.arg("-D").arg(&data).args(["-p", &address.port().to_string()]);
-        let server = start(postgres, &world.path("postgres.log"), address).await?;
+        // It takes connections before it lets anybody in.
+        let listening = async |log: &str| Ok(log.contains("ready to accept connections").then_some(address));
+        let server = Server::start_when(postgres, &world.path("postgres.log"), On::Servers, listening).await?;
         let postgres = Self { server, tls: tls::client(world, None)?, keys, _dir: dir };
         postgres.load(&rows).await?;
         Ok(postgres)
