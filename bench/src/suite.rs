@@ -49,10 +49,11 @@ pub(crate) async fn run(args: Args) -> Result<()> {
 fn summary(run: &Run) -> Value {
     let mut told = Map::new();
     let mut tell = |key: &str, value: Option<f64>| {
-        if let Some(value) = value.filter(|value| value.is_finite()) {
-            // Four digits are more than a run can tell.
-            let digits = 10f64.powi(3 - value.abs().max(1e-9).log10().floor() as i32);
-            told.insert(key.to_owned(), ((value * digits).round() / digits).into());
+        // Four digits are more than a run can tell.
+        let rounded =
+            value.filter(|value| value.is_finite()).and_then(|value| format!("{value:.3e}").parse::<f64>().ok());
+        if let Some(value) = rounded {
+            told.insert(key.to_owned(), value.into());
         }
     };
     let median = |spread: Option<Spread>| spread.map(|spread| spread.median);
