@@ -66,14 +66,25 @@ simulate: ## Lives of log and ledger on a disk that loses writes, of the ledger 
 	$(if $(SEED),XINHUB_REPLICA_SEED=$(SEED)) $(CARGO) test --workspace --locked --test replica_faults simulated -- --nocapture
 
 BENCH := target/release/xinhub-bench
-ROWS ?= 1000000
+# A world that is kept, WORLD=DIR, is filled once and taken by later runs.
+bench_world = $(if $(WORLD),--world $(WORLD))
+
+.PHONY: bench-build
+bench-build:
+	$(CARGO) build --release --locked -p xinhub-server -p xinhub-cli -p xinhub-bench
+
+.PHONY: bench-setup
+bench-setup: ## What the hub is compared with, etcd, PostgreSQL and Redis: Debian's packages, unpacked below target/
+	bench/setup.sh
+
+.PHONY: bench-quick
+bench-quick: bench-build ## What it costs, in two minutes on a quiet machine, with a line of JSON at the end. ROWS=1000000
+	$(BENCH) suite --quick --rows $(or $(ROWS),1000000) --seconds 1 $(bench_world) --json target/bench-quick.json
 
 .PHONY: bench
-bench: ## What it costs, as bench/RESULTS.md; minutes, on a quiet machine. ROWS=1000000 to import
-	$(CARGO) build --release --locked -p xinhub-server -p xinhub-cli -p xinhub-bench
-	$(BENCH) lookup --json target/bench-lookup.json
-	$(BENCH) import --rows $(ROWS) --json target/bench-import.json
-	$(BENCH) report target/bench-lookup.json target/bench-import.json > bench/RESULTS.md
+bench: bench-build ## The whole of it, next to what bench-setup fetched; writes bench/RESULTS.md. ROWS=10000000, WORLD=DIR to keep them
+	$(BENCH) suite --rows $(or $(ROWS),10000000) $(bench_world) --json target/bench.json
+	$(BENCH) report target/bench.json
 
 .PHONY: certs
 certs: ## A demo CA and client certificates in certs-example/out

@@ -1,10 +1,23 @@
-//! An empty RPC on the hub's own accept loop, TLS and limits: what a call costs before the hub has done anything.
+//! The empty RPC, in two forms: what a call costs before anything was done.
+//!
+//! *Out of the box*: tonic's own server over TLS, with its defaults, on tokio's ordinary runtime. *Tuned*: on the hub's accept
+//! loop, TLS, limits and runtime.
 
-use std::path::PathBuf;
+use std::io::{self, IoSlice};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_rustls::server::TlsStream;
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status};
 use xinhub_api::v1;
 use xinhub_api::v1::lookup_service_server::{LookupService, LookupServiceServer};
@@ -12,7 +25,7 @@ use xinhub_server::config::Settings;
 use xinhub_server::serve::Gate;
 use xinhub_server::tls::TlsState;
 
-use crate::Result;
+use crate::{Result, note, tls};
 
 /// Answers every check with an empty message.
 struct Echo;
@@ -55,7 +68,7 @@ impl LookupService for Echo {
 }
 
 /// Serves it by a hub's configuration until SIGTERM.
-pub(crate) async fn serve(config: PathBuf) -> Result<()> {
+pub(crate) async fn serve_tuned(config: PathBuf) -> Result<()> {
     serve_routes(config, tonic::service::Routes::new(LookupServiceServer::new(Echo))).await
 }
 
@@ -75,4 +88,74 @@ pub(crate) async fn serve_routes(config: PathBuf, routes: tonic::service::Routes
     });
     gate.serve(listener, routes.prepare(), shutdown).await;
     Ok(())
+}
+
+/// Serves it with the certificates in `pki` until SIGTERM.
+///
+/// TLS is laid on as tonic itself does it, and not by its own feature: with that, tonic refuses the SDK's connector in whatever is built
+/// in one go with this.
+pub(crate) async fn serve_out_of_the_box(pki: &Path) -> Result<()> {
+    let acceptor = tls::server(pki, Some(tls::H2))?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    note(serde_json::json!({ "message": "listening", "listen": listener.local_addr()? }));
+    let (sender, incoming) = mpsc::channel(64);
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            let (acceptor, sender) = (acceptor.clone(), sender.clone());
+            tokio::spawn(async move {
+                // As tonic's own listener does by default.
+                tcp.set_nodelay(true)?;
+                let accepted = acceptor.accept(tcp).await?;
+                sender.send(io::Result::Ok(Accepted(accepted))).await.map_err(io::Error::other)
+            });
+        }
+    });
+    let mut terminate = signal(SignalKind::terminate())?;
+    let stopped = async move {
+        terminate.recv().await;
+    };
+    let mut server = tonic::transport::Server::builder();
+    let server = server.add_service(LookupServiceServer::new(Echo));
+    Ok(server.serve_with_incoming_shutdown(ReceiverStream::new(incoming), stopped).await?)
+}
+
+/// A connection, as tonic takes it.
+struct Accepted(TlsStream<TcpStream>);
+
+impl Connected for Accepted {
+    type ConnectInfo = ();
+
+    fn connect_info(&self) {}
+}
+
+impl AsyncRead for Accepted {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, to)
+    }
+}
+
+impl AsyncWrite for Accepted {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, from)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(context, from)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
 }

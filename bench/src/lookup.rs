@@ -1,243 +1,188 @@
-//! `lookup`: the hub's checks next to an empty RPC, in turns.
+//! `lookup`: the hub's checks next to the empty RPC in both forms, and next to what somebody might ask instead.
 
-use comfy_table::{CellAlignment, Table, presets};
 use serde::{Deserialize, Serialize};
-use xinhub_client::v1;
 
-use crate::load::{self, Measured, Questions, Shape};
-use crate::process::Server;
-use crate::world::{COURT, MEASURE, Place, World};
-use crate::{Output, Result, build, note};
+use crate::ask::{Questions, checks, questions};
+use crate::compare::{Compared, Contender, Spread, compare, new_table};
+use crate::disk::{self, Syncs};
+use crate::load::{Latency, Measured, Shape};
+use crate::peers::Peers;
+use crate::process::{On, Server};
+use crate::report::Run;
+use crate::world::{BANK, World};
+use crate::{Common, Result};
 
-/// How many different questions are asked at most; with more, this program's own memory would be what is measured.
-const MAX_QUESTIONS: usize = 100_000;
-/// The first answer on a listing to a client is written to the journal too; so many are asked until all have been.
-const MAX_LISTED_QUESTIONS: usize = 2_000;
-const WARM_UP_S: f64 = 1.0;
+pub(crate) const STOCK: &str = "empty RPC, out of the box";
+pub(crate) const TUNED: &str = "empty RPC, tuned";
+pub(crate) const CHECK: &str = "Check, 1 % listed";
+pub(crate) const LISTED: &str = "Check, all listed";
+/// Connections, and calls in flight on each: a busy caller, one with more connections, one call at a time.
+pub(crate) const SHAPES: [(usize, usize); 3] = [(8, 32), (64, 4), (1, 1)];
+/// Of a hundred calls of the open load, those that are answered adversely.
+pub(crate) const ADVERSE_PERCENT: [usize; 3] = [0, 1, 50];
+const OPEN_CONNECTIONS: usize = 8;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Listings on the hub
-    #[arg(long, default_value_t = 100_000)]
-    rows: u64,
-    /// Connections under load
-    #[arg(long, default_value_t = 8)]
-    connections: usize,
-    /// Calls in flight on each
-    #[arg(long, default_value_t = 16)]
-    in_flight: usize,
-    /// How long each run takes, in seconds
-    #[arg(long, default_value_t = 5.0)]
-    seconds: f64,
-    /// In each round everything is run once, in turns
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(3..))]
-    rounds: u16,
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    output: Output,
-}
-
-/// Several rounds' values.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct Spread {
-    pub(crate) median: f64,
-    pub(crate) min: f64,
-    pub(crate) max: f64,
-}
-
-/// One thing measured, over all rounds.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Row {
-    pub(crate) what: String,
-    pub(crate) shape: Shape,
-    pub(crate) rounds: Vec<Measured>,
-    pub(crate) calls_per_s: Spread,
-    pub(crate) server_cpu_us: Spread,
-    pub(crate) p50_us: Spread,
-    pub(crate) p99_us: Spread,
-    pub(crate) p999_us: Spread,
-    /// Calls per second against the empty RPC's of the same round.
-    pub(crate) rate_ratio: Spread,
-    /// Server CPU time against the empty RPC's of the same round.
-    pub(crate) cpu_ratio: Spread,
+    common: Common,
+    /// Without etcd, PostgreSQL and Redis, where they are there
+    #[arg(long)]
+    no_peers: bool,
 }
 
 /// The whole run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Figures {
-    pub(crate) build: String,
-    pub(crate) cpus: usize,
-    pub(crate) listings: u64,
-    pub(crate) rounds: u16,
-    pub(crate) rows: Vec<Row>,
+    pub(crate) closed: Vec<Compared>,
+    pub(crate) open: Vec<Open>,
+    /// Of the disk that adverse answers wait for.
+    pub(crate) syncs: Syncs,
 }
 
-/// What is asked of whom.
-struct Contender<'a> {
-    what: &'static str,
-    server: &'a Server,
-    questions: Questions,
+/// An open load with so many adverse answers, at half of what the hub can do with as many.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Open {
+    pub(crate) adverse_percent: usize,
+    pub(crate) compared: Compared,
+}
+
+/// What is compared, and for how long.
+#[derive(Clone, Copy)]
+pub(crate) struct How<'a> {
+    pub(crate) shapes: &'a [(usize, usize)],
+    pub(crate) adverse_percent: &'a [usize],
+    pub(crate) seconds: f64,
+    pub(crate) rounds: u16,
 }
 
 pub(crate) async fn run(args: Args) -> Result<()> {
-    let world = World::create(&args.place)?;
-    world.synthesize(args.rows).await?;
-    let (hub, echo) = (world.serve().await?, world.serve_echo().await?);
-    for file in ["listings.csv", "relations.csv"] {
-        world.import(&hub, file).await?;
-    }
-    note(format_args!("waiting for the details of what was imported as {COURT}"));
-    world.details_caught_up(&hub).await?;
-    let (clear, listed) = questions(&world)?;
-    let empty = Questions { requests: [v1::CheckRequest::default()].into(), verdict: v1::Verdict::Unspecified };
-    let contenders = [
-        Contender { what: "empty RPC", server: &echo, questions: empty },
-        Contender { what: "Check, not listed: CLEAR", server: &hub, questions: clear },
-        Contender { what: "Check, listed: CONSIDER", server: &hub, questions: listed },
+    let (world, filled) = World::filled(&args.common.place, args.common.rows).await?;
+    let peers = if args.no_peers { Peers::none() } else { Peers::start(&world, args.common.rows).await? };
+    let Common { seconds, rounds, .. } = args.common;
+    let how = How { shapes: &SHAPES, adverse_percent: &ADVERSE_PERCENT, seconds, rounds };
+    let figures = measure(&world, &peers, how).await?;
+    peers.stop().await?;
+    args.common.output.write(&Run { lookup: Some(figures), ..Run::of(&filled)? })
+}
+
+pub(crate) async fn measure(world: &World, peers: &Peers, how: How<'_>) -> Result<Figures> {
+    let hub = world.serve(On::Servers).await?;
+    let (stock, tuned) = (world.serve_stock_echo().await?, world.serve_tuned_echo().await?);
+    let (clear, listed) = questions(world)?;
+    let mix = |percent| Questions::mixed(&clear, &listed, percent);
+    let of = |what, server, questions| contender(world, what, server, questions);
+    let mut contenders = vec![
+        of(STOCK, &stock, Questions::empty()),
+        of(TUNED, &tuned, Questions::empty()),
+        of(CHECK, &hub, mix(1)),
+        of(LISTED, &hub, listed.clone()),
     ];
-    let load = Shape { connections: args.connections, in_flight: args.in_flight, seconds: args.seconds };
-    let single = Shape { connections: 1, in_flight: 1, ..load };
-    let mut rows = Vec::new();
-    for shape in [load, single] {
-        rows.extend(compare(&world, &contenders, shape, args.rounds).await?);
+    contenders.extend(peers.single_keys());
+    let mut closed = Vec::new();
+    for (connections, in_flight) in how.shapes {
+        closed.push(compare(&contenders, Shape::closed(*connections, *in_flight, how.seconds), how.rounds).await?);
     }
-    let cpus = std::thread::available_parallelism()?.get();
-    let figures = Figures { build: build().to_owned(), cpus, listings: args.rows, rounds: args.rounds, rows };
-    args.output.write(&serde_json::json!({ "lookup": figures }), &table(&figures).to_string())?;
-    echo.stop().await?;
-    hub.stop().await?;
-    Ok(())
+    let mut open = Vec::new();
+    for adverse_percent in how.adverse_percent {
+        let check = || of(CHECK, &hub, mix(*adverse_percent));
+        let (connections, in_flight) = SHAPES[0];
+        let capacity = compare(&[check()], Shape::closed(connections, in_flight, how.seconds), 1).await?;
+        let rate = capacity.row(CHECK).map_or(f64::NAN, |row| row.calls_per_s().median / 2.0);
+        let pair = [of(TUNED, &tuned, Questions::empty()), check()];
+        let compared = compare(&pair, Shape::open(OPEN_CONNECTIONS, rate, how.seconds), how.rounds).await?;
+        open.push(Open { adverse_percent: *adverse_percent, compared });
+    }
+    drop(contenders);
+    let syncs = disk::syncs(world)?;
+    for server in [stock, tuned, hub] {
+        server.stop().await?;
+    }
+    Ok(Figures { closed, open, syncs })
 }
 
-/// People who are on no list, and debtors, as the generator tells them.
-pub(crate) fn questions(world: &World) -> Result<(Questions, Questions)> {
-    let (mut clear, mut listed) = (Vec::new(), Vec::new());
-    for row in csv::Reader::from_path(world.path("answers.csv"))?.into_deserialize() {
-        let (kind, number, _, expected): (String, String, String, String) = row?;
-        let (questions, limit) = match expected.as_str() {
-            "none" => (&mut clear, MAX_QUESTIONS),
-            "debtor" => (&mut listed, MAX_LISTED_QUESTIONS),
-            // Of somebody who is only related, lending wants to know nothing.
-            _ => continue,
-        };
-        if questions.len() < limit {
-            questions.push(question(&kind, number)?);
-        }
-    }
-    if clear.is_empty() || listed.is_empty() {
-        return Err("too few rows: nobody to ask about".into());
-    }
-    let of = |requests: Vec<_>, verdict| Questions { requests: requests.into(), verdict };
-    Ok((of(clear, v1::Verdict::Clear), of(listed, v1::Verdict::Consider)))
+/// Checks, over connections of a bank's.
+pub(crate) fn contender<'a>(world: &'a World, what: &str, server: &'a Server, questions: Questions) -> Contender<'a> {
+    Contender::new(what, server, move || {
+        let questions = questions.clone();
+        async move { Ok(checks(&world.client(server, BANK).await?, &questions)) }
+    })
 }
 
-fn question(kind: &str, number: String) -> Result<v1::CheckRequest> {
-    let name = format!("IDENTITY_KIND_{}", kind.to_ascii_uppercase());
-    let kind = v1::IdentityKind::from_str_name(&name).ok_or_else(|| format!("answers.csv: kind {kind}"))?;
-    let identity = v1::Identity { kind: kind.into(), number, issuing_state: String::new() };
-    let inquiry = v1::Inquiry { identity: Some(identity), ..v1::Inquiry::default() };
-    Ok(v1::CheckRequest { inquiry: Some(inquiry), measure: MEASURE.to_owned(), ..v1::CheckRequest::default() })
+fn main_p99(one: &Measured) -> f64 {
+    one.main.map_or(f64::NAN, |latency| latency.p99_us)
 }
 
-async fn compare(world: &World, contenders: &[Contender<'_>], shape: Shape, rounds: u16) -> Result<Vec<Row>> {
-    let warm_up = Shape { seconds: WARM_UP_S.max(shape.seconds / 2.0), ..shape };
-    for contender in contenders {
-        load::run(world, contender.server, &contender.questions, warm_up).await?;
-    }
-    let mut measured = vec![Vec::new(); contenders.len()];
-    for round in 1..=rounds {
-        for (contender, measured) in contenders.iter().zip(&mut measured) {
-            let Shape { connections, in_flight, .. } = shape;
-            note(format_args!("round {round} of {rounds}, {connections} × {in_flight}: {}", contender.what));
-            measured.push(load::run(world, contender.server, &contender.questions, shape).await?);
-        }
-    }
-    let empty = measured.first().cloned().unwrap_or_default();
-    let rows = contenders.iter().zip(measured);
-    Ok(rows.map(|(contender, rounds)| Row::of(contender.what, shape, rounds, &empty)).collect())
-}
-
-impl Row {
-    fn of(what: &str, shape: Shape, rounds: Vec<Measured>, empty: &[Measured]) -> Self {
-        let spread = |value: fn(&Measured) -> f64| Spread::of(rounds.iter().map(value));
-        let ratio = |value: fn(&Measured) -> f64| {
-            Spread::of(rounds.iter().zip(empty).map(|(this, empty)| value(this) / value(empty)))
-        };
-        Self {
-            what: what.to_owned(),
-            shape,
-            calls_per_s: spread(|one| one.calls_per_s),
-            server_cpu_us: spread(|one| one.server_cpu_us),
-            p50_us: spread(|one| one.p50_us),
-            p99_us: spread(|one| one.p99_us),
-            p999_us: spread(|one| one.p999_us),
-            rate_ratio: ratio(|one| one.calls_per_s),
-            cpu_ratio: ratio(|one| one.server_cpu_us),
-            rounds,
-        }
+impl Open {
+    /// The 99th percentile of clear answers by the tuned echo's.
+    pub(crate) fn p99_ratio(&self) -> Option<Spread> {
+        self.compared.ratio(CHECK, TUNED, main_p99)
     }
 }
 
-impl Spread {
-    pub(crate) fn of(values: impl Iterator<Item = f64>) -> Self {
-        let mut values: Vec<f64> = values.collect();
-        values.sort_by(f64::total_cmp);
-        let at = |place: usize| values.get(place).copied().unwrap_or(f64::NAN);
-        let last = values.len().saturating_sub(1);
-        Self { median: (at(last / 2) + at(last.div_ceil(2))) / 2.0, min: at(0), max: at(last) }
+impl Figures {
+    fn shape(&self, shape: (usize, usize)) -> Option<&Compared> {
+        self.closed.iter().find(|one| (one.shape.connections, one.shape.in_flight) == shape)
     }
 
-    /// The median, and from where to where, with so many decimals.
-    pub(crate) fn text(&self, decimals: usize) -> String {
-        let Self { median, min, max } = self;
-        format!("{median:.decimals$} ({min:.decimals$}–{max:.decimals$})")
+    /// Calls per second of checks by those of another, under the first shape of load.
+    pub(crate) fn rate_ratio(&self, to: &str) -> Option<Spread> {
+        self.shape(SHAPES[0])?.ratio(CHECK, to, |one| one.calls_per_s)
+    }
+
+    pub(crate) fn cpu_ratio(&self, to: &str) -> Option<Spread> {
+        self.shape(SHAPES[0])?.ratio(CHECK, to, |one| one.server_cpu_us)
+    }
+
+    /// With one adverse answer in a hundred.
+    pub(crate) fn p99_ratio(&self) -> Option<Spread> {
+        self.open.iter().find(|open| open.adverse_percent == 1)?.p99_ratio()
     }
 }
 
-/// Medians, with the smallest and largest of the rounds in brackets.
-pub(crate) fn table(figures: &Figures) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::ASCII_MARKDOWN);
-    table.set_header([
-        "call",
-        "connections × in flight",
-        "calls/s",
-        "× empty",
-        "server CPU µs/call",
-        "× empty",
-        "p50 µs",
-        "p99 µs",
-        "p99.9 µs",
-    ]);
-    for row in &figures.rows {
-        table.add_row([
-            row.what.clone(),
-            format!("{} × {}", row.shape.connections, row.shape.in_flight),
-            row.calls_per_s.text(0),
-            row.rate_ratio.text(2),
-            row.server_cpu_us.text(1),
-            row.cpu_ratio.text(2),
-            row.p50_us.text(0),
-            row.p99_us.text(0),
-            row.p999_us.text(0),
+pub(crate) fn text(figures: &Figures) -> String {
+    let mut text = String::new();
+    for compared in &figures.closed {
+        let table = compared.table(STOCK, TUNED);
+        text += &format!("Closed load, connections × in flight: {}.\n\n{table}\n\n", compared.shape.text());
+    }
+    if !figures.open.is_empty() {
+        let mut table = new_table([
+            "adverse %",
+            "calls/s",
+            "echo p99 µs",
+            "CLEAR p50 µs",
+            "CLEAR p99 µs",
+            "× echo",
+            "adverse p50 µs",
+            "adverse p99 µs",
         ]);
+        for open in &figures.open {
+            table.add_row(open_row(open));
+        }
+        text += &format!(
+            "Open load at half of what the hub can do, next to the tuned empty RPC at as many calls a second.\n\n{table}\n\n{}\n",
+            figures.syncs.text()
+        );
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
+    text
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_spread_is_median_smallest_and_largest() {
-        let check = |values: &[f64], expected: &str| assert_eq!(Spread::of(values.iter().copied()).text(1), expected);
-        check(&[3.0], "3.0 (3.0–3.0)");
-        check(&[4.0, 1.0, 2.0], "2.0 (1.0–4.0)");
-        check(&[4.0, 1.0, 2.0, 3.0], "2.5 (1.0–4.0)");
-    }
+fn open_row(open: &Open) -> [String; 8] {
+    let Compared { rows, .. } = &open.compared;
+    let latency = |what: &str, value: fn(&Measured) -> Option<Latency>, of: fn(Latency) -> f64| {
+        let row = rows.iter().find(|row| row.what == what);
+        let spread = row.map(|row| row.spread(|one| value(one).map_or(f64::NAN, of)));
+        spread.filter(|spread| spread.median.is_finite()).map_or_else(String::new, |spread| spread.text(0))
+    };
+    [
+        open.adverse_percent.to_string(),
+        open.compared.shape.rate.map_or_else(String::new, |rate| format!("{rate:.0}")),
+        latency(TUNED, |one| one.main, |latency| latency.p99_us),
+        latency(CHECK, |one| one.main, |latency| latency.p50_us),
+        latency(CHECK, |one| one.main, |latency| latency.p99_us),
+        open.p99_ratio().map_or_else(String::new, |spread| spread.text(2)),
+        latency(CHECK, |one| one.other, |latency| latency.p50_us),
+        latency(CHECK, |one| one.other, |latency| latency.p99_us),
+    ]
 }

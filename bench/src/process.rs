@@ -1,12 +1,17 @@
 //! A server as a process of its own, and what the kernel says of it. The process ends when its value is dropped.
+//!
+//! Where there are processors for it, servers and load get processors of their own ([`split_processors`]): what the load takes is
+//! then not taken from the server, and calls per second tell what the server can do.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
@@ -18,6 +23,61 @@ const STOP_LIMIT: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(2);
 /// USER_HZ of proc(5): 100 on every platform that the hub is built for, whatever the kernel's own tick.
 const TICKS_PER_S: f64 = 100.0;
+
+/// Set once, before any other thread and any process is started.
+static PROCESSORS: OnceLock<Processors> = OnceLock::new();
+
+struct Processors {
+    all: CpuSet,
+    servers: CpuSet,
+    load: usize,
+}
+
+/// On which processors a process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum On {
+    /// Those that the load leaves to servers.
+    Servers,
+    /// All of them: while nothing asks it.
+    All,
+}
+
+/// Gives the first half of the processors to servers, and the rest to this thread and those that it will start: to the load.
+/// With one processor, or with `shared`, all is shared.
+pub(crate) fn split_processors(shared: bool) -> Result<()> {
+    let all = sched_getaffinity(None)?;
+    let numbers: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|at| all.is_set(*at)).collect();
+    let of = |numbers: &[usize]| {
+        let mut set = CpuSet::new();
+        numbers.iter().for_each(|at| set.set(*at));
+        set
+    };
+    let (servers, load) = if shared || numbers.len() < 2 {
+        (all, all)
+    } else {
+        let (servers, load) = numbers.split_at(numbers.len() / 2);
+        (of(servers), of(load))
+    };
+    sched_setaffinity(None, &load)?;
+    let _ = PROCESSORS.set(Processors { all, servers, load: usize::try_from(load.count())? });
+    Ok(())
+}
+
+/// How many processors the load has.
+pub(crate) fn load_processors() -> usize {
+    PROCESSORS.get().map_or(1, |processors| processors.load)
+}
+
+/// Starts a process that runs `on` these processors from its first instruction on: it may ask how many it has.
+pub(crate) fn spawn(command: &mut Command, on: On) -> Result<Child> {
+    let Some(Processors { all, servers, .. }) = PROCESSORS.get() else { return Ok(command.spawn()?) };
+    let own = sched_getaffinity(None)?;
+    // A child has the processors of the thread that starts it.
+    sched_setaffinity(None, if on == On::All { all } else { servers })?;
+    let child = command.spawn();
+    sched_setaffinity(None, &own)?;
+    Ok(child.map_err(|error| format!("{}: {error}", program(command)))?)
+}
 
 /// A server that has said where it listens.
 pub(crate) struct Server {
@@ -40,15 +100,26 @@ pub(crate) struct Usage {
 
 impl Server {
     /// Starts it, with standard error to `log`, and waits for its line `listening`.
-    pub(crate) async fn start(mut command: Command, log: &Path) -> Result<Self> {
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(log)?);
+    pub(crate) async fn start(command: Command, log: &Path, on: On) -> Result<Self> {
+        Self::start_when(command, log, on, async |log| Ok(listening(log))).await
+    }
+
+    /// Starts it, with what it says to `log`, and waits until `listening` finds out, from the log or otherwise, where.
+    pub(crate) async fn start_when(
+        mut command: Command,
+        log: &Path,
+        on: On,
+        listening: impl AsyncFn(&str) -> Result<Option<SocketAddr>>,
+    ) -> Result<Self> {
+        let file = File::create(log)?;
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
         let started = Instant::now();
-        let child = command.spawn().map_err(|error| format!("{}: {error}", program(&command)))?;
+        let child = spawn(&mut command, on)?;
         let unset = SocketAddr::from(([127, 0, 0, 1], 0));
         // From here on a failure ends the process too.
         let mut server = Self { child, address: unset, listening_after: Duration::ZERO, started };
         server.address = loop {
-            if let Some(address) = listening(&fs::read_to_string(log)?) {
+            if let Some(address) = listening(&fs::read_to_string(log)?).await? {
                 break address;
             }
             if let Some(status) = server.child.try_wait()? {
@@ -84,6 +155,7 @@ impl Server {
         drop(self);
     }
 
+    /// Its own, and the processors' time of its children too.
     pub(crate) fn usage(&self) -> Result<Usage> {
         Usage::of(self.child.id())
     }
@@ -112,11 +184,16 @@ fn listening(log: &str) -> Option<SocketAddr> {
 
 impl Usage {
     fn of(pid: u32) -> Result<Self> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        // The second field, the program's name, may hold blanks; after its bracket, utime and stime are the 12th and 13th.
-        let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
-        let ticks: Vec<f64> = after.split_whitespace().skip(11).take(2).map_while(|field| field.parse().ok()).collect();
-        let [user, system] = ticks[..] else { return Err(format!("/proc/{pid}/stat: not as proc(5) has it").into()) };
+        let own = Stat::of(pid)?;
+        let mut ticks = own.ticks + own.ended_children_ticks;
+        for entry in fs::read_dir("/proc")? {
+            let child = entry?.file_name().to_str().and_then(|name| name.parse().ok());
+            // One that ends meanwhile counts among the ended ones the next time.
+            let Some(Ok(child)) = child.map(Stat::of) else { continue };
+            if child.parent == pid {
+                ticks += child.ticks;
+            }
+        }
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
         let mib = |key: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(key));
@@ -124,7 +201,34 @@ impl Usage {
             kib.map(|kib| kib / 1024.0).ok_or_else(|| format!("/proc/{pid}/status: no {key}"))
         };
         let (peak_rss_mib, rss_mib) = (mib("VmHWM:")?, mib("VmRSS:")?);
-        Ok(Self { cpu_s: (user + system) / TICKS_PER_S, peak_rss_mib, rss_mib })
+        Ok(Self { cpu_s: ticks as f64 / TICKS_PER_S, peak_rss_mib, rss_mib })
+    }
+}
+
+/// What is needed of proc(5)'s `stat`.
+struct Stat {
+    parent: u32,
+    ticks: u64,
+    ended_children_ticks: u64,
+}
+
+impl Stat {
+    fn of(pid: u32) -> Result<Self> {
+        let path = format!("/proc/{pid}/stat");
+        let stat = fs::read_to_string(&path)?;
+        // The second field, the program's name, may hold blanks. After its bracket: state, ppid; utime, stime, cutime, cstime are
+        // the 12th to 15th.
+        let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
+        let fields: Vec<i64> =
+            after.split_whitespace().skip(1).take(14).map_while(|field| field.parse().ok()).collect();
+        let [parent, _, _, _, _, _, _, _, _, _, user, system, ended_user, ended_system] = fields[..] else {
+            return Err(format!("{path}: not as proc(5) has it").into());
+        };
+        Ok(Self {
+            parent: u32::try_from(parent)?,
+            ticks: u64::try_from(user + system)?,
+            ended_children_ticks: u64::try_from(ended_user + ended_system)?,
+        })
     }
 }
 

@@ -13,17 +13,19 @@ use xinhub_client::v1::follow_lifts_request::Message as Out;
 use xinhub_client::v1::follow_lifts_response::Message as In;
 use xinhub_client::{Hub, Replica, ReplicaConfig, mutation, v1};
 
-use crate::lookup::Spread;
-use crate::process::Server;
-use crate::world::{BANK, COURT, Place, World};
-use crate::{Output, Result, build, note};
+use crate::ask::questions;
+use crate::compare::Spread;
+use crate::process::{On, Server};
+use crate::publish::publish_all;
+use crate::report::Run;
+use crate::world::{BANK, COURT, Synthetic, World};
+use crate::{Common, Result, note};
 
+const LIFT: &str = "a lift";
 /// Lifts before those that count.
 const WARM_UP: usize = 5;
 /// A receipt that takes longer ends the run.
 const COMES_WITHIN: Duration = Duration::from_secs(60);
-/// Listings in one page.
-const PAGE: i32 = 500;
 /// Beside an import: between two lifts, between two looks at the lease, and how many lifts there are listings for.
 const BETWEEN_LIFTS: Duration = Duration::from_millis(250);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
@@ -31,6 +33,15 @@ const MAX_BESIDE: usize = 2_000;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    how: How,
+}
+
+/// Who is told, and how often.
+#[derive(Clone, Copy, clap::Args)]
+pub(crate) struct How {
     /// Subscribers
     #[arg(long, default_value_t = 1_000)]
     subscribers: usize,
@@ -43,13 +54,10 @@ pub(crate) struct Args {
     /// Then lift while so many rows are imported, and watch the lease of a replica meanwhile; 0 for not
     #[arg(long, default_value_t = 0)]
     import_rows: u64,
-    /// In each round everything is run once, in turns
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(3..))]
-    rounds: u16,
-    #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    output: Output,
+}
+
+impl How {
+    pub(crate) const USUAL: Self = Self { subscribers: 1_000, connections: 1_000, lifts: 60, import_rows: 0 };
 }
 
 /// One round: milliseconds from the acknowledgement to the receipts.
@@ -91,8 +99,6 @@ struct Beside {
 /// The whole run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Figures {
-    pub(crate) build: String,
-    pub(crate) cpus: usize,
     subscribers: usize,
     connections: usize,
     lifts: usize,
@@ -108,6 +114,7 @@ struct Crowd<'a> {
     receipts: mpsc::Receiver<(u64, Instant)>,
     subscribers: usize,
     last: u64,
+    instances: Vec<Vec<u8>>,
     /// Holds their tasks.
     _listening: JoinSet<()>,
 }
@@ -173,22 +180,24 @@ impl<'a> Crowd<'a> {
         what: &'static str,
         world: &World,
         server: &'a Server,
-        args: &Args,
+        how: How,
         manifest: Option<&v1::GetManifestResponse>,
     ) -> Result<Crowd<'a>> {
-        note(format_args!("{}: {} subscribers on {} connections", what, args.subscribers, args.connections));
+        note(format_args!("{}: {} subscribers on {} connections", what, how.subscribers, how.connections));
         let snapshot = manifest.and_then(|manifest| manifest.snapshot.clone()).unwrap_or_default();
         let beat_ms = manifest.map_or(0, |manifest| u64::from(manifest.beat_ms));
-        let (told, mut receipts) = mpsc::channel(2 * args.subscribers);
-        let mut listening = JoinSet::new();
-        for connection in 0..args.connections {
+        let (told, mut receipts) = mpsc::channel(2 * how.subscribers);
+        let (mut listening, mut instances) = (JoinSet::new(), Vec::new());
+        for connection in 0..how.connections {
             let hub = world.client(server, BANK).await?;
             // As even as it goes.
-            let streams = (args.subscribers * (connection + 1) / args.connections)
-                - (args.subscribers * connection / args.connections);
+            let streams = (how.subscribers * (connection + 1) / how.connections)
+                - (how.subscribers * connection / how.connections);
             for _ in 0..streams {
+                let instance_id = uuid::Uuid::now_v7().into_bytes().to_vec();
+                instances.push(instance_id.clone());
                 let open = v1::FollowLiftsOpen {
-                    instance_id: uuid::Uuid::now_v7().into_bytes().to_vec(),
+                    instance_id,
                     epoch: snapshot.epoch.clone(),
                     revision: snapshot.revision,
                     lift_seq: snapshot.lift_seq,
@@ -202,11 +211,11 @@ impl<'a> Crowd<'a> {
                 });
             }
         }
-        for _ in 0..args.subscribers {
+        for _ in 0..how.subscribers {
             next(&mut receipts).await?;
         }
-        let (subscribers, last) = (args.subscribers, snapshot.lift_seq);
-        Ok(Crowd { what, server, receipts, subscribers, last, _listening: listening })
+        let (subscribers, last) = (how.subscribers, snapshot.lift_seq);
+        Ok(Crowd { what, server, receipts, subscribers, last, instances, _listening: listening })
     }
 
     /// So many lifts, each once all have had the one before.
@@ -259,7 +268,9 @@ impl Receipts {
 
 /// Lifts for as long as rows are imported, and watches the lease of a replica.
 async fn beside_import(world: &World, crowd: &mut Crowd<'_>, trigger: &mut Trigger, rows: u64) -> Result<Beside> {
-    world.synthesize_more(rows).await?;
+    // Rows that no earlier run has brought.
+    let (seed, _) = uuid::Uuid::now_v7().as_u64_pair();
+    world.synthesize(&Synthetic { rows, seed, listings: "more.csv" }).await?;
     let dir = tempfile::tempdir_in(world.path("."))?;
     let bank = world.client(crowd.server, BANK).await?;
     let replica = Replica::open(&bank, ReplicaConfig::new(dir.path()))?;
@@ -297,80 +308,66 @@ async fn next(receipts: &mut mpsc::Receiver<(u64, Instant)>) -> Result<(u64, Ins
     Ok(receipt.map_err(|_| "a receipt didn't come")?.ok_or("nobody listens any more")?)
 }
 
-/// So many listings that can be lifted.
-async fn listed(court: &Hub, count: usize) -> Result<Vec<u64>> {
-    let (mut found, mut page_token) = (Vec::new(), String::new());
-    while found.len() < count {
-        let states = vec![v1::ListingState::Listed.into()];
-        let request = v1::ListListingsRequest { page_size: PAGE, page_token, states };
-        let page = court.lookup().list_listings(request).await?;
-        found.extend(page.listings.iter().map(|listing| listing.listing));
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
-    if found.len() < count { Err(format!("only {} listings can be lifted", found.len()).into()) } else { Ok(found) }
+pub(crate) async fn run(args: Args) -> Result<()> {
+    let (world, filled) = World::filled(&args.common.place, args.common.rows).await?;
+    let figures = measure(&world, args.how, args.common.rounds).await?;
+    args.common.output.write(&Run { push: Some(figures), ..Run::of(&filled)? })
 }
 
-pub(crate) async fn run(args: Args) -> Result<()> {
-    let world = World::create(&args.place)?;
-    world.allow(&format!(
-        "[limits]\nreplicas_per_client = {0}\nconnections_per_client = {0}\nconnections = {1}\n",
-        args.subscribers + 100,
-        2 * args.connections + 100
-    ))?;
-    let beside = if args.import_rows > 0 { MAX_BESIDE } else { 0 };
-    let count = usize::from(args.rounds) * args.lifts + WARM_UP + beside;
-    // Not all of them are in force.
-    world.synthesize(2 * count as u64 + 1_000).await?;
-    let hub = world.serve().await?;
-    world.import(&hub, "listings.csv").await?;
-    let broadcast = world.serve_broadcast().await?;
+pub(crate) async fn measure(world: &World, how: How, rounds: u16) -> Result<Figures> {
+    // Followed from a new one there is no lift to catch up with.
+    world.forget_snapshots()?;
+    let (hub, broadcast) = (world.serve(On::Servers).await?, world.serve_broadcast().await?);
+    let most_beside = if how.import_rows > 0 { MAX_BESIDE } else { 0 };
+    let count = usize::from(rounds) * how.lifts + WARM_UP + most_beside;
     let court = world.client(&hub, COURT).await?;
-    let listings = listed(&court, count).await?;
+    note(format_args!("listing {count} who are to be lifted"));
+    let listings = publish_all(&court, &questions(world)?.0, count).await?;
     let bank = world.client(&hub, BANK).await?;
     let instance_id = uuid::Uuid::now_v7().into_bytes().to_vec();
     let request = v1::GetManifestRequest { instance_id, ..v1::GetManifestRequest::default() };
     let manifest = bank.sync().get_manifest(request).await?;
     let bare_trigger = world.client(&broadcast, BANK).await?;
     let mut contenders = [
-        (
-            Crowd::gather("bare broadcast", &world, &broadcast, &args, None).await?,
-            Trigger::Bare(Box::new(bare_trigger)),
-        ),
-        (
-            Crowd::gather("a lift", &world, &hub, &args, Some(&manifest)).await?,
-            Trigger::Court(Box::new(court), listings),
-        ),
+        (Crowd::gather("bare broadcast", world, &broadcast, how, None).await?, Trigger::Bare(Box::new(bare_trigger))),
+        (Crowd::gather(LIFT, world, &hub, how, Some(&manifest)).await?, Trigger::Court(Box::new(court), listings)),
     ];
     for (crowd, trigger) in &mut contenders {
         crowd.round(trigger, WARM_UP).await?;
     }
     let mut measured = vec![Vec::new(); contenders.len()];
-    for round in 1..=args.rounds {
+    for round in 1..=rounds {
         for ((crowd, trigger), measured) in contenders.iter_mut().zip(&mut measured) {
-            note(format_args!("round {round} of {}: {}", args.rounds, crowd.what));
-            measured.push(crowd.round(trigger, args.lifts).await?);
+            note(format_args!("round {round} of {rounds}: {}", crowd.what));
+            measured.push(crowd.round(trigger, how.lifts).await?);
         }
     }
     let bare = measured[0].clone();
     let named = contenders.iter().map(|(crowd, _)| crowd.what);
     let rows = named.zip(measured).map(|(what, rounds)| Row::of(what, rounds, &bare)).collect();
     let mut beside = None;
-    if args.import_rows > 0 {
-        note(format_args!("lifting beside an import of {} rows", args.import_rows));
+    if how.import_rows > 0 {
+        note(format_args!("lifting beside an import of {} rows", how.import_rows));
         let [_, (crowd, trigger)] = &mut contenders;
-        beside = Some(beside_import(&world, crowd, trigger, args.import_rows).await?);
+        beside = Some(beside_import(world, crowd, trigger, how.import_rows).await?);
     }
-    let cpus = std::thread::available_parallelism()?.get();
-    let Args { subscribers, connections, lifts, rounds, .. } = args;
-    let figures = Figures { build: build().to_owned(), cpus, subscribers, connections, lifts, rounds, rows, beside };
-    args.output.write(&serde_json::json!({ "push": figures }), &text(&figures))?;
+    let instances = std::mem::take(&mut contenders[1].0.instances);
     drop(contenders);
     broadcast.stop().await?;
+    for instance_id in instances {
+        // No later lift waits for them.
+        bank.sync().unsubscribe(v1::UnsubscribeRequest { instance_id }).await?;
+    }
     hub.stop().await?;
-    Ok(())
+    let How { subscribers, connections, lifts, .. } = how;
+    Ok(Figures { subscribers, connections, lifts, rounds, rows, beside })
+}
+
+impl Figures {
+    /// The last receipt of a lift by that of a bare broadcast.
+    pub(crate) fn last_vs_broadcast(&self) -> Option<Spread> {
+        self.rows.iter().find(|row| row.what == LIFT).map(|row| row.last_ratio)
+    }
 }
 
 impl Row {

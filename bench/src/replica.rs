@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use xinhub_client::{Hub, Inquiry, Replica, ReplicaConfig, v1};
 
-use crate::load::Questions;
-use crate::lookup::questions;
-use crate::world::{BANK, MEASURE, Place, World};
-use crate::{Output, Result, build, note};
+use crate::ask::{Questions, questions};
+use crate::process::On;
+use crate::report::Run;
+use crate::world::{BANK, MEASURE, World};
+use crate::{Common, Result, note};
 
 /// Look-ups of one round, and how many are timed together: a clock's own reading costs some 20 ns.
 const MISSES: usize = 200_000;
@@ -19,15 +20,8 @@ const TOGETHER: usize = 16;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Listings that the hub has
-    #[arg(long, default_value_t = 1_000_000)]
-    rows: u64,
-    #[arg(long, default_value_t = 3)]
-    rounds: usize,
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    output: Output,
+    common: Common,
 }
 
 /// One reach.
@@ -54,8 +48,6 @@ pub(crate) struct Reach {
 /// The whole run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Figures {
-    pub(crate) build: String,
-    pub(crate) cpus: usize,
     pub(crate) listings: u64,
     pub(crate) rounds: usize,
     reaches: Vec<Reach>,
@@ -93,22 +85,33 @@ fn look_up(replica: &Replica, asked: &[Inquiry], count: usize) -> (f64, f64) {
 }
 
 pub(crate) async fn run(args: Args) -> Result<()> {
-    let world = World::create(&args.place)?;
-    world.synthesize(args.rows).await?;
-    let server = world.serve().await?;
-    world.import(&server, "listings.csv").await?;
-    let (clear, listed) = questions(&world)?;
+    let (world, filled) = World::filled(&args.common.place, args.common.rows).await?;
+    let figures = measure(&world, usize::from(args.common.rounds)).await?;
+    args.common.output.write(&Run { replica: Some(figures), ..Run::of(&filled)? })
+}
+
+impl Figures {
+    /// Of somebody who is not listed, in an exact replica.
+    pub(crate) fn miss_p50_ns(&self) -> Option<f64> {
+        self.reaches.iter().find(|one| one.reach == "exact").map(|one| one.miss_p50_ns)
+    }
+}
+
+pub(crate) async fn measure(world: &World, rounds: usize) -> Result<Figures> {
+    let server = world.serve(On::All).await?;
+    let (clear, listed) = questions(world)?;
+    let listings = world.status(&server).await?.listings;
     let hub = world.client(&server, BANK).await?;
     let mut reaches = Vec::new();
     for (name, reach) in [("filter", v1::ReplicaReach::Filter), ("exact", v1::ReplicaReach::Exact)] {
         note(format_args!("reach {name}"));
         let first = tempfile::tempdir_in(world.path("."))?;
         let (replica, first_s) = open(&hub, first.path(), reach).await?;
-        replica.close().await?;
+        replica.unsubscribe().await?;
         let (mut synced, mut reopened, mut p50, mut p99) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (mut hit_p50, mut hit_p99) = (Vec::new(), Vec::new());
         let (mut entries, mut memory_bytes, mut on_disk_bytes) = (0, 0, 0);
-        for _ in 0..args.rounds {
+        for _ in 0..rounds {
             let dir = tempfile::tempdir_in(world.path("."))?;
             let (replica, took) = open(&hub, dir.path(), reach).await?;
             synced.push(took);
@@ -127,7 +130,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
             on_disk_bytes = bytes_of(dir.path())?;
             let (replica, took) = open(&hub, dir.path(), reach).await?;
             reopened.push(took);
-            replica.close().await?;
+            replica.unsubscribe().await?;
         }
         reaches.push(Reach {
             reach: name.to_owned(),
@@ -144,14 +147,11 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         });
     }
     server.stop().await?;
-    let cpus = std::thread::available_parallelism()?.get();
-    let (build, listings, rounds) = (build().to_owned(), args.rows, args.rounds);
-    let figures = Figures { build, cpus, listings, rounds, reaches };
-    args.output.write(&serde_json::json!({ "replica": figures }), &text(&figures))
+    Ok(Figures { listings, rounds, reaches })
 }
 
 fn inquiries(replica: &Replica, questions: &Questions) -> Vec<Inquiry> {
-    let asked = questions.requests.iter().filter_map(|request| request.inquiry.as_ref());
+    let asked = questions.requests.iter().filter_map(|(request, _)| request.inquiry.as_ref());
     asked.filter_map(|inquiry| replica.inquiry(inquiry)).collect()
 }
 

@@ -1,75 +1,105 @@
-//! `report`: from the JSON of runs to Markdown, so that no figure is ever copied by hand.
+//! `report`: from the JSON of runs to Markdown and plots, so that no figure is ever copied by hand.
 
+use std::fmt::Write;
 use std::fs;
-use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use crate::{Result, import, lookup, push, replica};
+use crate::machine::Machine;
+use crate::world::Filled;
+use crate::{Result, batch, import, lookup, mixed, plot, process, publish, push, replica, snapshot, start, stream};
 
-/// What `--json` wrote: one run.
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Run {
-    Lookup(lookup::Figures),
-    Import(import::Figures),
-    Replica(replica::Figures),
-    Push(push::Figures),
+/// What `--json` writes: what was measured on one world, and where.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Run {
+    pub(crate) machine: Machine,
+    pub(crate) filled: Option<Filled>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) import: Option<import::Figures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) start: Option<start::Figures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lookup: Option<lookup::Figures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stream: Option<stream::Figures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) batch: Option<batch::Figures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) publish: Option<publish::Figures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) snapshot: Option<snapshot::Figures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) replica: Option<replica::Figures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) push: Option<push::Figures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mixed: Option<mixed::Figures>,
 }
 
-/// Writes the report to standard output.
-pub(crate) fn run(files: &[PathBuf], note: Option<&str>) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(
-        out,
-        "# Results\n\nWritten by `xinhub-bench report` from the JSON of the runs; see README.md for how they are made."
-    )?;
-    if let Some(note) = note {
-        writeln!(out, "\n{note}")?;
+impl Run {
+    /// On this machine, on a world that was filled like this.
+    pub(crate) fn of(filled: &Filled) -> Result<Self> {
+        let machine = Machine::here(process::load_processors())?;
+        Ok(Self { machine, filled: Some(filled.clone()), ..Self::default() })
     }
+
+    /// Everything measured, section by section.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        let mut section = |title: &str, body: Option<String>| {
+            if let Some(body) = body {
+                // Writing to a string can't fail.
+                let _ = write!(text, "### {title}\n\n{}\n\n", body.trim_end());
+            }
+        };
+        section("Import", self.filled.as_ref().map(import::filled));
+        section("After an import: starts, memory, disk", self.import.as_ref().map(import::text));
+        section("Starts, memory, disk", self.start.as_ref().map(start::text));
+        section("Checks", self.lookup.as_ref().map(lookup::text));
+        section("Checks over a stream", self.stream.as_ref().map(stream::text));
+        section("Checks in batches", self.batch.as_ref().map(batch::text));
+        section("Publishing and lifting", self.publish.as_ref().map(publish::text));
+        section("Snapshots for replicas", self.snapshot.as_ref().map(snapshot::text));
+        section("Replicas", self.replica.as_ref().map(replica::text));
+        section("A lift, pushed", self.push.as_ref().map(push::text));
+        section("Checks beside everything else", self.mixed.as_ref().map(mixed::text));
+        text
+    }
+
+    fn title(&self) -> String {
+        let rows = self.filled.as_ref().map_or(0, |filled| filled.rows);
+        format!("## {rows} listings\n\n{}", self.machine.text())
+    }
+}
+
+/// Writes `RESULTS.md` and its plots into a directory, from what runs have written.
+pub(crate) fn run(files: &[PathBuf], note: Option<&str>, into: &Path) -> Result<()> {
+    let mut text = "# Results\n\nWritten by `xinhub-bench report` from the JSON of the runs; README.md says how they are made. \
+                    Figures are medians of rounds run in turns, smallest and largest in brackets; ratios are taken within a round.\n\n"
+        .to_owned();
+    if let Some(note) = note {
+        text += &format!("{note}\n\n");
+    }
+    let plots = into.join("plots");
+    if plots.exists() {
+        fs::remove_dir_all(&plots)?;
+    }
+    fs::create_dir_all(&plots)?;
     for file in files {
         let shown = file.display();
-        let text = fs::read_to_string(file).map_err(|error| format!("{shown}: {error}"))?;
-        let run: Run = serde_json::from_str(&text).map_err(|error| format!("{shown}: {error}"))?;
-        match run {
-            Run::Lookup(figures) => write!(out, "\n{}", section_lookup(&figures))?,
-            Run::Import(figures) => write!(out, "\n{}", section_import(&figures))?,
-            Run::Replica(figures) => write!(out, "\n{}", section_replica(&figures))?,
-            Run::Push(figures) => write!(out, "\n{}", section_push(&figures))?,
+        let json = fs::read_to_string(file).map_err(|error| format!("{shown}: {error}"))?;
+        let run: Run = serde_json::from_str(&json).map_err(|error| format!("{shown}: {error}"))?;
+        text += &format!("{}\n\n", run.title());
+        let rows = run.filled.as_ref().map_or(0, |filled| filled.rows);
+        for (name, title, svg) in plot::all(&run) {
+            let name = format!("{name}-{rows}.svg");
+            fs::write(plots.join(&name), svg)?;
+            text += &format!("![{title}](plots/{name})\n\n");
         }
+        text += &run.text();
     }
+    fs::write(into.join("RESULTS.md"), text.trim_end().to_owned() + "\n")?;
     Ok(())
-}
-
-fn machine(cpus: usize, build: &str) -> String {
-    let debug = if build == "release" { "" } else { ", NOT optimised: figures of no worth" };
-    format!("A virtual machine with {cpus} processors; server and load share them. Build: {build}{debug}.")
-}
-
-fn section_lookup(figures: &lookup::Figures) -> String {
-    let lookup::Figures { build, cpus, listings, rounds, .. } = figures;
-    format!(
-        "## Checks next to an empty RPC\n\n{}\n\n{listings} listings. Medians of {rounds} rounds run in turns, smallest and \
-         largest in brackets; ratios are taken within a round.\n\n{}\n",
-        machine(*cpus, build),
-        lookup::table(figures)
-    )
-}
-
-fn section_import(figures: &import::Figures) -> String {
-    let import::Figures { build, cpus, listings, .. } = figures;
-    let machine = machine(*cpus, build);
-    format!("## {listings} listings: import, starts, disk\n\n{machine}\n\n{}", import::text(figures))
-}
-
-fn section_replica(figures: &replica::Figures) -> String {
-    let replica::Figures { build, cpus, listings, rounds, .. } = figures;
-    let machine = machine(*cpus, build);
-    format!("## Replicas of {listings} listings\n\n{machine} Medians of {rounds} rounds.\n\n{}", replica::text(figures))
-}
-
-fn section_push(figures: &push::Figures) -> String {
-    let machine = machine(figures.cpus, &figures.build);
-    format!("## A lift, pushed\n\n{machine} {}", push::text(figures))
 }

@@ -12,12 +12,13 @@ use tokio::time::{Instant, sleep};
 use xinhub_cli::certs::ca::Authority;
 use xinhub_client::{Config, Hub, v1};
 
-use crate::process::Server;
+use crate::process::{On, Server, spawn};
 use crate::{Result, note};
 
 pub(crate) const COURT: &str = "court";
 pub(crate) const BANK: &str = "bank";
 const OPERATOR: &str = "operator";
+pub(crate) const COURT_NAME: &str = "广东省雷州市人民法院";
 const TRUST_DOMAIN: &str = "bench.xinhub.invalid";
 const DAY: Duration = Duration::from_secs(86_400);
 /// The measure that is asked for: it reaches debtors, persons and organisations, and answers CONSIDER.
@@ -33,6 +34,10 @@ key = "pki/server.key"
 client_ca = "pki/ca.pem"
 crls = ["pki/crl.pem"]
 trust_domain = "bench.xinhub.invalid"
+# Every caller and every replica here is the same client.
+[limits]
+connections_per_client = 4_000
+replicas_per_client = 4_000
 "#;
 
 /// Rates and quotas that no run reaches, so that they are charged as in earnest and refuse nothing.
@@ -75,9 +80,19 @@ rate_per_second = 1_000
 daily_quota = 1_000_000
 "#;
 
+/// What rows to make: of the first seed with their relations, and with what look-ups should find.
+pub(crate) struct Synthetic<'a> {
+    pub(crate) rows: u64,
+    pub(crate) seed: u64,
+    pub(crate) listings: &'a str,
+}
+
 /// Where it all happens.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub(crate) struct Place {
+    /// A hub's directory that is kept: filled by the first run, and taken as it is by later ones with as many rows
+    #[arg(long, value_name = "DIR", conflicts_with = "within")]
+    world: Option<PathBuf>,
     /// On which disk: a directory of its own is made in this one, and removed
     #[arg(long, value_name = "DIR")]
     within: Option<PathBuf>,
@@ -88,8 +103,19 @@ pub(crate) struct Place {
 
 /// A hub that was made, and its programs.
 pub(crate) struct World {
-    dir: TempDir,
+    dir: PathBuf,
     bin_dir: PathBuf,
+    /// Goes with the world, unless that is kept.
+    _temporary: Option<TempDir>,
+}
+
+/// How a world got its listings; kept in it, as `filled.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Filled {
+    pub(crate) rows: u64,
+    pub(crate) imports: Vec<Imported>,
+    /// The hub's, over all imports.
+    pub(crate) peak_rss_mib: f64,
 }
 
 /// Bytes that a directory takes on the disk.
@@ -103,14 +129,16 @@ pub(crate) struct Disk {
 }
 
 impl World {
+    /// An empty hub.
     pub(crate) fn create(place: &Place) -> Result<Self> {
-        let beside = std::env::current_exe()?.parent().map(Path::to_owned).unwrap_or_default();
-        let bin_dir = place.bin_dir.clone().unwrap_or(beside);
-        let dir = match &place.within {
-            Some(within) => TempDir::new_in(within)?,
-            None => TempDir::new()?,
+        let temporary = match (&place.world, &place.within) {
+            (Some(_), _) => None,
+            (None, Some(within)) => Some(TempDir::new_in(within)?),
+            (None, None) => Some(TempDir::new()?),
         };
-        let world = Self { dir, bin_dir };
+        let dir = place.world.clone().or_else(|| Some(temporary.as_ref()?.path().to_owned())).unwrap_or_default();
+        fs::create_dir_all(&dir)?;
+        let world = Self::at(place, fs::canonicalize(dir)?, temporary);
         let ca = Authority::init(&world.path("pki"), TRUST_DOMAIN, 365 * DAY, 30 * DAY)?;
         ca.issue_server(&["localhost".to_owned()], &[std::net::Ipv4Addr::LOCALHOST.into()], 90 * DAY)?;
         for client in [COURT, BANK, OPERATOR] {
@@ -124,8 +152,46 @@ impl World {
         Ok(world)
     }
 
+    fn at(place: &Place, dir: PathBuf, temporary: Option<TempDir>) -> Self {
+        let beside = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.to_owned()));
+        Self { dir, bin_dir: place.bin_dir.clone().or(beside).unwrap_or_default(), _temporary: temporary }
+    }
+
+    /// A hub with so many listings and their relations, which doesn't run: the one that was kept, or a new one.
+    pub(crate) async fn filled(place: &Place, rows: u64) -> Result<(Self, Filled)> {
+        if let Some(dir) = place.world.as_ref().filter(|dir| dir.exists()) {
+            let world = Self::at(place, fs::canonicalize(dir)?, None);
+            let told = fs::read_to_string(world.path("filled.json"));
+            let told =
+                told.map_err(|error| format!("{} holds no world, or half of one ({error}): remove it", dir.display()))?;
+            let filled: Filled = serde_json::from_str(&told)?;
+            if filled.rows != rows {
+                return Err(format!("{} has {} rows, not {rows}", dir.display(), filled.rows).into());
+            }
+            return Ok((world, filled));
+        }
+        let world = Self::create(place)?;
+        let hub = world.serve(On::All).await?;
+        let filled = world.fill(&hub, rows).await?;
+        note("waiting for the details of what was imported");
+        world.details_caught_up(&hub).await?;
+        hub.stop().await?;
+        fs::write(world.path("filled.json"), serde_json::to_string_pretty(&filled)?)?;
+        Ok((world, filled))
+    }
+
+    /// Makes so many rows with their relations, and imports them.
+    pub(crate) async fn fill(&self, hub: &Server, rows: u64) -> Result<Filled> {
+        self.synthesize(&Synthetic { rows, seed: 1, listings: "listings.csv" }).await?;
+        let mut imports = Vec::new();
+        for file in ["listings.csv", "relations.csv"] {
+            imports.push(self.import(hub, file).await?);
+        }
+        Ok(Filled { rows, imports, peak_rss_mib: hub.usage()?.peak_rss_mib })
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
+        self.dir.join(name)
     }
 
     pub(crate) fn config_path(&self) -> PathBuf {
@@ -134,56 +200,54 @@ impl World {
 
     fn program(&self, name: &str) -> Command {
         let mut command = Command::new(self.bin_dir.join(name));
-        command.current_dir(self.dir.path());
+        command.current_dir(&self.dir);
         command
     }
 
     /// The hub.
-    pub(crate) async fn serve(&self) -> Result<Server> {
+    pub(crate) async fn serve(&self, on: On) -> Result<Server> {
         let mut command = self.program("xinhubd");
         command.arg("serve").arg("--config").arg(self.config_path());
-        Server::start(command, &self.path("hub.log")).await
+        Server::start(command, &self.path("hub.log"), on).await
     }
 
-    /// The empty service.
-    pub(crate) async fn serve_echo(&self) -> Result<Server> {
-        self.serve_own("echo-server").await
+    /// The empty RPC, as the hub serves its own.
+    pub(crate) async fn serve_tuned_echo(&self) -> Result<Server> {
+        self.serve_own("echo-server", "--config", &self.config_path()).await
+    }
+
+    /// The empty RPC, out of the box.
+    pub(crate) async fn serve_stock_echo(&self) -> Result<Server> {
+        self.serve_own("stock-echo-server", "--pki", &self.path("pki")).await
     }
 
     /// The bare broadcast.
     pub(crate) async fn serve_broadcast(&self) -> Result<Server> {
-        self.serve_own("broadcast-server").await
+        self.serve_own("broadcast-server", "--config", &self.config_path()).await
+    }
+
+    /// Raw bytes.
+    pub(crate) async fn serve_raw(&self) -> Result<Server> {
+        self.serve_own("raw-server", "--pki", &self.path("pki")).await
     }
 
     /// A server that is in this program.
-    async fn serve_own(&self, name: &str) -> Result<Server> {
+    async fn serve_own(&self, name: &str, option: &str, path: &Path) -> Result<Server> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg(name).arg("--config").arg(self.config_path());
-        Server::start(command, &self.path(&format!("{name}.log"))).await
+        command.arg(name).arg(option).arg(path);
+        Server::start(command, &self.path(&format!("{name}.log")), On::Servers).await
     }
 
-    /// Adds to the configuration of servers that start from here on.
-    pub(crate) fn allow(&self, more: &str) -> Result<()> {
-        let config = fs::read_to_string(self.config_path())?;
-        Ok(fs::write(self.config_path(), config + more)?)
-    }
-
-    /// Makes the rows, with seed 1: the same in every run of a day.
-    pub(crate) async fn synthesize(&self, rows: u64) -> Result<()> {
+    /// Makes rows: the same from one seed in every run of a day.
+    pub(crate) async fn synthesize(&self, what: &Synthetic<'_>) -> Result<()> {
+        let Synthetic { rows, seed, listings } = what;
         note(format_args!("making {rows} synthetic rows"));
         let mut command = self.program("xinhub");
-        command.args(["synthesize", "--rows", &rows.to_string(), "--court", "leizhou"]);
-        command.args(["--court-name", "广东省雷州市人民法院", "--out", "listings.csv"]);
-        command.args(["--relations", "relations.csv", "--answers", "answers.csv"]);
-        tokio::task::spawn_blocking(|| succeed(command)).await??;
-        Ok(())
-    }
-
-    /// Makes other rows, `more.csv`.
-    pub(crate) async fn synthesize_more(&self, rows: u64) -> Result<()> {
-        let mut command = self.program("xinhub");
-        command.args(["synthesize", "--rows", &rows.to_string(), "--seed", "2", "--court", "leizhou"]);
-        command.args(["--court-name", "广东省雷州市人民法院", "--out", "more.csv"]);
+        command.args(["synthesize", "--rows", &rows.to_string(), "--seed", &seed.to_string(), "--court", "leizhou"]);
+        command.args(["--court-name", COURT_NAME, "--out", listings]);
+        if *seed == 1 {
+            command.args(["--relations", "relations.csv", "--answers", "answers.csv"]);
+        }
         tokio::task::spawn_blocking(|| succeed(command)).await??;
         Ok(())
     }
@@ -213,7 +277,7 @@ impl World {
         Ok(Imported { file: file.to_owned(), rows, seconds, rows_per_s: rows as f64 / seconds, hub_cpu_s })
     }
 
-    fn certificate(&self, client: &str) -> (PathBuf, PathBuf) {
+    pub(crate) fn certificate(&self, client: &str) -> (PathBuf, PathBuf) {
         (self.path(&format!("pki/{client}.pem")), self.path(&format!("pki/{client}.key")))
     }
 
@@ -241,6 +305,18 @@ impl World {
             }
             sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// Takes away the snapshots for replicas of a hub that doesn't run: the next replica has one made.
+    pub(crate) fn forget_snapshots(&self) -> Result<()> {
+        let dir = self.path("data/replicas");
+        for entry in if dir.exists() { Some(fs::read_dir(dir)?) } else { None }.into_iter().flatten() {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "snap" || extension == "about") {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
     }
 
     /// Each part of the data directory.
@@ -282,8 +358,8 @@ fn size(path: &Path) -> Result<(u64, u64)> {
 
 /// Runs to the end; what it printed.
 fn succeed(mut command: Command) -> Result<Vec<u8>> {
-    let output = command.stdin(Stdio::null()).output();
-    let output = output.map_err(|error| format!("{:?}: {error}", command.get_program()))?;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = spawn(&mut command, On::All)?.wait_with_output()?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(format!("{:?} ended with {}: {said}", command.get_program(), output.status).into());

@@ -1,0 +1,81 @@
+//! `suite`: everything on one world, so that its rows are imported once, and a line of JSON with what counts.
+
+use std::io::Write;
+
+use serde_json::{Map, Value};
+
+use crate::compare::Spread;
+use crate::lookup::{self, How, STOCK, TUNED};
+use crate::peers::{ETCD, POSTGRES, Peers};
+use crate::report::Run;
+use crate::world::World;
+use crate::{Common, Result, batch, mixed, publish, push, replica, snapshot, start, stream};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Only what the last line tells, without peers
+    #[arg(long)]
+    quick: bool,
+}
+
+pub(crate) async fn run(args: Args) -> Result<()> {
+    let Args { common, quick } = args;
+    let Common { rows, seconds, rounds, .. } = common;
+    let (world, filled) = World::filled(&common.place, rows).await?;
+    let mut run = Run::of(&filled)?;
+    run.start = Some(start::measure(&world, if quick { 1 } else { rounds }).await?);
+    let peers = if quick { Peers::none() } else { Peers::start(&world, rows).await? };
+    let all = How { shapes: &lookup::SHAPES, adverse_percent: &lookup::ADVERSE_PERCENT, seconds, rounds };
+    let few = How { shapes: &lookup::SHAPES[..1], adverse_percent: &[1], ..all };
+    run.lookup = Some(lookup::measure(&world, &peers, if quick { few } else { all }).await?);
+    run.batch = Some(batch::measure(&world, &peers, seconds, rounds).await?);
+    peers.stop().await?;
+    run.stream = Some(stream::measure(&world, seconds, rounds).await?);
+    run.snapshot = Some(snapshot::measure(&world, seconds, rounds).await?);
+    run.replica = Some(replica::measure(&world, usize::from(rounds)).await?);
+    run.push = Some(push::measure(&world, push::How::USUAL, rounds).await?);
+    if !quick {
+        run.publish = Some(publish::measure(&world, seconds, rounds).await?);
+        run.mixed = Some(mixed::measure(&world, mixed::Side::USUAL, seconds, rounds).await?);
+    }
+    common.output.write(&run)?;
+    writeln!(std::io::stdout(), "\n{}", summary(&run))?;
+    Ok(())
+}
+
+/// What counts, under names that stay. What was not measured is left out.
+fn summary(run: &Run) -> Value {
+    let mut told = Map::new();
+    let mut tell = |key: &str, value: Option<f64>| {
+        // Four digits are more than a run can tell.
+        let rounded =
+            value.filter(|value| value.is_finite()).and_then(|value| format!("{value:.3e}").parse::<f64>().ok());
+        if let Some(value) = rounded {
+            told.insert(key.to_owned(), value.into());
+        }
+    };
+    let median = |spread: Option<Spread>| spread.map(|spread| spread.median);
+    let lookup = run.lookup.as_ref();
+    tell("entries", run.filled.as_ref().map(|filled| filled.rows as f64));
+    tell("check_vs_stock_echo", median(lookup.and_then(|lookup| lookup.rate_ratio(STOCK))));
+    tell("check_cpu_vs_tuned_echo", median(lookup.and_then(|lookup| lookup.cpu_ratio(TUNED))));
+    tell("check_p99_vs_tuned_echo", median(lookup.and_then(lookup::Figures::p99_ratio)));
+    tell("vs_etcd", median(lookup.and_then(|lookup| lookup.rate_ratio(ETCD))));
+    tell("vs_postgres", median(lookup.and_then(|lookup| lookup.rate_ratio(POSTGRES))));
+    let batch = run.batch.as_ref();
+    tell("batch_ids_per_core_s", median(batch.and_then(batch::Figures::ids_per_core_s)));
+    tell("batch_vs_redis_mget", median(batch.and_then(batch::Figures::vs_redis)));
+    tell("stream_vs_unary", median(run.stream.as_ref().and_then(stream::Figures::vs_unary)));
+    tell("replica_p50_ns", run.replica.as_ref().and_then(replica::Figures::miss_p50_ns));
+    let rest = run.start.as_ref().map(|start| &start.rest);
+    tell("index_bytes_per_entry", rest.map(|rest| rest.index_bytes as f64 / rest.index_keys as f64));
+    tell("push_last_vs_broadcast", median(run.push.as_ref().and_then(push::Figures::last_vs_broadcast)));
+    tell("snapshot_vs_raw", median(run.snapshot.as_ref().and_then(snapshot::Figures::vs_raw)));
+    tell("start_s", median(run.start.as_ref().and_then(start::Figures::answered_s)));
+    let listings = run.filled.as_ref().and_then(|filled| filled.imports.first());
+    tell("import_rows_s", listings.map(|import| import.rows_per_s));
+    tell("rss_mib", rest.map(|rest| rest.rss_mib));
+    Value::Object(told)
+}
