@@ -39,7 +39,7 @@ pub(super) struct Saver {
 impl Saver {
     pub(super) async fn run(mut self, mut stop: watch::Receiver<Saving>) {
         let mut pause = Duration::ZERO;
-        let (mut polls, mut before) = (0, self.saved);
+        let mut pace = Pace { polls: 0, before: self.saved };
         loop {
             let saving = tokio::select! {
                 stopping = stop.wait_for(|saving| *saving != Saving::Regularly) => {
@@ -51,16 +51,11 @@ impl Saver {
                 let published = self.published.borrow();
                 (published.position.revision, published.failed)
             };
-            polls += 1;
-            let is_quiet = polls == QUIET_POLLS && revision - before < QUIET_EVENTS;
-            if polls == QUIET_POLLS {
-                (polls, before) = (0, revision);
-            }
-            let events = if is_quiet { self.every_events / QUIET_SHARE } else { self.every_events };
+            let events = pace.events_worth_one(revision, self.every_events);
             // After a failure the state is not to be trusted over the journal.
             let worth = !failed
                 && match saving {
-                    Saving::Regularly => revision >= self.saved.saturating_add(events.max(1)),
+                    Saving::Regularly => revision >= self.saved.saturating_add(events),
                     Saving::OnceMore => revision > self.saved,
                     Saving::NoMore => false,
                 };
@@ -91,5 +86,44 @@ impl Saver {
                 false
             }
         }
+    }
+}
+
+/// How fast events come.
+struct Pace {
+    polls: u32,
+    /// The revision so many looks ago.
+    before: u64,
+}
+
+impl Pace {
+    /// How many events are worth a snapshot at this look, of which `every_events` are while many come.
+    fn events_worth_one(&mut self, revision: u64, every_events: u64) -> u64 {
+        self.polls += 1;
+        if self.polls < QUIET_POLLS {
+            return every_events;
+        }
+        let is_quiet = revision - self.before < QUIET_EVENTS;
+        *self = Pace { polls: 0, before: revision };
+        if is_quiet { (every_events / QUIET_SHARE).max(1) } else { every_events }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fewer_events_are_worth_a_snapshot_once_it_is_quiet() {
+        let mut pace = Pace { polls: 0, before: 0 };
+        let mut looks = |revision: u64| -> Vec<u64> {
+            (0..QUIET_POLLS).map(|_| pace.events_worth_one(revision, 500_000)).collect()
+        };
+        let busy = vec![500_000; QUIET_POLLS as usize];
+        // An import of 30,000 rows, and then a disclosure here and there.
+        assert_eq!(looks(30_000), busy);
+        let quiet = looks(30_000 + QUIET_EVENTS - 1);
+        assert_eq!((&quiet[..9], quiet[9]), (&busy[..9], 25_000));
+        assert_eq!(looks(30_000 + 3 * QUIET_EVENTS), busy);
     }
 }
