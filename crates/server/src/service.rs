@@ -19,10 +19,14 @@ mod lookup;
 mod page;
 mod petitions;
 mod registry;
+#[cfg(feature = "faults")]
+#[doc(hidden)]
+pub mod simulated;
 pub(crate) mod status;
 mod stream;
 mod subject;
 mod sync;
+mod tell;
 mod units;
 
 use std::sync::Arc;
