@@ -259,6 +259,8 @@ struct Audience {
     lease_ms: u64,
     beat_ms: u64,
     verifier: xinhub_translog::note::Verifier,
+    /// Stands for all of this, to the hub.
+    terms: Vec<u8>,
 }
 
 /// What is granted of a measure.

@@ -83,6 +83,8 @@ pub struct Replication {
 pub enum Fault {
     /// A beat gives a lease that lifts don't wait for.
     LeaseUnnoted,
+    /// A replica is led on by another audience's feed than the one that it began with.
+    TermsUnchecked,
 }
 
 /// Where a lift stands, and whether it is over.

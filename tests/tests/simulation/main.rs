@@ -90,6 +90,13 @@ fn a_lease_that_lifts_do_not_wait_for_is_noticed() {
     noticed(Plan { hub_fault: Some(HubFault::LeaseUnnoted), ..Plan::default() });
 }
 
+/// Found by this simulation: between the manifest and the streams a policy could give the audience another key. The replica was led on
+/// by the new one's feed, whose lifts freed nobody in the list that it held, and it confirmed them.
+#[test]
+fn a_feed_of_another_key_than_the_list_is_noticed() {
+    noticed(Plan { hub_fault: Some(HubFault::TermsUnchecked), ..Plan::default() });
+}
+
 #[test]
 fn clocks_that_differ_by_more_than_leases_allow_for_are_noticed() {
     noticed(Plan { rates: (600, 700), ..Plan::default() });

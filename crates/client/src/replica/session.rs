@@ -216,6 +216,7 @@ fn audience(manifest: &v1::GetManifestResponse, records: &Records) -> Result<Aud
         lease_ms: u64::from(manifest.lease_ms),
         beat_ms: u64::from(manifest.beat_ms.max(1)),
         verifier,
+        terms: manifest.terms.clone(),
     })
 }
 
@@ -288,10 +289,17 @@ pub(super) fn follow(shared: &Arc<Shared>) -> Result<Opened, End> {
         return Err(End::Resync(Duration::ZERO));
     };
     let (instance_id, epoch, reach) = (shared.instance.to_vec(), epoch.to_vec(), audience.reach as i32);
-    let open =
-        v1::FollowLiftsOpen { instance_id: instance_id.clone(), epoch: epoch.clone(), revision, lift_seq, reach };
+    let terms = audience.terms.clone();
+    let open = v1::FollowLiftsOpen {
+        instance_id: instance_id.clone(),
+        epoch: epoch.clone(),
+        revision,
+        lift_seq,
+        reach,
+        terms: terms.clone(),
+    };
     let open_lifts = v1::FollowLiftsRequest { message: Some(LiftsOut::Open(open)) };
-    let open = v1::FollowChangesOpen { instance_id, epoch, revision, lift_seq, reach };
+    let open = v1::FollowChangesOpen { instance_id, epoch, revision, lift_seq, reach, terms };
     let open_changes = v1::FollowChangesRequest { message: Some(ChangesOut::Open(open)) };
     let lifts = Lifts::new(shared, audience);
     let changes = Changes { shared: Arc::clone(shared), applied: None };

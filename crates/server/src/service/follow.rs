@@ -17,14 +17,12 @@ use xinhub_api::v1::follow_changes_request::Message as ChangesIn;
 use xinhub_api::v1::follow_changes_response::Message as ChangesOut;
 use xinhub_api::v1::follow_lifts_request::Message as LiftsIn;
 use xinhub_api::v1::follow_lifts_response::Message as LiftsOut;
-use xinhub_domain::decision::FieldMask;
-use xinhub_domain::policy::{ReplicaMeasure, SyncPermit};
 use xinhub_ledger::Mark;
 
 use super::call::Call;
 use super::door::catalogued;
-use super::sync::{entitled, reach, subscriber};
-use super::tell::{self, CATCH_UP_EVENTS, ChangeTeller, End, Follower, LiftTeller, missing_open};
+use super::sync::{entitled, reach, subscriber, terms};
+use super::tell::{self, At, CATCH_UP_EVENTS, ChangeTeller, End, Follower, LiftTeller, Terms, missing_open};
 use crate::sync::Step;
 
 pub(super) type Lifts = ReceiverStream<Result<v1::FollowLiftsResponse, Status>>;
@@ -39,17 +37,9 @@ const OPEN_WITHIN: Duration = Duration::from_secs(10);
 struct Stream<T> {
     call: Arc<Call>,
     ends: watch::Receiver<Mark>,
-    /// By which rules the replica answers, as it was told them.
-    rules: Rules,
+    /// By which the replica decides, as it was told them.
+    terms: Terms,
     out: mpsc::Sender<Result<T, Status>>,
-}
-
-/// What a replica decides by, beside what it holds.
-type Rules = ((String, String), Vec<ReplicaMeasure>, FieldMask);
-
-fn rules(permit: &SyncPermit) -> Rules {
-    let excerpt = permit.catalogue().excerpt(permit.audience().measures());
-    (excerpt, permit.measures().to_vec(), permit.client().fields())
 }
 
 impl<T> Stream<T> {
@@ -57,17 +47,16 @@ impl<T> Stream<T> {
     fn open(
         call: &Arc<Call>,
         out: mpsc::Sender<Result<T, Status>>,
-        instance: &[u8],
-        wanted: i32,
-        at: (&[u8], u64, u64),
+        (instance, wanted): (&[u8], i32),
+        at: At<'_>,
     ) -> Result<(Stream<T>, Follower), End> {
         let (permit, feed) = entitled(call)?;
         let reach = reach(&permit, wanted)?;
         call.charge(permit.client())?;
         let who = subscriber(call, instance, "open.instance_id")?;
-        let (hub, ends) = (call.hub(), feed.ends());
-        let follower = Follower::open((&hub.ledger, &hub.sync), feed, (who, reach), at)?;
-        Ok((Stream { call: Arc::clone(call), ends, rules: rules(&permit), out }, follower))
+        let (hub, ends, terms) = (call.hub(), feed.ends(), terms(&permit, &feed));
+        let follower = Follower::open((&hub.ledger, &hub.sync), (feed, terms), (who, reach), at)?;
+        Ok((Stream { call: Arc::clone(call), ends, terms, out }, follower))
     }
 
     /// The next stretch beyond where the replica is, if there is one and the stream may go on.
@@ -98,11 +87,11 @@ impl<T> Stream<T> {
         follower.stands(&permit, &feed)
     }
 
-    /// Whether a new policy leaves the stream and what the replica decides by as they are. It takes the rules anew as it connects.
+    /// Whether a new policy leaves the stream and what the replica decides by as they are. It takes them anew as it connects.
     fn under_new_policy(&self, follower: &Follower) -> Result<(), End> {
         let (permit, feed) = entitled(&self.call)?;
         follower.stands(&permit, &feed)?;
-        if rules(&permit) == self.rules { Ok(()) } else { Err(End::Gone) }
+        if terms(&permit, &feed) == self.terms { Ok(()) } else { Err(End::Gone) }
     }
 
     async fn send(&self, message: T) -> Result<(), End> {
@@ -185,8 +174,9 @@ async fn follow_lifts(
     out: mpsc::Sender<Result<v1::FollowLiftsResponse, Status>>,
 ) -> Result<(), End> {
     let Some(LiftsIn::Open(open)) = first(call, &mut incoming).await?.message else { return Err(missing_open()) };
-    let at = (&*open.epoch, open.revision, open.lift_seq);
-    let (stream, follower) = Stream::open(call, out, &open.instance_id, open.reach, at)?;
+    let v1::FollowLiftsOpen { revision, lift_seq, .. } = open;
+    let at = At { epoch: &open.epoch, revision, lift_seq, terms: &open.terms };
+    let (stream, follower) = Stream::open(call, out, (&open.instance_id, open.reach), at)?;
     let teller = blocking(move || LiftTeller::register(follower)).await?;
     // On record as it begins: a stream lasts for days, and a record waits for nobody.
     call.close_with(Code::Ok, None);
@@ -258,8 +248,9 @@ async fn follow_changes(
     out: mpsc::Sender<Result<v1::FollowChangesResponse, Status>>,
 ) -> Result<(), End> {
     let Some(ChangesIn::Open(open)) = first(call, &mut incoming).await?.message else { return Err(missing_open()) };
-    let at = (&*open.epoch, open.revision, open.lift_seq);
-    let (mut stream, follower) = Stream::open(call, out, &open.instance_id, open.reach, at)?;
+    let v1::FollowChangesOpen { revision, lift_seq, .. } = open;
+    let at = At { epoch: &open.epoch, revision, lift_seq, terms: &open.terms };
+    let (mut stream, follower) = Stream::open(call, out, (&open.instance_id, open.reach), at)?;
     call.close_with(Code::Ok, None);
     let (hub, mut teller) = (call.hub(), ChangeTeller::new(follower));
     let mut policy = hub.authority.changes();

@@ -14,15 +14,15 @@ use xinhub_api::v1::follow_changes_response::Message as ChangesOut;
 use xinhub_api::v1::follow_lifts_request::Message as LiftsIn;
 use xinhub_api::v1::follow_lifts_response::Message as LiftsOut;
 use xinhub_domain::policy::permissions::Method;
-use xinhub_domain::policy::{Moment, Policy, Reach, SyncAsk, SyncPermit, decide};
+use xinhub_domain::policy::{Moment, Policy, SyncAsk, SyncPermit, decide};
 use xinhub_index::{Entry, Key};
 use xinhub_ledger::clock::Clock;
 use xinhub_ledger::keys::{Keyring, Purpose};
 use xinhub_ledger::{CommandError, Ledger, Mark, Touched};
 use xinhub_translog::note::Signer;
 
-use super::sync::{feed_of, manifest, reach};
-use super::tell::{ChangeTeller, End, Follower, LiftTeller, missing_open, resync};
+use super::sync::{feed_of, manifest, reach, terms};
+use super::tell::{At, ChangeTeller, End, Follower, LiftTeller, missing_open, resync};
 use crate::config::CallLimits;
 pub use crate::sync::Fault;
 use crate::sync::{Feed, Replication, Snapshot, Subscriber};
@@ -168,10 +168,10 @@ impl Hub {
         Some(v1::FetchChunksResponse { offset: request.offset, data: data.into() })
     }
 
-    fn follower(&self, client: &str, instance: &[u8], wanted: i32, at: (&[u8], u64, u64)) -> Result<Follower, End> {
+    fn follower(&self, client: &str, (instance, wanted): (&[u8], i32), at: At<'_>) -> Result<Follower, End> {
         let (permit, feed) = self.entitled(client)?;
-        let reach: Reach = reach(&permit, wanted)?;
-        Follower::open((&self.ledger, &self.sync), feed, (Hub::who(client, instance)?, reach), at)
+        let (reach, terms) = (reach(&permit, wanted)?, terms(&permit, &feed));
+        Follower::open((&self.ledger, &self.sync), (feed, terms), (Hub::who(client, instance)?, reach), at)
     }
 
     /// Begins a lift stream with the replica's first message.
@@ -184,8 +184,9 @@ impl Hub {
         first: v1::FollowLiftsRequest,
     ) -> Result<LiftStream, Ended<v1::FollowLiftsResponse>> {
         let Some(LiftsIn::Open(open)) = first.message else { return Err(missing_open().into()) };
-        let at = (&*open.epoch, open.revision, open.lift_seq);
-        let follower = self.follower(client, &open.instance_id, open.reach, at)?;
+        let v1::FollowLiftsOpen { revision, lift_seq, .. } = open;
+        let at = At { epoch: &open.epoch, revision, lift_seq, terms: &open.terms };
+        let follower = self.follower(client, (&open.instance_id, open.reach), at)?;
         Ok(LiftStream { client: client.to_owned(), teller: LiftTeller::register(follower)? })
     }
 
@@ -199,8 +200,9 @@ impl Hub {
         first: v1::FollowChangesRequest,
     ) -> Result<ChangeStream, Ended<v1::FollowChangesResponse>> {
         let Some(ChangesIn::Open(open)) = first.message else { return Err(missing_open().into()) };
-        let at = (&*open.epoch, open.revision, open.lift_seq);
-        let follower = self.follower(client, &open.instance_id, open.reach, at)?;
+        let v1::FollowChangesOpen { revision, lift_seq, .. } = open;
+        let at = At { epoch: &open.epoch, revision, lift_seq, terms: &open.terms };
+        let follower = self.follower(client, (&open.instance_id, open.reach), at)?;
         Ok(ChangeStream { client: client.to_owned(), teller: ChangeTeller::new(follower) })
     }
 

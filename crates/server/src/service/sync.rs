@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::sync::Arc;
 
+use aws_lc_rs::digest;
+use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -16,6 +18,7 @@ use xinhub_domain::time::Timestamp;
 use xinhub_translog::note::Signer;
 
 use super::call::{Call, unary};
+use super::tell::Terms;
 use super::{follow, status};
 use crate::sync::{Feed, LiftStatus, Replication, Snapshot, Subscriber};
 
@@ -135,6 +138,30 @@ pub(super) fn manifest(
     who: &Subscriber,
     snapshot: &Snapshot,
 ) -> v1::GetManifestResponse {
+    v1::GetManifestResponse {
+        snapshot: Some(v1::Snapshot {
+            epoch: snapshot.epoch.to_vec(),
+            revision: snapshot.revision,
+            lift_seq: snapshot.lift_seq,
+            id: snapshot.id(),
+            bytes: snapshot.bytes,
+            entries: snapshot.entries,
+            sha256: snapshot.sha256.to_vec(),
+            state_digest: if reach == Reach::Exact { snapshot.state_digest.to_vec() } else { Vec::new() },
+        }),
+        lease_ms: u32::try_from(sync.lease_ms()).unwrap_or(u32::MAX),
+        beat_ms: u32::try_from(sync.beat_ms()).unwrap_or(u32::MAX),
+        verifier_key: signer.verifier_key(),
+        reach: reach_to(reach) as i32,
+        record_key: sync.record_key(who).to_vec(),
+        reported: sync.subscribers.reported(who),
+        terms: terms(permit, feed).to_vec(),
+        ..decides_by(permit, feed)
+    }
+}
+
+/// Of a manifest, by which audience and rules a replica decides.
+fn decides_by(permit: &SyncPermit, feed: &Feed) -> v1::GetManifestResponse {
     let (catalogue, units) = permit.catalogue().excerpt(permit.audience().measures());
     let measures = permit.measures().iter().filter_map(|granted| {
         let row = permit.catalogue().by_id(granted.measure)?;
@@ -152,26 +179,19 @@ pub(super) fn manifest(
         key: key.to_vec(),
         key_epoch,
         measures: measures.collect(),
-        snapshot: Some(v1::Snapshot {
-            epoch: snapshot.epoch.to_vec(),
-            revision: snapshot.revision,
-            lift_seq: snapshot.lift_seq,
-            id: snapshot.id(),
-            bytes: snapshot.bytes,
-            entries: snapshot.entries,
-            sha256: snapshot.sha256.to_vec(),
-            state_digest: if reach == Reach::Exact { snapshot.state_digest.to_vec() } else { Vec::new() },
-        }),
-        lease_ms: u32::try_from(sync.lease_ms()).unwrap_or(u32::MAX),
-        beat_ms: u32::try_from(sync.beat_ms()).unwrap_or(u32::MAX),
-        verifier_key: signer.verifier_key(),
-        reach: reach_to(reach) as i32,
         catalogue,
         units,
         fields: fields.map(ToString::to_string).collect(),
-        record_key: sync.record_key(who).to_vec(),
-        reported: sync.subscribers.reported(who),
+        ..v1::GetManifestResponse::default()
     }
+}
+
+/// Stands for them: the streams go on under these and no others.
+pub(super) fn terms(permit: &SyncPermit, feed: &Feed) -> Terms {
+    let mut terms = [0; 16];
+    let hash = digest::digest(&digest::SHA256, &decides_by(permit, feed).encode_to_vec());
+    terms.copy_from_slice(&hash.as_ref()[..16]);
+    terms
 }
 
 fn reach_to(reach: Reach) -> v1::ReplicaReach {

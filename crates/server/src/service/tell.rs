@@ -63,6 +63,18 @@ fn superseded() -> End {
     .into()
 }
 
+/// By which audience and rules a replica decides, in short.
+pub(super) type Terms = [u8; 16];
+
+/// Where a replica says that it is, and by which terms.
+pub(super) struct At<'a> {
+    pub(super) epoch: &'a [u8],
+    pub(super) revision: u64,
+    pub(super) lift_seq: u64,
+    /// Empty where it is an older one, which doesn't say.
+    pub(super) terms: &'a [u8],
+}
+
 /// One replica on one stream, and where it is.
 #[derive(Clone)]
 pub(super) struct Follower {
@@ -75,13 +87,18 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    /// Where a replica may be led on from. `at` is the epoch, revision and lift that it says it is at.
+    /// Where a replica may be led on from. `terms` are those in force.
     pub(super) fn open(
         (ledger, sync): (&Ledger, &Arc<Replication>),
-        feed: Arc<Feed>,
+        (feed, terms): (Arc<Feed>, Terms),
         (who, reach): (Subscriber, Reach),
-        (epoch, revision, lift_seq): (&[u8], u64, u64),
+        at: At<'_>,
     ) -> Result<Follower, End> {
+        let At { epoch, revision, lift_seq, .. } = at;
+        if !at.terms.is_empty() && at.terms != terms && !sync.has(Fault::TermsUnchecked) {
+            // Since it took the manifest they have changed: under another key nothing that it is told would lift anybody. It comes again.
+            return Err(End::Gone);
+        }
         if epoch != ledger.position().epoch {
             return Err(End::Resync(v1::ResyncReason::Epoch));
         }
