@@ -49,6 +49,9 @@ pub use config::{Config, Timeouts};
 pub use error::{Error, FieldFault, Refusal};
 #[doc(hidden)]
 pub use replica::Fault;
+#[cfg(feature = "faults")]
+#[doc(hidden)]
+pub use replica::simulated;
 pub use replica::{By, Lifted, Replica, ReplicaConfig, ReplicaState, Replied};
 pub use services::{Admin, Audit, Lookup, Measures, Registry, Remedy, Replication, Responses};
 pub use tonic::Code;

@@ -6,9 +6,13 @@
 //! a lease alone, and has its place in the records ([`records`]) before it is given. Everything else it asks of the hub.
 
 mod answer;
+mod clock;
 mod follow;
 mod held;
 mod records;
+mod session;
+#[cfg(feature = "faults")]
+pub mod simulated;
 mod store;
 
 use std::collections::HashMap;
@@ -29,6 +33,7 @@ use xinhub_domain::time::Timestamp;
 use xinhub_index::Prf;
 
 use crate::{Error, Hub};
+use clock::Clock;
 use held::{Held, View};
 use records::Records;
 
@@ -75,12 +80,12 @@ pub struct ReplicaState {
 impl ReplicaState {
     /// How long ago the hub last said that this is all.
     pub fn age(&self) -> Duration {
-        Duration::from_millis(boot_ms().saturating_sub(self.heard_ms))
+        Duration::from_millis(Clock::default().boot_ms().saturating_sub(self.heard_ms))
     }
 
     /// How long its lease still lasts.
     pub fn lease(&self) -> Duration {
-        Duration::from_millis(self.lease_until_ms.saturating_sub(boot_ms()))
+        Duration::from_millis(self.lease_until_ms.saturating_sub(Clock::default().boot_ms()))
     }
 
     /// Whether it may answer from what it holds.
@@ -106,7 +111,6 @@ pub struct ReplicaConfig {
     reach: ReplicaReach,
     on_lift: Option<Box<dyn Fn(Lifted) + Send + Sync>>,
     fault: Option<Fault>,
-    rate_permille: u64,
 }
 
 /// What a replica can be made to do wrong, so that tests find out whether they would notice.
@@ -130,22 +134,7 @@ impl std::fmt::Debug for ReplicaConfig {
 impl ReplicaConfig {
     /// A replica of its own directory, which is made where it is missing. Two replicas never share one.
     pub fn new(dir: impl Into<PathBuf>) -> ReplicaConfig {
-        ReplicaConfig {
-            dir: dir.into(),
-            reach: ReplicaReach::Unspecified,
-            on_lift: None,
-            fault: None,
-            rate_permille: 1_000,
-        }
-    }
-
-    /// Lets its clock go at another rate.
-    #[cfg(feature = "faults")]
-    #[doc(hidden)]
-    #[must_use]
-    pub fn with_clock_rate(mut self, permille: u64) -> ReplicaConfig {
-        self.rate_permille = permille;
-        self
+        ReplicaConfig { dir: dir.into(), reach: ReplicaReach::Unspecified, on_lift: None, fault: None }
     }
 
     /// Does this wrong.
@@ -215,8 +204,7 @@ struct Standing {
 
 /// What changes from beat to beat. By the boot clock, in milliseconds.
 struct Times {
-    /// How fast the boot clock goes, in thousandths, and since when: other than it should in simulations alone.
-    rate: (u64, u64),
+    clock: Clock,
     /// When the hub last said that what is held is all; 0: never.
     heard: AtomicU64,
     /// Until when the lease lasts.
@@ -229,39 +217,32 @@ struct Times {
 }
 
 impl Times {
-    fn new(permille: u64) -> Times {
+    fn new(clock: Clock) -> Times {
         let (heard, lease_until, revision) = Default::default();
         let (parted, hub_ahead) = Default::default();
-        Times { rate: (permille, boot_ms()), heard, lease_until, parted, hub_ahead, revision }
+        Times { clock, heard, lease_until, parted, hub_ahead, revision }
     }
 
-    /// The boot clock, as this replica has it.
-    fn boot_ms(&self) -> u64 {
-        let (permille, since) = self.rate;
-        since + boot_ms().saturating_sub(since) * permille / 1_000
-    }
-
-    /// By how much the wall clock is ahead of it.
+    /// By how much the wall clock is ahead of the boot clock.
     fn parted_ms(&self) -> i64 {
-        // A wall clock goes as fast as the boot clock beside it, until it is set.
-        wall_ms() - signed(boot_ms())
+        self.clock.wall_ms() - signed(self.clock.boot_ms())
     }
 
     /// Whether what is held is fresh enough to be answered from.
     fn answers(&self) -> bool {
         let heard = self.heard.load(Ordering::Acquire);
-        heard != 0 && Duration::from_millis(self.boot_ms().saturating_sub(heard)) <= MAX_AGE
+        heard != 0 && Duration::from_millis(self.clock.boot_ms().saturating_sub(heard)) <= MAX_AGE
     }
 
     /// Whether the lease lasts.
     fn leased(&self) -> bool {
         let parted = self.parted_ms().abs_diff(self.parted.load(Ordering::Acquire));
-        self.boot_ms() < self.lease_until.load(Ordering::Acquire) && parted <= MAX_PARTED_MS.unsigned_abs()
+        self.clock.boot_ms() < self.lease_until.load(Ordering::Acquire) && parted <= MAX_PARTED_MS.unsigned_abs()
     }
 
     /// Hub time, by its last beat and the boot clock since.
     fn hub_now(&self) -> Timestamp {
-        Timestamp(self.hub_ahead.load(Ordering::Acquire).saturating_add(signed(self.boot_ms())))
+        Timestamp(self.hub_ahead.load(Ordering::Acquire).saturating_add(signed(self.clock.boot_ms())))
     }
 }
 
@@ -278,6 +259,8 @@ struct Audience {
     lease_ms: u64,
     beat_ms: u64,
     verifier: xinhub_translog::note::Verifier,
+    /// Stands for all of this, to the hub.
+    terms: Vec<u8>,
 }
 
 /// What is granted of a measure.
@@ -294,6 +277,25 @@ impl Audience {
 }
 
 impl Shared {
+    fn open(config: ReplicaConfig, clock: Clock) -> Result<Arc<Shared>, Error> {
+        let (instance, lock) = store::prepare(&config.dir)?;
+        Ok(Arc::new(Shared {
+            dir: config.dir,
+            reach: config.reach,
+            on_lift: config.on_lift,
+            instance,
+            _lock: lock,
+            standing: ArcSwapOption::empty(),
+            held: Mutex::new(None),
+            times: Times::new(clock),
+            records: ArcSwapOption::empty(),
+            saving: Mutex::default(),
+            state: watch::channel(ReplicaState::default()).0,
+            stop: watch::channel(false).0,
+            fault: config.fault,
+        }))
+    }
+
     /// Whether anything may be said against anybody.
     fn leased(&self) -> bool {
         self.times.leased() || (self.fault == Some(Fault::LeaseOff) && self.times.answers())
@@ -371,22 +373,7 @@ impl Replica {
     /// # Errors
     /// [`Error::Config`] where the directory can't be used.
     pub fn open(hub: &Hub, config: ReplicaConfig) -> Result<Replica, Error> {
-        let (instance, lock) = store::prepare(&config.dir)?;
-        let shared = Arc::new(Shared {
-            dir: config.dir,
-            reach: config.reach,
-            on_lift: config.on_lift,
-            instance,
-            _lock: lock,
-            standing: ArcSwapOption::empty(),
-            held: Mutex::new(None),
-            times: Times::new(config.rate_permille),
-            records: ArcSwapOption::empty(),
-            saving: Mutex::default(),
-            state: watch::channel(ReplicaState::default()).0,
-            stop: watch::channel(false).0,
-            fault: config.fault,
-        });
+        let shared = Shared::open(config, Clock::default())?;
         let following = tokio::spawn(follow::run(Arc::clone(&shared), hub.config().clone()));
         Ok(Replica { shared, hub: hub.clone(), following })
     }
@@ -528,18 +515,6 @@ impl Drop for Replica {
             records.close();
         }
     }
-}
-
-/// The clock that goes on in suspension and is set by nobody.
-fn boot_ms() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000 + u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000_000
-}
-
-/// The wall clock, which may be set.
-fn wall_ms() -> i64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-    time.tv_sec.saturating_mul(1_000).saturating_add(time.tv_nsec / 1_000_000)
 }
 
 fn signed(ms: u64) -> i64 {

@@ -20,10 +20,14 @@ mod page;
 mod petitions;
 mod registry;
 mod routes;
+#[cfg(feature = "faults")]
+#[doc(hidden)]
+pub mod simulated;
 pub(crate) mod status;
 mod stream;
 mod subject;
 mod sync;
+mod tell;
 mod units;
 
 use std::sync::Arc;

@@ -22,15 +22,18 @@ use minicbor::{Decode, Encode};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use xinhub_domain::policy::{Policy, Reach};
+use xinhub_domain::time::Timestamp;
 use xinhub_index::{Relations, StateDigest};
 use xinhub_ledger::clock::Clock;
 use xinhub_ledger::crypto;
 use xinhub_ledger::keys::Key;
-use xinhub_ledger::{Audience, Ledger, Mark};
+use xinhub_ledger::{Audience, Ledger, Mark, Touched};
 
 use crate::config::CallLimits;
 pub(crate) use feed::{Feed, Step};
-use snapshot::{Snapshot, SnapshotError, Snapshots};
+pub(crate) use snapshot::Snapshot;
+use snapshot::{SnapshotError, Snapshots};
+use subscribers::LiftStanding;
 pub(crate) use subscribers::{Subscriber, Subscribers};
 
 /// How soon confirmations are durable. What a crash forgets makes a lift wait longer, never shorter.
@@ -68,6 +71,29 @@ pub struct Replication {
     told_lift: AtomicU64,
     /// The last step could not be told: nobody is told that what they hold is all.
     stuck: AtomicBool,
+    /// Bytes of steps that stay in memory, per audience; fewer only in simulations.
+    max_ring_bytes: usize,
+    /// What is done wrong, so that tests find out whether they would notice.
+    fault: Option<Fault>,
+}
+
+/// What a hub can be made to do wrong to its replicas.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A beat gives a lease that lifts don't wait for.
+    LeaseUnnoted,
+    /// A replica is led on by another audience's feed than the one that it began with.
+    TermsUnchecked,
+}
+
+/// Where a lift stands, and whether it is over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LiftStatus {
+    pub(crate) standing: LiftStanding,
+    /// Milliseconds until nobody is answered from before it any more.
+    pub(crate) left_ms: u64,
+    pub(crate) complete: bool,
 }
 
 /// A digest that is kept over a stop.
@@ -105,7 +131,40 @@ impl Replication {
             told: Mutex::default(),
             told_lift: AtomicU64::new(0),
             stuck: AtomicBool::new(false),
+            max_ring_bytes: feed::MAX_RING_BYTES,
+            fault: None,
         })
+    }
+
+    /// Keeps so little in memory, and does this wrong.
+    #[cfg(feature = "faults")]
+    #[must_use]
+    pub(crate) fn simulated(self, max_ring_bytes: usize, fault: Option<Fault>) -> Replication {
+        Replication { max_ring_bytes, fault, ..self }
+    }
+
+    pub(crate) fn has(&self, fault: Fault) -> bool {
+        self.fault == Some(fault)
+    }
+
+    /// How long a lease lasts.
+    pub(crate) fn lease_ms(&self) -> u64 {
+        self.subscribers.lease_ms()
+    }
+
+    /// How often beats go out: four of them within a lease, and one a second at least.
+    pub(crate) fn beat_ms(&self) -> u64 {
+        (self.lease_ms() / 4).min(1_000)
+    }
+
+    /// The boot clock.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.clock.boot_ms()
+    }
+
+    /// Hub time.
+    pub(crate) fn wall(&self) -> Timestamp {
+        self.clock.wall()
     }
 
     /// Begins to tell, from where the history stands.
@@ -151,9 +210,20 @@ impl Replication {
         !self.stuck.load(Ordering::Acquire)
     }
 
+    /// Where a lift stands. It is over once no replica's lease from before it may last, and what was answered online just before it was
+    /// visible, which may be used for a lease, is over too. By the boot clock: the wall may be set.
+    pub(crate) fn lift_status(&self, lift_seq: u64) -> LiftStatus {
+        let standing = self.subscribers.standing(lift_seq);
+        let visible_ms = self.visible_for_ms(lift_seq);
+        let online_ms = self.lease_ms().saturating_sub(visible_ms.unwrap_or(0));
+        let left_ms = online_ms.max(standing.pending_ms);
+        let complete = standing.pending == 0 && visible_ms.is_some() && left_ms == 0;
+        LiftStatus { standing, left_ms, complete }
+    }
+
     /// For how long a lift has been visible at least; `None` while it is on its way. A lift from before the start counts from there:
     /// what was answered just before may be used as long as one just after it.
-    pub(crate) fn visible_for_ms(&self, lift_seq: u64) -> Option<u64> {
+    fn visible_for_ms(&self, lift_seq: u64) -> Option<u64> {
         if lift_seq > self.told_lift.load(Ordering::Acquire) {
             return None;
         }
@@ -175,7 +245,8 @@ impl Replication {
                 let parts: [&[u8]; 3] = [b"audience index", audience.id().as_bytes(), &[relations.bits()]];
                 let key = crypto::derive(self.parent.bytes(), &parts);
                 let whom = Audience::new(&key, relations);
-                Arc::new(Feed::new(Arc::clone(audience), (*key, self.parent.key_epoch()), whom, *told))
+                let key = (*key, self.parent.key_epoch());
+                Arc::new(Feed::new(Arc::clone(audience), key, whom, *told, self.max_ring_bytes))
             })
         });
         self.feeds.store(Arc::new(feeds.collect()));
@@ -221,10 +292,15 @@ impl Replication {
 
     fn step(&self, ledger: &Ledger, mark: Mark) -> Option<Mark> {
         let touched = ledger.touched(mark, STEP_EVENTS).ok()?;
+        self.tell(ledger, mark, &touched)
+    }
+
+    /// Tells every feed of a stretch behind a mark; returns where it ends. What happens meanwhile may be told with it.
+    pub(crate) fn tell(&self, ledger: &Ledger, mark: Mark, touched: &Touched) -> Option<Mark> {
         let mut told_to = self.told.lock();
         let feeds = self.feeds.load_full();
         let audiences: Vec<Audience> = feeds.iter().map(|feed| feed.told().clone()).collect();
-        let told = ledger.tell(&touched, &audiences).ok()?;
+        let told = ledger.tell(touched, &audiences).ok()?;
         for (feed, changes) in feeds.iter().zip(told.changes) {
             feed.tell(mark, touched.mark, told.as_of, &changes);
         }
@@ -249,20 +325,21 @@ impl Replication {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(ANCHOR_EVERY) => {}
             }
-            let feeds: Vec<Arc<Feed>> =
-                self.feeds.load().iter().filter(|feed| !feed.sum().is_anchored()).cloned().collect();
             let is_quiet = before.replace(ledger.mark()) == Some(ledger.mark());
-            if !feeds.is_empty()
-                && is_quiet
-                && let Err(error) = self.snapshots.renew(feeds, &ledger).await
-            {
+            if is_quiet && let Err(error) = self.renew(&ledger, |feed| !feed.sum().is_anchored()).await {
                 tracing::warn!(%error, "the digests of what audiences hold are not known yet");
             }
         }
     }
 
+    /// Makes new snapshots of some feeds, which so learn the digest of what they tell.
+    pub(crate) async fn renew(&self, ledger: &Ledger, of: impl Fn(&Feed) -> bool) -> Result<(), SnapshotError> {
+        let feeds: Vec<Arc<Feed>> = self.feeds.load().iter().filter(|feed| of(feed)).cloned().collect();
+        if feeds.is_empty() { Ok(()) } else { self.snapshots.renew(feeds, ledger).await }
+    }
+
     /// Keeps what digests are known, for a start that finds the history where it is now.
-    fn remember(&self, epoch: [u8; 16]) -> io::Result<()> {
+    pub(crate) fn remember(&self, epoch: [u8; 16]) -> io::Result<()> {
         let kept = |feed: &Arc<Feed>| {
             let (revision, total) = feed.sum().keep()?;
             Some(KeptDigest { key_digest: feed.key_digest(), epoch, revision, lanes: total.to_bytes() })

@@ -28,7 +28,7 @@ impl Standing {
         identity.keys().map(|input| Key(self.audience.prf.digest(input.as_bytes())))
     }
 
-    fn is_clear(&self, identity: &Identity) -> bool {
+    pub(super) fn is_clear(&self, identity: &Identity) -> bool {
         self.keys(identity).all(|key| self.view.is_clear(&key))
     }
 
@@ -211,7 +211,7 @@ impl Shared {
         let fields = self.audience()?.fields;
         // For this one decision, and no longer than the hub waits for it at a lift.
         let lease_until = self.times.lease_until.load(Ordering::Acquire);
-        let left_ms = i64::try_from(lease_until.saturating_sub(self.times.boot_ms())).unwrap_or(0);
+        let left_ms = i64::try_from(lease_until.saturating_sub(self.times.clock.boot_ms())).unwrap_or(0);
         Some(v1::CheckResponse {
             answer: Some(answer_to(&view(answer, fields), &[], None)),
             position: Some(position_to(place)),

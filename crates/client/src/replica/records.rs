@@ -28,6 +28,7 @@ use xinhub_api::v1;
 use xinhub_api::v1::replica_entry::Entry;
 use xinhub_domain::time::Timestamp;
 
+use super::clock::Clock;
 use crate::Error;
 
 const FILE: &str = "records";
@@ -64,6 +65,7 @@ pub(super) struct Records {
     taken: AtomicUsize,
     failed: AtomicBool,
     stop: AtomicBool,
+    clock: Clock,
     kept: Mutex<Kept>,
     /// How many were answered clear since they were last gathered, by measure.
     clears: Mutex<HashMap<String, Arc<AtomicU64>>>,
@@ -72,6 +74,13 @@ pub(super) struct Records {
     thread: Mutex<Option<JoinHandle<()>>>,
     /// To wake it without a lock.
     writer: std::sync::OnceLock<Thread>,
+}
+
+/// Counts of what was answered clear, by measure and hour, that are not on record yet; and when they were last looked at.
+#[derive(Default)]
+pub(super) struct Gathered {
+    looked_ms: u64,
+    clears: BTreeMap<(String, i64), u64>,
 }
 
 /// The file, and what of it is not reported.
@@ -92,9 +101,10 @@ fn cannot(dir: &Path) -> impl Fn(io::Error) -> Error {
 }
 
 impl Records {
-    /// Opens what is kept, and begins to keep. `now` is the wall clock.
+    /// Opens what is kept. What comes is kept once [`Records::keep`] was called.
     /// `reported` is up to where the hub has this replica's answers on record: no number is used twice, also where the file was lost.
-    pub(super) fn open(dir: &Path, key: &[u8; 32], reported: u64, now: Timestamp) -> Result<Arc<Records>, Error> {
+    pub(super) fn open(dir: &Path, key: &[u8; 32], reported: u64, clock: Clock) -> Result<Arc<Records>, Error> {
+        let now = Timestamp(clock.wall_ms());
         let (mut kept, unreadable) = Kept::open(dir, key).map_err(cannot(dir))?;
         let unreadable = unreadable || kept.last < reported;
         kept.unreported.retain(|(entry, _)| entry.sequence > reported);
@@ -107,23 +117,31 @@ impl Records {
             kept.append(vec![Entry::Gap(gap)]).map_err(cannot(dir))?;
         }
         note_alive(dir, now).map_err(cannot(dir))?;
-        let records = Arc::new(Records {
+        Ok(Arc::new(Records {
             waiting: ArrayQueue::new(MAX_WAITING),
             taken: AtomicUsize::new(kept.unreported.len()),
             failed: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             durable: watch::channel(kept.last).0,
+            clock,
             kept: Mutex::new(kept),
             clears: Mutex::default(),
             thread: Mutex::new(None),
             writer: std::sync::OnceLock::new(),
-        });
-        let this = Arc::clone(&records);
-        let thread = std::thread::Builder::new().name("xinhub-records".to_owned()).spawn(move || this.run());
-        let thread = thread.map_err(cannot(dir))?;
-        let _ = records.writer.set(thread.thread().clone());
-        *records.thread.lock() = Some(thread);
-        Ok(records)
+        }))
+    }
+
+    /// Begins to keep what comes, on a thread of its own.
+    pub(super) fn keep(self: &Arc<Self>) -> Result<(), Error> {
+        let mut running = self.thread.lock();
+        if running.is_none() && self.writer.get().is_none() {
+            let this = Arc::clone(self);
+            let thread = std::thread::Builder::new().name("xinhub-records".to_owned()).spawn(move || this.run());
+            let thread = thread.map_err(cannot(&self.kept.lock().dir))?;
+            let _ = self.writer.set(thread.thread().clone());
+            *running = Some(thread);
+        }
+        Ok(())
     }
 
     /// Keeps an adverse answer; says whether there was a place for it. `durable` is told once it is on the disk.
@@ -196,29 +214,10 @@ impl Records {
     }
 
     fn run(&self) {
-        let mut looked_ms = super::boot_ms();
-        let mut clears: BTreeMap<(String, i64), u64> = BTreeMap::new();
+        let mut gathered = Gathered::default();
         loop {
             let stops = self.stop.load(Ordering::Acquire);
-            let mut entries = Vec::new();
-            let mut durable = Vec::new();
-            while let Some(one) = self.waiting.pop() {
-                entries.push(one.entry);
-                durable.extend(one.durable);
-            }
-            if stops || super::boot_ms() - looked_ms >= LOOK_EVERY_MS {
-                looked_ms = super::boot_ms();
-                let counted = self.gather(&mut clears, stops);
-                self.taken.fetch_add(counted.len(), Ordering::AcqRel);
-                entries.extend(counted);
-            }
-            let is_kept = entries.is_empty() || self.write(entries);
-            if is_kept {
-                for one in durable {
-                    // Whoever waited may have gone.
-                    let _ = one.send(());
-                }
-            }
+            let is_kept = self.turn(&mut gathered, stops);
             if stops && !is_kept {
                 // The next start reports the gap.
                 return;
@@ -235,6 +234,31 @@ impl Records {
                 std::thread::sleep(GATHER);
             }
         }
+    }
+
+    /// Makes durable what waits, and now and then, or at the end, what was counted; says whether it is.
+    pub(super) fn turn(&self, gathered: &mut Gathered, stops: bool) -> bool {
+        let mut entries = Vec::new();
+        let mut durable = Vec::new();
+        while let Some(one) = self.waiting.pop() {
+            entries.push(one.entry);
+            durable.extend(one.durable);
+        }
+        let now_ms = self.clock.boot_ms();
+        if stops || now_ms - gathered.looked_ms >= LOOK_EVERY_MS {
+            gathered.looked_ms = now_ms;
+            let counted = self.gather(&mut gathered.clears, stops);
+            self.taken.fetch_add(counted.len(), Ordering::AcqRel);
+            entries.extend(counted);
+        }
+        let is_kept = entries.is_empty() || self.write(entries);
+        if is_kept {
+            for one in durable {
+                // Whoever waited may have gone.
+                let _ = one.send(());
+            }
+        }
+        is_kept
     }
 
     /// Until it is durable, whatever it takes: answers are not given from here meanwhile. Says whether it is, where the end came first.
@@ -262,7 +286,7 @@ impl Records {
 
     /// Notes that the process lives, and gathers counts; those of hours that are over, or all, go on record.
     fn gather(&self, clears: &mut BTreeMap<(String, i64), u64>, all: bool) -> Vec<Entry> {
-        let now = super::wall_ms();
+        let now = self.clock.wall_ms();
         let dir = self.kept.lock().dir.clone();
         if let Err(error) = note_alive(&dir, Timestamp(now)) {
             tracing::warn!(%error, "that the replica lives can't be noted");
@@ -407,7 +431,11 @@ mod tests {
     use super::*;
 
     const KEY: [u8; 32] = [9; 32];
-    const NOW: Timestamp = Timestamp(1_772_337_600_000);
+
+    fn open_kept(dir: &Path, key: &[u8; 32], reported: u64) -> Result<Arc<Records>, Error> {
+        let records = Records::open(dir, key, reported, Clock::default())?;
+        records.keep().map(|()| records)
+    }
 
     fn answer(reference: &str) -> v1::ReplicaAnswer {
         v1::ReplicaAnswer { reference: reference.to_owned(), ..v1::ReplicaAnswer::default() }
@@ -442,13 +470,13 @@ mod tests {
     #[test]
     fn what_was_kept_is_there_after_a_kill_and_the_kill_is_told() {
         let dir = tempfile::tempdir().unwrap();
-        let records = Records::open(dir.path(), &KEY, 0, NOW).unwrap();
+        let records = open_kept(dir.path(), &KEY, 0).unwrap();
         keep(&records, "one");
         keep(&records, "two");
         let dir = killed(&records, dir.path());
         let text = fs::read(dir.path().join(FILE)).unwrap();
         assert!(!text.windows(3).any(|window| window == b"one"), "an answer lies in clear");
-        let records = Records::open(dir.path(), &KEY, 0, NOW).unwrap();
+        let records = open_kept(dir.path(), &KEY, 0).unwrap();
         assert_eq!(references(&records), ["one", "two", "gap"]);
         records.reported(2);
         assert_eq!(references(&records), ["gap"]);
@@ -458,18 +486,18 @@ mod tests {
         records.close();
         assert!(!records.take(answer("late"), None), "a closed one takes nothing");
         // Nothing is told of an end as it should be, and no number is used twice.
-        let records = Records::open(dir.path(), &KEY, 0, NOW).unwrap();
+        let records = open_kept(dir.path(), &KEY, 0).unwrap();
         assert_eq!(references(&records), ["four", "5 clear"]);
         assert_eq!(records.unreported(1)[0].sequence, 4);
         records.reported(5);
         records.close();
-        let records = Records::open(dir.path(), &KEY, 0, NOW).unwrap();
+        let records = open_kept(dir.path(), &KEY, 0).unwrap();
         keep(&records, "six");
         assert_eq!(records.unreported(1)[0].sequence, 6);
         records.close();
         // A file that was lost, or an older one: what comes is numbered behind what the hub has.
         fs::remove_file(dir.path().join(FILE)).unwrap();
-        let records = Records::open(dir.path(), &KEY, 9, NOW).unwrap();
+        let records = open_kept(dir.path(), &KEY, 9).unwrap();
         keep(&records, "eleven");
         assert_eq!(references(&records), ["gap", "eleven"]);
         assert_eq!(records.unreported(2)[1].sequence, 11);
@@ -479,7 +507,7 @@ mod tests {
     #[test]
     fn what_is_torn_goes_and_what_another_key_sealed_is_told_as_a_gap() {
         let dir = tempfile::tempdir().unwrap();
-        let records = Records::open(dir.path(), &KEY, 0, NOW).unwrap();
+        let records = open_kept(dir.path(), &KEY, 0).unwrap();
         keep(&records, "one");
         keep(&records, "two");
         records.close();
@@ -489,7 +517,7 @@ mod tests {
             let (base, entries, _) = read_all(&whole[..cut], &key);
             assert!(base + entries.len() as u64 <= 2 && entries.len() < 2, "cut at {cut}");
         }
-        let records = Records::open(dir.path(), &[8; 32], 0, NOW).unwrap();
+        let records = open_kept(dir.path(), &[8; 32], 0).unwrap();
         assert_eq!(references(&records), ["gap"]);
         assert_eq!(records.unreported(1)[0].sequence, 3);
         records.close();
@@ -498,7 +526,7 @@ mod tests {
     #[test]
     fn there_are_so_many_places_and_no_more() {
         let dir = tempfile::tempdir().unwrap();
-        let records = Records::open(dir.path(), &KEY, 0, NOW).unwrap();
+        let records = open_kept(dir.path(), &KEY, 0).unwrap();
         let mut taken = 0;
         while taken <= MAX_UNREPORTED + MAX_WAITING && records.take(answer("x"), None) {
             taken += 1;

@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::sync::Arc;
 
+use aws_lc_rs::digest;
+use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -13,10 +15,12 @@ use xinhub_api::v1::sync_service_server::SyncService;
 use xinhub_domain::decision::Field;
 use xinhub_domain::policy::{AdminAsk, Denial, Reach, SyncAsk, SyncPermit};
 use xinhub_domain::time::Timestamp;
+use xinhub_translog::note::Signer;
 
 use super::call::{Call, unary};
-use super::{Hub, follow, status};
-use crate::sync::{Feed, Subscriber};
+use super::tell::Terms;
+use super::{follow, status};
+use crate::sync::{Feed, LiftStatus, Replication, Snapshot, Subscriber};
 
 /// Bytes of a snapshot in one message.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -84,10 +88,15 @@ impl SyncService for Replicas {
 pub(super) fn entitled(call: &Call) -> Result<(SyncPermit, Arc<Feed>), Failure> {
     let hub = call.hub();
     let permit = hub.authority.permit(call.peer(), call.method(), &SyncAsk, call.now())?;
-    let feed = hub.sync.feed(permit.audience().id()).filter(|feed| feed.audience() == permit.audience());
-    // Between a policy and the feeds that it brings lies a moment.
-    let feed = feed.ok_or_else(|| Failure::new(Reason::Overloaded, "the audience is being set up; try again"))?;
+    let feed = feed_of(&hub.sync, &permit)?;
     Ok((permit, feed))
+}
+
+/// The feed of the audience that somebody may keep a replica of.
+pub(super) fn feed_of(sync: &Replication, permit: &SyncPermit) -> Result<Arc<Feed>, Failure> {
+    let feed = sync.feed(permit.audience().id()).filter(|feed| feed.audience() == permit.audience());
+    // Between a policy and the feeds that it brings lies a moment.
+    feed.ok_or_else(|| Failure::new(Reason::Overloaded, "the audience is being set up; try again"))
 }
 
 /// Which reach a replica is to have: the one it asks for, if it is granted; else the most that is.
@@ -108,11 +117,6 @@ pub(super) fn subscriber(call: &Call, instance: &[u8], path: &str) -> Result<Sub
     Ok(Subscriber { client: call.peer().client_id().to_string(), instance })
 }
 
-/// How often beats go out: four of them within a lease, and one a second at least.
-pub(super) fn beat_ms(hub: &Hub) -> u32 {
-    u32::try_from(hub.limits.lease.as_millis() / 4).unwrap_or(u32::MAX).min(1_000)
-}
-
 async fn get_manifest(call: Arc<Call>, request: v1::GetManifestRequest) -> Result<v1::GetManifestResponse, Failure> {
     let hub = call.hub();
     let (permit, feed) = entitled(&call)?;
@@ -123,6 +127,41 @@ async fn get_manifest(call: Arc<Call>, request: v1::GetManifestRequest) -> Resul
         tracing::error!(%error, "no snapshot can be made");
         Failure::new(Reason::Storage, "the hub can't make a snapshot just now; its operator finds why in the log")
     })?;
+    Ok(manifest(&hub.sync, &hub.signer, (&permit, &feed, reach), &who, &snapshot))
+}
+
+/// What a replica has to know to begin.
+pub(super) fn manifest(
+    sync: &Replication,
+    signer: &Signer,
+    (permit, feed, reach): (&SyncPermit, &Feed, Reach),
+    who: &Subscriber,
+    snapshot: &Snapshot,
+) -> v1::GetManifestResponse {
+    v1::GetManifestResponse {
+        snapshot: Some(v1::Snapshot {
+            epoch: snapshot.epoch.to_vec(),
+            revision: snapshot.revision,
+            lift_seq: snapshot.lift_seq,
+            id: snapshot.id(),
+            bytes: snapshot.bytes,
+            entries: snapshot.entries,
+            sha256: snapshot.sha256.to_vec(),
+            state_digest: if reach == Reach::Exact { snapshot.state_digest.to_vec() } else { Vec::new() },
+        }),
+        lease_ms: u32::try_from(sync.lease_ms()).unwrap_or(u32::MAX),
+        beat_ms: u32::try_from(sync.beat_ms()).unwrap_or(u32::MAX),
+        verifier_key: signer.verifier_key(),
+        reach: reach_to(reach) as i32,
+        record_key: sync.record_key(who).to_vec(),
+        reported: sync.subscribers.reported(who),
+        terms: terms(permit, feed).to_vec(),
+        ..decides_by(permit, feed)
+    }
+}
+
+/// Of a manifest, by which audience and rules a replica decides.
+fn decides_by(permit: &SyncPermit, feed: &Feed) -> v1::GetManifestResponse {
     let (catalogue, units) = permit.catalogue().excerpt(permit.audience().measures());
     let measures = permit.measures().iter().filter_map(|granted| {
         let row = permit.catalogue().by_id(granted.measure)?;
@@ -135,31 +174,24 @@ async fn get_manifest(call: Arc<Call>, request: v1::GetManifestRequest) -> Resul
     });
     let fields = Field::ALL.iter().filter(|field| permit.client().fields().contains(**field));
     let (key, key_epoch) = feed.key();
-    Ok(v1::GetManifestResponse {
+    v1::GetManifestResponse {
         audience: feed.id().to_owned(),
         key: key.to_vec(),
         key_epoch,
         measures: measures.collect(),
-        snapshot: Some(v1::Snapshot {
-            epoch: snapshot.epoch.to_vec(),
-            revision: snapshot.revision,
-            lift_seq: snapshot.lift_seq,
-            id: snapshot.id(),
-            bytes: snapshot.bytes,
-            entries: snapshot.entries,
-            sha256: snapshot.sha256.to_vec(),
-            state_digest: if reach == Reach::Exact { snapshot.state_digest.to_vec() } else { Vec::new() },
-        }),
-        lease_ms: u32::try_from(hub.limits.lease.as_millis()).unwrap_or(u32::MAX),
-        beat_ms: beat_ms(hub),
-        verifier_key: hub.signer.verifier_key(),
-        reach: reach_to(reach) as i32,
         catalogue,
         units,
         fields: fields.map(ToString::to_string).collect(),
-        record_key: hub.sync.record_key(&who).to_vec(),
-        reported: hub.sync.subscribers.reported(&who),
-    })
+        ..v1::GetManifestResponse::default()
+    }
+}
+
+/// Stands for them: the streams go on under these and no others.
+pub(super) fn terms(permit: &SyncPermit, feed: &Feed) -> Terms {
+    let mut terms = [0; 16];
+    let hash = digest::digest(&digest::SHA256, &decides_by(permit, feed).encode_to_vec());
+    terms.copy_from_slice(&hash.as_ref()[..16]);
+    terms
 }
 
 fn reach_to(reach: Reach) -> v1::ReplicaReach {
@@ -266,13 +298,7 @@ async fn get_lift_status(
         let problem = "is not that of a lift: give back the position that the lift was answered with";
         Failure::field(Reason::InvalidField, "position", problem)
     })?;
-    let standing = hub.sync.subscribers.standing(lift_seq);
-    let lease_ms = u64::try_from(hub.limits.lease.as_millis()).unwrap_or(u64::MAX);
-    // What was answered online just before the lift was visible may be used for a lease. By the boot clock: the wall may be set.
-    let visible_ms = hub.sync.visible_for_ms(lift_seq);
-    let online_ms = lease_ms.saturating_sub(visible_ms.unwrap_or(0));
-    let left_ms = online_ms.max(standing.pending_ms);
-    let complete = standing.pending == 0 && visible_ms.is_some() && left_ms == 0;
+    let LiftStatus { standing, left_ms, complete } = hub.sync.lift_status(lift_seq);
     let end = call.now().0.saturating_add(i64::try_from(left_ms).unwrap_or(i64::MAX));
     Ok(v1::GetLiftStatusResponse {
         subscribers: standing.subscribers,

@@ -14,9 +14,7 @@ use xinhub_ledger::{Audience, CommandError, KeyChange, Ledger, Mark};
 use super::sum::Sum;
 
 /// Bytes of steps that stay in memory, per audience. Whoever is behind is led on from the journal.
-const MAX_RING_BYTES: usize = 4 << 20;
-/// Events that a replica which is behind is led on by in one go.
-const CATCH_UP_EVENTS: usize = 1_000;
+pub(super) const MAX_RING_BYTES: usize = 4 << 20;
 
 /// A stretch of the history, as an audience is told of it.
 #[derive(Clone, Debug)]
@@ -84,6 +82,7 @@ pub(crate) struct Feed {
     key_epoch: u32,
     told: Audience,
     ring: Mutex<Ring>,
+    max_ring_bytes: usize,
     sum: Mutex<Sum>,
     end: watch::Sender<Mark>,
 }
@@ -101,9 +100,11 @@ impl Feed {
         (key, key_epoch): ([u8; 32], u32),
         told: Audience,
         (mark, as_of): (Mark, u64),
+        max_ring_bytes: usize,
     ) -> Feed {
         let sum = Mutex::new(Sum::begin(mark.revision, as_of));
-        Feed { audience, key, key_epoch, told, ring: Mutex::default(), sum, end: watch::channel(mark).0 }
+        let (ring, end) = (Mutex::default(), watch::channel(mark).0);
+        Feed { audience, key, key_epoch, told, ring, max_ring_bytes, sum, end }
     }
 
     /// The audience's id.
@@ -137,6 +138,11 @@ impl Feed {
         &self.told
     }
 
+    /// Up to where it is told.
+    pub(crate) fn end(&self) -> Mark {
+        *self.end.borrow()
+    }
+
     /// Tells of each step as it comes.
     pub(crate) fn ends(&self) -> watch::Receiver<Mark> {
         self.end.subscribe()
@@ -158,7 +164,7 @@ impl Feed {
             let mut ring = self.ring.lock();
             ring.bytes += step.bytes();
             ring.steps.push_back(step);
-            while ring.bytes > MAX_RING_BYTES && ring.steps.len() > 1 {
+            while ring.bytes > self.max_ring_bytes && ring.steps.len() > 1 {
                 let gone = ring.steps.pop_front().map_or(0, |gone| gone.bytes());
                 ring.bytes -= gone;
             }
@@ -177,12 +183,12 @@ impl Feed {
         ring.steps.get(at).map(|step| Step { after, ..step.clone() })
     }
 
-    /// The step that leads a replica on which is further behind than memory reaches.
+    /// The step of so many events, or a few more, that leads a replica on which is further behind than memory reaches.
     ///
     /// # Errors
     /// Where the journal can't be read.
-    pub(crate) fn catch_up(&self, ledger: &Ledger, after: Mark) -> Result<Step, CommandError> {
-        let touched = ledger.touched(after, CATCH_UP_EVENTS)?;
+    pub(crate) fn catch_up(&self, ledger: &Ledger, after: Mark, events: usize) -> Result<Step, CommandError> {
+        let touched = ledger.touched(after, events)?;
         let told = ledger.current(&touched, std::slice::from_ref(&self.told))?;
         let changes = told.changes.into_iter().next().unwrap_or_default();
         Ok(Step::new(after, touched.mark, told.as_of, &changes))

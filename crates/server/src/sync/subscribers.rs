@@ -113,7 +113,7 @@ impl Subscribers {
         Ok(Subscribers { path, lease, most, clock, known, changed, writing: Mutex::default() })
     }
 
-    fn lease_ms(&self) -> u64 {
+    pub(super) fn lease_ms(&self) -> u64 {
         u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX)
     }
 

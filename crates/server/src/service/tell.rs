@@ -1,0 +1,292 @@
+//! What a replica is told on its two streams, and what becomes of what it says: decided message by message, without waiting for
+//! anybody.
+//!
+//! Promises: a beat names no lift that was not told before it, and the lease that it may give is noted first; a replica that the feed
+//! can't lead on is told so, never skipped past anything. What carries the messages decides nothing: [`super::follow`] does it over
+//! connections, and a simulation in any order that a network could.
+
+use std::sync::Arc;
+
+use xinhub_api::reason::{Failure, Reason};
+use xinhub_api::v1;
+use xinhub_api::v1::follow_changes_request::Message as ChangesIn;
+use xinhub_api::v1::follow_changes_response::Message as ChangesOut;
+use xinhub_api::v1::follow_lifts_request::Message as LiftsIn;
+use xinhub_api::v1::follow_lifts_response::Message as LiftsOut;
+use xinhub_domain::policy::{Reach, SyncPermit};
+use xinhub_ledger::{Ledger, Mark};
+use xinhub_translog::note::Signer;
+
+use super::admin::hex;
+use crate::sync::{Fault, Feed, Replication, Step, Subscriber};
+
+/// Bytes of changes that travel unacknowledged.
+const WINDOW_BYTES: usize = 256 * 1024;
+/// Within how long replicas begin anew, each by chance, so that they don't all come at once.
+const RESYNC_WITHIN_MS: u32 = 5_000;
+/// Events that a replica may be behind and still be led on.
+const MAX_BEHIND_EVENTS: u64 = 400_000;
+/// Events that a replica which is behind is led on by in one go.
+pub(super) const CATCH_UP_EVENTS: usize = 1_000;
+
+/// Why a stream ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The replica is gone or done.
+    Gone,
+    /// It has to begin anew.
+    Resync(v1::ResyncReason),
+    Failure(Failure),
+}
+
+impl From<Failure> for End {
+    fn from(failure: Failure) -> End {
+        End::Failure(failure)
+    }
+}
+
+/// What is said to a replica that has to begin anew.
+pub(super) fn resync(reason: v1::ResyncReason) -> v1::Resync {
+    v1::Resync { reason: reason as i32, within_ms: RESYNC_WITHIN_MS }
+}
+
+pub(super) fn missing_open() -> End {
+    Failure::field(Reason::InvalidField, "open", "comes first, and once").into()
+}
+
+/// Another stream was opened in the replica's name, or it was forgotten: this one speaks for nobody.
+fn superseded() -> End {
+    Failure::new(
+        Reason::Overloaded,
+        "another connection follows in this replica's name; two replicas never share a directory",
+    )
+    .into()
+}
+
+/// By which audience and rules a replica decides, in short.
+pub(super) type Terms = [u8; 16];
+
+/// Where a replica says that it is, and by which terms.
+pub(super) struct At<'a> {
+    pub(super) epoch: &'a [u8],
+    pub(super) revision: u64,
+    pub(super) lift_seq: u64,
+    /// Empty where it is an older one, which doesn't say.
+    pub(super) terms: &'a [u8],
+}
+
+/// One replica on one stream, and where it is.
+#[derive(Clone)]
+pub(super) struct Follower {
+    ledger: Ledger,
+    sync: Arc<Replication>,
+    feed: Arc<Feed>,
+    who: Subscriber,
+    reach: Reach,
+    mark: Mark,
+}
+
+impl Follower {
+    /// Where a replica may be led on from. `terms` are those in force.
+    pub(super) fn open(
+        (ledger, sync): (&Ledger, &Arc<Replication>),
+        (feed, terms): (Arc<Feed>, Terms),
+        (who, reach): (Subscriber, Reach),
+        at: At<'_>,
+    ) -> Result<Follower, End> {
+        let At { epoch, revision, lift_seq, .. } = at;
+        if !at.terms.is_empty() && at.terms != terms && !sync.has(Fault::TermsUnchecked) {
+            // Since it took the manifest they have changed: under another key nothing that it is told would lift anybody. It comes again.
+            return Err(End::Gone);
+        }
+        if epoch != ledger.position().epoch {
+            return Err(End::Resync(v1::ResyncReason::Epoch));
+        }
+        let mark = ledger.mark_at(revision, lift_seq).map_err(super::status::command)?;
+        // Nobody has applied a lift that has not been.
+        let mark = mark.filter(|_| lift_seq <= ledger.lift_seq());
+        // Further behind than this a snapshot is shorter, for either side.
+        let mark = mark.filter(|mark| ledger.position().revision - mark.revision <= MAX_BEHIND_EVENTS);
+        let mark = mark.ok_or(End::Resync(v1::ResyncReason::Position))?;
+        Ok(Follower { ledger: ledger.clone(), sync: Arc::clone(sync), feed, who, reach, mark })
+    }
+
+    /// Whether a right to a replica, and the feed that goes with it, leave the stream as it began.
+    pub(super) fn stands(&self, permit: &SyncPermit, feed: &Arc<Feed>) -> Result<(), End> {
+        if permit.may_hold(self.reach) && Arc::ptr_eq(feed, &self.feed) {
+            Ok(())
+        } else {
+            Err(End::Resync(v1::ResyncReason::Audience))
+        }
+    }
+
+    /// Whether there is a stretch beyond where the replica is.
+    pub(super) fn is_behind(&self) -> bool {
+        self.feed.end().revision > self.mark.revision
+    }
+
+    /// The next stretch, if it is in memory.
+    pub(super) fn next(&self) -> Option<Step> {
+        self.feed.next(self.mark)
+    }
+
+    /// The next stretch, of so many events or a few more, from the journal. Reads the disk.
+    pub(super) fn catch_up(&self, events: usize) -> Result<Step, End> {
+        Ok(self.feed.catch_up(&self.ledger, self.mark, events).map_err(super::status::command)?)
+    }
+}
+
+/// The lift stream, as the hub has it.
+pub(super) struct LiftTeller {
+    pub(super) follower: Follower,
+    /// By which number it speaks for the replica.
+    generation: u64,
+    /// The lift up to which all is told. The replica may have been told of lifts beyond where its changes are.
+    told: u64,
+    /// The lift up to which all is confirmed, and since when that is less than was told.
+    confirmed: u64,
+    behind_since_ms: u64,
+    pings: Pings,
+}
+
+/// The last ping that came, the last that a beat has answered, and when the last beat went out.
+struct Pings {
+    last: u64,
+    answered: u64,
+    beat_at_ms: u64,
+}
+
+impl LiftTeller {
+    /// Durable before the first beat: from here on every lift waits for this replica. Writes the disk.
+    pub(super) fn register(follower: Follower) -> Result<LiftTeller, End> {
+        let (subscribers, told) = (&follower.sync.subscribers, follower.mark.lift_seq);
+        let generation = match subscribers.register(&follower.who, follower.feed.id(), told) {
+            Ok(generation) => generation,
+            Err(error) if error.kind() == std::io::ErrorKind::QuotaExceeded => {
+                let text =
+                    "this client keeps as many replicas as one may; end one, or come again once one has been silent";
+                return Err(Failure::new(Reason::Overloaded, text).into());
+            }
+            Err(error) => {
+                tracing::error!(%error, "a subscriber can't be made durable");
+                let text = "the subscription can't be made durable just now; try again";
+                return Err(Failure::new(Reason::Storage, text).into());
+            }
+        };
+        let now_ms = follower.sync.now_ms();
+        let pings = Pings { last: 0, answered: 0, beat_at_ms: now_ms };
+        Ok(LiftTeller { follower, generation, told, confirmed: told, behind_since_ms: now_ms, pings })
+    }
+
+    /// What goes out first.
+    pub(super) fn opened(&self) -> LiftsOut {
+        LiftsOut::Opened(v1::FollowLiftsOpened { lift_seq: self.told })
+    }
+
+    /// What of the next stretch goes out: its lifts, if it has any.
+    pub(super) fn tell(&mut self, step: &Step) -> Option<LiftsOut> {
+        self.follower.mark = step.mark;
+        let (prev_lift_seq, lift_seq) = (self.told, step.mark.lift_seq);
+        if lift_seq <= prev_lift_seq {
+            return None;
+        }
+        if self.confirmed >= prev_lift_seq {
+            self.behind_since_ms = self.follower.sync.now_ms();
+        }
+        self.told = lift_seq;
+        let (revision, as_of) = (step.mark.revision, step.as_of);
+        let changes = step.told(self.follower.reach).lifted.clone();
+        Some(LiftsOut::Lift(v1::Lift { prev_lift_seq, lift_seq, revision, changes, as_of }))
+    }
+
+    /// Takes what the replica says; says whether it is to have a beat at once.
+    pub(super) fn take(&mut self, message: v1::FollowLiftsRequest) -> Result<bool, End> {
+        let Follower { sync, who, .. } = &self.follower;
+        match message.message {
+            Some(LiftsIn::Ack(ack)) => {
+                // Nobody confirms what was not told.
+                self.confirmed = self.confirmed.max(ack.lift_seq.min(self.told));
+                let speaks = sync.subscribers.acknowledge(who, self.generation, self.confirmed);
+                if speaks { Ok(false) } else { Err(superseded()) }
+            }
+            Some(LiftsIn::Ping(ping)) => {
+                self.pings.last = ping.number;
+                // Each costs a signature: who pings more often waits for the next beat.
+                Ok(sync.now_ms() - self.pings.beat_at_ms >= sync.beat_ms() / 2)
+            }
+            Some(LiftsIn::Open(_)) | None => Err(missing_open()),
+        }
+    }
+
+    /// Says how far the replica has been told, signed. The lease that it may begin is noted first.
+    pub(super) fn beat(&mut self, signer: &Signer) -> Result<LiftsOut, End> {
+        let Follower { ledger, sync, feed, who, reach, mark } = &self.follower;
+        // Of a filter no digest says anything.
+        let digest = feed.digest().filter(|_| *reach == Reach::Exact);
+        let digest =
+            digest.map_or_else(String::new, |(revision, digest)| format!("digest {revision} {}\n", hex(&digest)));
+        let text = format!(
+            "xinhub beat 1\nepoch {:032x}\naudience {}\nrevision {}\nlift_seq {}\ntime_ms {}\n{digest}",
+            u128::from_be_bytes(ledger.position().epoch),
+            feed.id(),
+            mark.revision,
+            self.told,
+            sync.wall().0,
+        );
+        let note = signer.sign(&text);
+        let note = note.map_err(|_| Failure::new(Reason::Internal, "the beat can't be signed; connect again"))?;
+        // A lease counts from the sending of a ping that was not answered yet: other beats give none. None is given while a lift is
+        // on its way to the feed, nor to a replica that was told of one a lease ago and has not confirmed it.
+        let confirms = self.confirmed >= self.told || sync.now_ms() - self.behind_since_ms < sync.lease_ms();
+        // Nor while the hub's clock is unsure, by which replicas end terms, or while its feed is stuck.
+        let gives = ledger.is_clock_sure() && sync.goes_on();
+        let pings = &mut self.pings;
+        if pings.last > pings.answered && confirms && gives && self.told >= ledger.lift_seq() {
+            if !sync.has(Fault::LeaseUnnoted) && !sync.subscribers.beat(who, self.generation) {
+                return Err(superseded());
+            }
+            pings.answered = pings.last;
+        }
+        pings.beat_at_ms = sync.now_ms();
+        Ok(LiftsOut::Beat(v1::Beat { note, ping: pings.answered }))
+    }
+}
+
+/// The change stream, as the hub has it.
+pub(super) struct ChangeTeller {
+    pub(super) follower: Follower,
+    /// What travels: where each batch ends, and its bytes.
+    travelling: Vec<(u64, usize)>,
+}
+
+impl ChangeTeller {
+    pub(super) fn new(follower: Follower) -> ChangeTeller {
+        ChangeTeller { follower, travelling: Vec::new() }
+    }
+
+    /// Whether more may travel.
+    pub(super) fn has_room(&self) -> bool {
+        self.travelling.iter().map(|(_, bytes)| bytes).sum::<usize>() < WINDOW_BYTES
+    }
+
+    /// What of the next stretch goes out.
+    pub(super) fn tell(&mut self, step: &Step) -> ChangesOut {
+        let (revision, lift_seq) = (step.mark.revision, step.mark.lift_seq);
+        let (prev_revision, as_of) = (self.follower.mark.revision, step.as_of);
+        let changes = step.told(self.follower.reach).changes.clone();
+        self.travelling.push((revision, changes.len()));
+        self.follower.mark = step.mark;
+        ChangesOut::Batch(v1::ChangeBatch { prev_revision, revision, lift_seq, changes, as_of })
+    }
+
+    /// Takes what the replica says.
+    pub(super) fn take(&mut self, message: v1::FollowChangesRequest) -> Result<(), End> {
+        match message.message {
+            Some(ChangesIn::Ack(ack)) => {
+                self.travelling.retain(|(revision, _)| *revision > ack.revision);
+                Ok(())
+            }
+            Some(ChangesIn::Open(_)) | None => Err(missing_open()),
+        }
+    }
+}
