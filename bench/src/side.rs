@@ -93,7 +93,15 @@ async fn follow_lifts(hub: Hub, instance_id: Vec<u8>, place: Place) -> Result<()
         let sent = sender.send(v1::FollowLiftsRequest { message: Some(message) }).await;
         sent.map_err(|_| "the stream of lifts has ended")
     };
-    send(Out::Open(v1::FollowLiftsOpen { instance_id, epoch, revision, lift_seq, reach })).await?;
+    send(Out::Open(v1::FollowLiftsOpen {
+        instance_id,
+        epoch,
+        revision,
+        lift_seq,
+        reach,
+        ..v1::FollowLiftsOpen::default()
+    }))
+    .await?;
     let mut lifts = hub.sync().follow_lifts(ReceiverStream::new(receiver)).await?;
     let mut pings = 0;
     while let Some(response) = lifts.next().await? {
@@ -121,7 +129,15 @@ async fn follow_changes(hub: Hub, instance_id: Vec<u8>, place: Place) -> Result<
         let sent = sender.send(v1::FollowChangesRequest { message: Some(message) }).await;
         sent.map_err(|_| "the stream of changes has ended")
     };
-    send(Out::Open(v1::FollowChangesOpen { instance_id, epoch, revision, lift_seq, reach })).await?;
+    send(Out::Open(v1::FollowChangesOpen {
+        instance_id,
+        epoch,
+        revision,
+        lift_seq,
+        reach,
+        ..v1::FollowChangesOpen::default()
+    }))
+    .await?;
     let mut changes = hub.sync().follow_changes(ReceiverStream::new(receiver)).await?;
     let mut applied = revision;
     while let Some(response) = changes.next().await? {

@@ -23,6 +23,9 @@ const LOAN: &str = "credit.lending";
 const LONG: Duration = Duration::from_millis(3_000);
 const COMES_WITHIN: Duration = Duration::from_secs(120);
 const KILL_EVERY: usize = 100;
+/// Looks while changes are held up: twice a lease in all.
+const HELD_UP_LOOKS: usize = 40;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 const PAUSE_EVERY: usize = 57;
 
 fn loan(subject: &Subject) -> Ask {
@@ -142,7 +145,11 @@ impl World {
             self.list().await;
         }
         self.lift(at).await;
-        tokio::time::sleep(Duration::from_millis(30)).await;
+        // Held up for longer than it takes the lift to be complete: whoever has confirmed it without applying it is found out.
+        for _ in 0..HELD_UP_LOOKS {
+            self.look().await?;
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
         self.replicas.iter().for_each(|one| one.way.trickle_newest());
         self.faults += self.replicas.len();
         for _ in 0..40 {

@@ -287,10 +287,8 @@ impl Ledger {
         let slots = Slots::open(&*dir("slots")?, &keyring)?;
         let vault = Vault::new(journal.reader(), &slots);
         let index_key = keyring.current(Purpose::Index);
-        let prf = Prf::new(index_key.bytes());
-        let key_epoch = index_key.key_epoch();
-        let snapshots = dir("snapshots")?;
-        let reader = journal.reader();
+        let (prf, key_epoch) = (Prf::new(index_key.bytes()), index_key.key_epoch());
+        let (snapshots, reader) = (dir("snapshots")?, journal.reader());
         let mut resident = recovery::load_snapshot(&*snapshots, &*reader, journal.tail(), epoch, key_epoch, &prf)
             .map_err(io_error("snapshots"))?;
         let snapshot_revision = resident.revision;
@@ -299,10 +297,8 @@ impl Ledger {
         let (index, before) = (resident.index(), resident.before());
         let (published_tx, published) = watch::channel(Published::of(&resident, &*clock));
         let resident = Arc::new(RwLock::new(resident));
-        let gate = Arc::new(RwLock::new(()));
-        let generation = Arc::new(AtomicU64::new(0));
-        let (lifts, lift_queue) = mpsc::channel(QUEUE);
-        let (others, other_queue) = mpsc::channel(QUEUE);
+        let (gate, generation) = (Arc::new(RwLock::new(())), Arc::new(AtomicU64::new(0)));
+        let ((lifts, lift_queue), (others, other_queue)) = (mpsc::channel(QUEUE), mpsc::channel(QUEUE));
         let mut writer = Writer {
             journal: Some(journal),
             flight: None,
