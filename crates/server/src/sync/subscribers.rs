@@ -18,12 +18,13 @@ use xinhub_domain::time::Timestamp;
 use xinhub_ledger::clock::Clock;
 
 const FILE: &str = "subscribers";
-const HEADER: &str = "xinhub-subscribers;format=2";
-/// Without what was reported.
-const HEADER_BEFORE: &str = "xinhub-subscribers;format=1";
+/// Followed by the longest lease that may stand, in milliseconds.
+const HEADER: &str = "xinhub-subscribers;format=3;lease_ms=";
+/// Without the lease, and without what was reported.
+const HEADERS_BEFORE: [&str; 2] = ["xinhub-subscribers;format=2", "xinhub-subscribers;format=1"];
 /// A subscriber that was silent for so long is gone.
 const SILENCE_MS: i64 = 30 * 86_400_000;
-/// The longest lease that a hub ever gives: before a restart it may have been configured otherwise.
+/// The longest lease that a hub ever gives.
 const MAX_LEASE_MS: u64 = 30_000;
 
 /// Who a replica is.
@@ -89,6 +90,8 @@ impl Standing {
 pub(crate) struct Subscribers {
     path: PathBuf,
     lease: Duration,
+    /// The longest lease that was given before the start, and by the boot clock when it is over: it may have been configured otherwise.
+    before: (u64, u64),
     /// Of one client. Whoever makes more has made them in directories that are gone: the one silent for longest makes room.
     most: usize,
     clock: Arc<dyn Clock>,
@@ -106,15 +109,27 @@ impl Subscribers {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             read => read?,
         };
+        let (lease_ms, now_ms) = (u64::try_from(lease.as_millis()).unwrap_or(u64::MAX), clock.boot_ms());
+        let lease_before_ms = lease_before(&text)?;
+        let before = (lease_before_ms, now_ms + lease_before_ms);
         // Whenever the last beat went out before the stop, it was before now.
-        let lease_ms = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
-        let known = parse(&text, (clock.boot_ms() + MAX_LEASE_MS).saturating_sub(lease_ms))?;
-        let (known, changed) = (Mutex::new(known), AtomicBool::new(false));
-        Ok(Subscribers { path, lease, most, clock, known, changed, writing: Mutex::default() })
+        let known = Mutex::new(parse(&text, before.1.saturating_sub(lease_ms))?);
+        let (changed, writing) = (AtomicBool::new(false), Mutex::default());
+        let subscribers = Subscribers { path, lease, before, most, clock, known, changed, writing };
+        if lease_ms > lease_before_ms {
+            // Durable before anything is answered that may be used for so long.
+            subscribers.save()?;
+        }
+        Ok(subscribers)
     }
 
     pub(super) fn lease_ms(&self) -> u64 {
         u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Milliseconds until no lease and no answer from before the start may be used any more.
+    pub(super) fn before_ms(&self) -> u64 {
+        self.before.1.saturating_sub(self.clock.boot_ms())
     }
 
     /// Registers a replica that has applied every lift up to `lift_seq`. Durable when it returns; returns the number by which its
@@ -266,12 +281,13 @@ impl Subscribers {
     /// Makes what is known durable.
     pub(crate) fn save(&self) -> io::Result<()> {
         let _one_at_a_time = self.writing.lock();
-        let mut text = format!("{HEADER}\n");
+        let lease_ms = if self.before_ms() > 0 { self.lease_ms().max(self.before.0) } else { self.lease_ms() };
+        let mut text = format!("{HEADER}{lease_ms}\n");
         for (who, standing) in self.known.lock().iter() {
             let instance = u128::from_be_bytes(who.instance);
             let Standing { audience, acknowledged, heard, reported, ended, .. } = standing;
             if *ended {
-                // After a start its lease is over by what every lift waits then.
+                // After a start every lift waits as long as its lease may last.
                 continue;
             }
             let line = format!("{instance:032x}\t{audience}\t{acknowledged}\t{}\t{reported}", heard.0);
@@ -287,18 +303,24 @@ impl Subscribers {
     }
 }
 
-/// `boot_ms` is when the last beats count as sent.
-fn parse(text: &str, boot_ms: u64) -> io::Result<BTreeMap<Subscriber, Standing>> {
-    let bad = |line: usize| {
-        let problem = format!("line {line} of {FILE} is not as the hub writes it; restore the file from a backup");
-        io::Error::new(io::ErrorKind::InvalidData, problem)
-    };
-    let mut lines = text.lines().zip(1..);
-    match lines.next() {
-        None => return Ok(BTreeMap::new()),
-        Some((HEADER | HEADER_BEFORE, _)) => {}
-        Some(_) => return Err(bad(1)),
+fn bad(line: usize) -> io::Error {
+    let problem = format!("line {line} of {FILE} is not as the hub writes it; restore the file from a backup");
+    io::Error::new(io::ErrorKind::InvalidData, problem)
+}
+
+/// The longest lease that may stand by what a file says.
+fn lease_before(text: &str) -> io::Result<u64> {
+    let Some(header) = text.lines().next() else { return Ok(0) };
+    if HEADERS_BEFORE.contains(&header) {
+        return Ok(MAX_LEASE_MS);
     }
+    let lease_ms = header.strip_prefix(HEADER).and_then(|lease| lease.parse().ok());
+    lease_ms.filter(|lease_ms| *lease_ms <= MAX_LEASE_MS).ok_or_else(|| bad(1))
+}
+
+/// `boot_ms` is when the last beats count as sent. The header was read before.
+fn parse(text: &str, boot_ms: u64) -> io::Result<BTreeMap<Subscriber, Standing>> {
+    let lines = text.lines().zip(1..).skip(1);
     let mut known = BTreeMap::new();
     for (line, number) in lines {
         let fields: Vec<&str> = line.split('\t').collect();
@@ -364,8 +386,7 @@ mod tests {
         subscribers.save_changed().unwrap();
         let subscribers = open();
         assert_eq!(standing(&subscribers, 5), (1, 0, 1));
-        // The lease may have been a longer one then.
-        clock.advance_ms(29_999);
+        clock.advance_ms(9_999);
         assert_eq!(standing(&subscribers, 5), (1, 0, 1));
         clock.advance_ms(1);
         assert_eq!(standing(&subscribers, 5), (1, 1, 0));
@@ -382,6 +403,35 @@ mod tests {
         clock.advance_ms(30 * 86_400_000);
         subscribers.register(&who("hotel"), "audience", 5).unwrap();
         assert_eq!(standing(&subscribers, 5), (1, 0, 0));
+    }
+
+    #[test]
+    fn a_lease_from_before_a_restart_is_waited_for_however_it_is_configured_now() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(Timestamp(1_772_337_600_000)));
+        let open = |seconds| Subscribers::open(dir.path(), Duration::from_secs(seconds), MOST, clock.clone()).unwrap();
+        let first = open(20);
+        assert_eq!(first.before_ms(), 0, "there was nothing before");
+        for client in ["bank", "platform"] {
+            let generation = first.register(&who(client), "audience", 4).unwrap();
+            assert!(first.beat(&who(client), generation));
+        }
+        // Ended: its lease lasts all the same.
+        assert!(first.end(&who("platform")).unwrap());
+        drop(first);
+        // Restarted twice with a shorter lease, the second time at once.
+        for _ in 0..2 {
+            let second = open(2);
+            assert_eq!((second.before_ms(), second.standing(5).pending_ms), (20_000, 20_000));
+            second.register(&who("hotel"), "audience", 4).unwrap();
+        }
+        let third = open(2);
+        clock.advance_ms(19_999);
+        assert_eq!((third.before_ms(), third.standing(5).pending), (1, 2));
+        clock.advance_ms(1);
+        assert_eq!((third.before_ms(), third.standing(5).pending), (0, 0));
+        third.save().unwrap();
+        assert_eq!(open(2).before_ms(), 2_000);
     }
 
     #[test]
@@ -410,9 +460,17 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_the_hubs_is_refused() {
-        for text in ["xinhub-subscribers;format=3\n", "other\n", "xinhub-subscribers;format=1\na\tb\n"] {
-            assert_eq!(parse(text, 0).unwrap_err().kind(), io::ErrorKind::InvalidData, "{text}");
+        let open = |text: &str| lease_before(text).and_then(|_| parse(text, 0));
+        for text in [
+            "xinhub-subscribers;format=4\n",
+            "xinhub-subscribers;format=3;lease_ms=30001\n",
+            "other\n",
+            "xinhub-subscribers;format=1\na\tb\n",
+        ] {
+            assert_eq!(open(text).unwrap_err().kind(), io::ErrorKind::InvalidData, "{text}");
         }
-        assert!(parse("", 0).unwrap().is_empty());
+        assert!(open("").unwrap().is_empty());
+        // As releases before wrote it.
+        assert_eq!(lease_before("xinhub-subscribers;format=2\n").unwrap(), MAX_LEASE_MS);
     }
 }
