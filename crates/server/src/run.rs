@@ -26,7 +26,7 @@ use crate::metrics::{self, Metrics};
 use crate::quota::Quotas;
 use crate::serve::{DrainReport, Gate};
 use crate::service::{self, Alarms, Health, Hub, Overview, ServiceError};
-use crate::sync::Replication;
+use crate::sync::{Line, Replication};
 use crate::tls::{TlsError, TlsState};
 pub use files::{Rules, check_config, init};
 
@@ -141,7 +141,9 @@ impl Server {
         });
         let mark = hub.sync.begin(&hub.ledger, &hub.authority.policy());
         tokio::spawn(Arc::clone(&hub.sync).keep(hub.draining.clone()));
-        tokio::spawn(Arc::clone(&hub.sync).follow(hub.ledger.clone(), mark, hub.draining.clone()));
+        for line in [Line::Lifts, Line::Changes] {
+            tokio::spawn(Arc::clone(&hub.sync).follow(line, hub.ledger.clone(), mark, hub.draining.clone()));
+        }
         tokio::spawn(Arc::clone(&hub.sync).anchor(hub.ledger.clone(), hub.draining.clone()));
         let (door, health) = service::services(&hub).await?;
         let gate = Gate::new(tls, settings.limits.clone()).map_err(io_error("threads for handshakes"))?;

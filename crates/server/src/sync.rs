@@ -30,6 +30,7 @@ use xinhub_ledger::keys::Key;
 use xinhub_ledger::{Audience, Ledger, Mark, Touched};
 
 use crate::config::CallLimits;
+pub use feed::Line;
 pub(crate) use feed::{Feed, Step};
 pub(crate) use snapshot::Snapshot;
 use snapshot::{SnapshotError, Snapshots};
@@ -64,13 +65,15 @@ pub struct Replication {
     /// By the boot clock: when the hub started, and since when lifts have been visible, oldest first.
     started_ms: u64,
     visible: Mutex<VecDeque<(u64, u64)>>,
-    /// Up to where every feed is told, and the revision of the newest entry that was. Held while a step is told, so that a new feed
-    /// begins between two.
+    /// Up to where every feed is told of changes, and the revision of the newest entry that was. Held while a step is told, so that a
+    /// new feed begins between two.
     told: Mutex<(Mark, u64)>,
+    /// The same of lifts, which changes don't hold up.
+    lifted: Mutex<Mark>,
     /// The last lift that is told.
     told_lift: AtomicU64,
-    /// The last step could not be told: nobody is told that what they hold is all.
-    stuck: AtomicBool,
+    /// The last step of a line could not be told: nobody is told that what they hold is all.
+    stuck: [AtomicBool; 2],
     /// Bytes of steps that stay in memory, per audience; fewer only in simulations.
     max_ring_bytes: usize,
     /// What is done wrong, so that tests find out whether they would notice.
@@ -129,8 +132,9 @@ impl Replication {
             clock,
             visible: Mutex::default(),
             told: Mutex::default(),
+            lifted: Mutex::default(),
             told_lift: AtomicU64::new(0),
-            stuck: AtomicBool::new(false),
+            stuck: Default::default(),
             max_ring_bytes: feed::MAX_RING_BYTES,
             fault: None,
         })
@@ -171,6 +175,7 @@ impl Replication {
     pub(crate) fn begin(&self, ledger: &Ledger, policy: &Policy) -> Mark {
         let mark = ledger.begin_telling();
         *self.told.lock() = (mark, mark.revision);
+        *self.lifted.lock() = mark;
         self.told_lift.store(mark.lift_seq, Ordering::Release);
         self.take(policy);
         if let Err(error) = self.recall(ledger.position().epoch) {
@@ -207,16 +212,16 @@ impl Replication {
 
     /// Whether the feeds are where the history is, or will be in a moment.
     pub(crate) fn goes_on(&self) -> bool {
-        !self.stuck.load(Ordering::Acquire)
+        !self.stuck.iter().any(|stuck| stuck.load(Ordering::Acquire))
     }
 
     /// Where a lift stands. It is over once no replica's lease from before it may last, and what was answered online just before it was
-    /// visible, which may be used for a lease, is over too. By the boot clock: the wall may be set.
+    /// visible, which may be used for a lease, is over too; of both also what is from before a restart. By the boot clock: the wall may be set.
     pub(crate) fn lift_status(&self, lift_seq: u64) -> LiftStatus {
         let standing = self.subscribers.standing(lift_seq);
         let visible_ms = self.visible_for_ms(lift_seq);
         let online_ms = self.lease_ms().saturating_sub(visible_ms.unwrap_or(0));
-        let left_ms = online_ms.max(standing.pending_ms);
+        let left_ms = online_ms.max(standing.pending_ms).max(self.subscribers.before_ms());
         let complete = standing.pending == 0 && visible_ms.is_some() && left_ms == 0;
         LiftStatus { standing, left_ms, complete }
     }
@@ -235,7 +240,7 @@ impl Replication {
     /// Takes the audiences that a policy names. A feed whose audience has stayed the same goes on; the streams of one that has
     /// changed or gone find out that theirs is no longer the one in force.
     pub(crate) fn take(&self, policy: &Policy) {
-        let told = self.told.lock();
+        let (told, lifted) = (self.told.lock(), self.lifted.lock());
         let known = self.feeds.load_full();
         let feeds = policy.audiences().iter().map(|audience| {
             let same = known.iter().find(|feed| feed.audience() == audience);
@@ -246,7 +251,7 @@ impl Replication {
                 let key = crypto::derive(self.parent.bytes(), &parts);
                 let whom = Audience::new(&key, relations);
                 let key = (*key, self.parent.key_epoch());
-                Arc::new(Feed::new(Arc::clone(audience), key, whom, *told, self.max_ring_bytes))
+                Arc::new(Feed::new(Arc::clone(audience), key, whom, (*lifted, *told), self.max_ring_bytes))
             })
         });
         self.feeds.store(Arc::new(feeds.collect()));
@@ -266,12 +271,14 @@ impl Replication {
         }
     }
 
-    /// Follows the history until `stop`, and tells every feed.
-    pub(crate) async fn follow(self: Arc<Self>, ledger: Ledger, mut mark: Mark, stop: CancellationToken) {
+    /// Follows the history until `stop`, and tells every feed of it on one line.
+    pub(crate) async fn follow(self: Arc<Self>, line: Line, ledger: Ledger, mut mark: Mark, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => {
-                    if let Err(error) = self.remember(ledger.position().epoch) {
+                    if line == Line::Changes
+                        && let Err(error) = self.remember(ledger.position().epoch)
+                    {
                         tracing::warn!(%error, "the digests of what audiences hold are not kept");
                     }
                     return;
@@ -280,8 +287,12 @@ impl Replication {
             }
             let (this, ledger) = (Arc::clone(&self), ledger.clone());
             // Opening and digesting are work, and not for a thread that answers calls.
-            let step = tokio::task::spawn_blocking(move || this.step(&ledger, mark)).await;
-            self.stuck.store(!matches!(step, Ok(Some(_))), Ordering::Release);
+            let step = tokio::task::spawn_blocking(move || {
+                let touched = line.touched(&ledger, mark, STEP_EVENTS).ok()?;
+                this.tell(line, &ledger, mark, &touched)
+            });
+            let step = step.await;
+            self.stuck[line as usize].store(!matches!(step, Ok(Some(_))), Ordering::Release);
             match step {
                 Ok(Some(next)) => mark = next,
                 // Told where it happened. Beats answer no ping while a lift is not told, so leases run out.
@@ -290,29 +301,40 @@ impl Replication {
         }
     }
 
-    fn step(&self, ledger: &Ledger, mark: Mark) -> Option<Mark> {
-        let touched = ledger.touched(mark, STEP_EVENTS).ok()?;
-        self.tell(ledger, mark, &touched)
+    /// Tells every feed of a stretch behind a mark; returns where it ends. What happens meanwhile may be told with it.
+    pub(crate) fn tell(&self, line: Line, ledger: &Ledger, mark: Mark, touched: &Touched) -> Option<Mark> {
+        match line {
+            Line::Lifts => self.tell_lifts(ledger, mark, touched),
+            Line::Changes => self.tell_changes(ledger, mark, touched),
+        }
     }
 
-    /// Tells every feed of a stretch behind a mark; returns where it ends. What happens meanwhile may be told with it.
-    pub(crate) fn tell(&self, ledger: &Ledger, mark: Mark, touched: &Touched) -> Option<Mark> {
+    fn tell_changes(&self, ledger: &Ledger, mark: Mark, touched: &Touched) -> Option<Mark> {
         let mut told_to = self.told.lock();
         let feeds = self.feeds.load_full();
-        let audiences: Vec<Audience> = feeds.iter().map(|feed| feed.told().clone()).collect();
-        let told = ledger.tell(touched, &audiences).ok()?;
+        let told = ledger.tell(touched, &audiences(&feeds)).ok()?;
         for (feed, changes) in feeds.iter().zip(told.changes) {
-            feed.tell(mark, touched.mark, told.as_of, &changes);
+            feed.tell(Line::Changes, (mark, touched.mark), told.as_of, &changes);
         }
         *told_to = (touched.mark, told_to.1.max(told.as_of));
-        drop(told_to);
+        Some(touched.mark)
+    }
+
+    fn tell_lifts(&self, ledger: &Ledger, mark: Mark, touched: &Touched) -> Option<Mark> {
+        let mut lifted = self.lifted.lock();
         if touched.mark.lift_seq > mark.lift_seq {
+            let feeds = self.feeds.load_full();
+            let told = ledger.current(touched, &audiences(&feeds)).ok()?;
+            for (feed, changes) in feeds.iter().zip(told.changes) {
+                feed.tell(Line::Lifts, (mark, touched.mark), told.as_of, &changes);
+            }
             let mut visible = self.visible.lock();
             visible.push_back((touched.mark.lift_seq, self.clock.boot_ms()));
             if visible.len() > REMEMBERED_LIFTS {
                 visible.pop_front();
             }
         }
+        *lifted = touched.mark;
         self.told_lift.store(touched.mark.lift_seq, Ordering::Release);
         Some(touched.mark)
     }
@@ -363,4 +385,8 @@ impl Replication {
         }
         Ok(())
     }
+}
+
+fn audiences(feeds: &[Arc<Feed>]) -> Vec<Audience> {
+    feeds.iter().map(|feed| feed.told().clone()).collect()
 }

@@ -9,6 +9,7 @@ use rand::Rng;
 use xinhub_client::ReplicaConfig;
 use xinhub_client::simulated::{Ended, Replica};
 use xinhub_ledger::Clock;
+use xinhub_server::service::simulated::Line;
 
 use super::network::{AHEAD, Connection, Down, HubEnd, KINDS, Kind, Up, Way};
 use super::world::{Event, GIVEN_UP_US, MS, World};
@@ -250,29 +251,32 @@ impl World {
     }
 
     pub(crate) fn touch_soon(&mut self) {
-        if !std::mem::replace(&mut self.is_touching, true) {
-            let soon = self.random.random_range(0..20 * MS);
-            self.after(soon, Event::Touch);
+        for line in [Line::Lifts, Line::Changes] {
+            if !std::mem::replace(&mut self.is_touching[line as usize], true) {
+                let soon = self.random.random_range(0..20 * MS);
+                self.after(soon, Event::Touch(line));
+            }
         }
     }
 
     /// What has happened is found; it is told a little later, and what happens in between is told with it.
-    pub(crate) fn touch(&mut self) {
+    pub(crate) fn touch(&mut self, line: Line) {
         let events = if self.random.random_bool(0.5) { self.random.random_range(1..6) } else { 1_000 };
-        let touched = self.machine.hub.as_ref().and_then(|hub| hub.touched(events).unwrap());
-        self.is_touching = touched.is_some();
+        let touched = self.machine.hub.as_ref().and_then(|hub| hub.touched(line, events).unwrap());
+        self.is_touching[line as usize] = touched.is_some();
         if touched.is_some() {
             let slow = self.random.random_range(0..20) == 0;
             let soon = self.random.random_range(0..if slow { 1_500 * MS } else { 10 * MS });
-            self.telling = touched;
-            self.after(soon, Event::Tell);
+            self.telling[line as usize] = touched;
+            self.after(soon, Event::Tell(line));
         }
     }
 
-    pub(crate) fn tell(&mut self) {
-        let (Some(touched), Some(hub)) = (self.telling.take(), self.machine.hub.as_mut()) else { return };
-        assert!(hub.tell(&touched));
-        self.is_touching = false;
+    pub(crate) fn tell(&mut self, line: Line) {
+        let touched = self.telling[line as usize].take();
+        let (Some(touched), Some(hub)) = (touched, self.machine.hub.as_mut()) else { return };
+        assert!(hub.tell(line, &touched));
+        self.is_touching[line as usize] = false;
         self.touch_soon();
         let ids: Vec<u64> = self.connections.keys().copied().collect();
         for id in ids {

@@ -112,7 +112,7 @@ impl World {
             self.break_off(id, [notices, true]);
             self.connections.remove(&id);
         }
-        (self.telling, self.is_touching) = (None, false);
+        (self.telling, self.is_touching) = ([None, None], [false; 2]);
         self.machine.down(how, self.random.random());
         let back = self.random.random_range(20 * MS..4_000 * MS);
         self.after(back, Event::HubUp);

@@ -16,7 +16,7 @@ use xinhub_client::Fault;
 use xinhub_client::simulated::Replica;
 use xinhub_client::v1::ReplicaReach;
 use xinhub_ledger::Touched;
-use xinhub_server::service::simulated::Fault as HubFault;
+use xinhub_server::service::simulated::{Fault as HubFault, Line};
 
 use super::court::{Deed, Person};
 use super::hub::{BANK, HOUSING, Machine};
@@ -85,8 +85,8 @@ pub(crate) enum Event {
     Follow(usize, u64),
     Record(usize),
     Start(usize),
-    Touch,
-    Tell,
+    Touch(Line),
+    Tell(Line),
     Keep,
     HubUp,
     Act,
@@ -133,8 +133,9 @@ pub(crate) struct World {
     pub(crate) cases: u64,
     /// What the court does not know whether it was done.
     pub(crate) unsure: Option<(Deed, [u8; 16])>,
-    pub(crate) telling: Option<Touched>,
-    pub(crate) is_touching: bool,
+    /// On each line.
+    pub(crate) telling: [Option<Touched>; 2],
+    pub(crate) is_touching: [bool; 2],
     pub(crate) held: Held,
     trace: blake3::Hasher,
     pub(crate) ending: bool,
@@ -214,8 +215,8 @@ impl World {
             completed: Vec::new(),
             cases: 0,
             unsure: None,
-            telling: None,
-            is_touching: false,
+            telling: [None, None],
+            is_touching: [false; 2],
             held: Held::default(),
             trace: blake3::Hasher::new(),
             ending: false,
@@ -297,8 +298,8 @@ impl World {
             Event::Follow(at, session) => self.follow(at, session),
             Event::Record(at) => self.record(at),
             Event::Start(at) => self.start(at),
-            Event::Touch => self.of_hub(Event::Touch, World::touch),
-            Event::Tell => self.of_hub(Event::Tell, World::tell),
+            Event::Touch(line) => self.of_hub(Event::Touch(line), |world| world.touch(line)),
+            Event::Tell(line) => self.of_hub(Event::Tell(line), |world| world.tell(line)),
             Event::Keep => self.of_hub(Event::Keep, World::keep),
             Event::HubUp => self.hub_up(),
             Event::Act => self.act(),
@@ -331,6 +332,6 @@ impl World {
             };
             node.follows && state.is_some_and(is_there) && node.replica.as_ref().is_some_and(Replica::is_leased)
         };
-        !self.is_touching && self.unsure.is_none() && self.nodes.iter().all(is_there)
+        self.is_touching == [false; 2] && self.unsure.is_none() && self.nodes.iter().all(is_there)
     }
 }

@@ -8,14 +8,14 @@
 use std::collections::BTreeMap;
 
 use xinhub_domain::identity::Identity;
-use xinhub_domain::listing::{About, Body, EventKind, State};
+use xinhub_domain::listing::{About, Body, Clear, EventKind, State};
 use xinhub_domain::measure::Relation;
 use xinhub_domain::time::Timestamp;
 use xinhub_index::{Change, Entry as IndexEntry, Key, Prf, Relations};
 
 use super::{Ledger, ReachError};
 use crate::command::CommandError;
-use crate::entry::Entry;
+use crate::entry::{Entry, EventRecord};
 use crate::table::{ERASED, OWN_UNIT_ONLY, Place};
 use crate::vault::{Opened, VaultError};
 use xinhub_domain::position::Position;
@@ -216,6 +216,23 @@ impl Ledger {
     /// # Errors
     /// Where the journal can't be read.
     pub fn touched(&self, after: Mark, max_events: usize) -> Result<Touched, CommandError> {
+        self.touched_where(after, max_events, |_| true)
+    }
+
+    /// Which listings were lifted after a mark: of as many events, the lifts alone.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub fn touched_by_lifts(&self, after: Mark, max_events: usize) -> Result<Touched, CommandError> {
+        self.touched_where(after, max_events, |event| event.lift_seq.is_some())
+    }
+
+    fn touched_where(
+        &self,
+        after: Mark,
+        max_events: usize,
+        which: impl Fn(&Clear) -> bool,
+    ) -> Result<Touched, CommandError> {
         let end = self.mark();
         let mut touched = Touched { mark: after, listings: BTreeMap::new() };
         let mut events = 0;
@@ -227,30 +244,29 @@ impl Ledger {
             }
             let entry = Entry::decode(&stored.payload).map_err(unreadable)?;
             events += entry.events.len();
-            self.note(&entry, &mut touched).map_err(unreadable)?;
+            for record in &entry.events {
+                let clear = record.clear().map_err(unreadable)?;
+                touched.mark.revision = clear.revision;
+                // By its own number: whoever is led on from here may have been told of lifts beyond it.
+                touched.mark.lift_seq = clear.lift_seq.unwrap_or(touched.mark.lift_seq);
+                if clear.kind.about() == About::Listing && which(&clear) {
+                    self.note(record, &clear, &mut touched.listings).map_err(unreadable)?;
+                }
+            }
             touched.mark.sequence = stored.sequence;
         }
         Ok(touched)
     }
 
-    fn note(&self, entry: &Entry, touched: &mut Touched) -> Result<(), VaultError> {
-        for record in &entry.events {
-            let clear = record.clear()?;
-            touched.mark.revision = clear.revision;
-            // By its own number: whoever is led on from here may have been told of lifts beyond it.
-            touched.mark.lift_seq = clear.lift_seq.unwrap_or(touched.mark.lift_seq);
-            if clear.kind.about() != About::Listing {
-                continue;
-            }
-            let touch = touched.listings.entry(clear.listing).or_default();
-            touch.lift |= clear.lift_seq.is_some();
-            touch.hides |= clear.lift_seq.is_some() && clear.kind == EventKind::Amend;
-            if clear.kind == EventKind::Rectify
-                && let Opened::Body(body) = self.0.vault.open(record, &clear)?
-                && let Body::Content { former: Some(former), .. } = *body
-            {
-                touch.former.extend(former);
-            }
+    fn note(&self, record: &EventRecord, clear: &Clear, listings: &mut BTreeMap<u64, Touch>) -> Result<(), VaultError> {
+        let touch = listings.entry(clear.listing).or_default();
+        touch.lift |= clear.lift_seq.is_some();
+        touch.hides |= clear.lift_seq.is_some() && clear.kind == EventKind::Amend;
+        if clear.kind == EventKind::Rectify
+            && let Opened::Body(body) = self.0.vault.open(record, clear)?
+            && let Body::Content { former: Some(former), .. } = *body
+        {
+            touch.former.extend(former);
         }
         Ok(())
     }

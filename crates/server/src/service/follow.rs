@@ -4,12 +4,13 @@
 //! no longer grants it, when its audience has become another one, and when the hub drains. A replica that doesn't read holds up
 //! nothing but its own stream.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 use xinhub_api::reason::{Failure, Reason};
 use xinhub_api::v1;
@@ -23,10 +24,10 @@ use super::call::Call;
 use super::door::catalogued;
 use super::sync::{entitled, reach, subscriber, terms};
 use super::tell::{self, At, CATCH_UP_EVENTS, ChangeTeller, End, Follower, LiftTeller, Terms, missing_open};
-use crate::sync::Step;
+use crate::sync::{Line, Step};
 
-pub(super) type Lifts = ReceiverStream<Result<v1::FollowLiftsResponse, Status>>;
-pub(super) type Changes = ReceiverStream<Result<v1::FollowChangesResponse, Status>>;
+pub(super) type Lifts = Made<v1::FollowLiftsResponse>;
+pub(super) type Changes = Made<v1::FollowChangesResponse>;
 
 /// Messages that wait for their reader; what comes behind them waits in the feed or the journal.
 const AHEAD: usize = 4;
@@ -47,15 +48,15 @@ impl<T> Stream<T> {
     fn open(
         call: &Arc<Call>,
         out: mpsc::Sender<Result<T, Status>>,
-        (instance, wanted): (&[u8], i32),
+        (line, instance, wanted): (Line, &[u8], i32),
         at: At<'_>,
     ) -> Result<(Stream<T>, Follower), End> {
         let (permit, feed) = entitled(call)?;
         let reach = reach(&permit, wanted)?;
         call.charge(permit.client())?;
         let who = subscriber(call, instance, "open.instance_id")?;
-        let (hub, ends, terms) = (call.hub(), feed.ends(), terms(&permit, &feed));
-        let follower = Follower::open((&hub.ledger, &hub.sync), (feed, terms), (who, reach), at)?;
+        let (hub, ends, terms) = (call.hub(), feed.ends(line), terms(&permit, &feed));
+        let follower = Follower::open((&hub.ledger, &hub.sync), (feed, terms), (who, reach, line), at)?;
         Ok((Stream { call: Arc::clone(call), ends, terms, out }, follower))
     }
 
@@ -71,9 +72,6 @@ impl<T> Stream<T> {
                 blocking(move || follower.catch_up(CATCH_UP_EVENTS)).await?
             }
         };
-        if self.out.is_closed() {
-            return Err(End::Gone);
-        }
         if self.call.hub().draining.is_cancelled() {
             return Err(draining());
         }
@@ -128,28 +126,58 @@ async fn first<T: Default>(call: &Call, incoming: &mut Streaming<T>) -> Result<T
     }
 }
 
+/// A stream whose messages are made by whatever reads it: what many replicas are told at once passes from no task to another on its
+/// way, and nothing goes on for a reader that is gone.
+pub(super) struct Made<T> {
+    /// Until it has ended.
+    making: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    made: mpsc::Receiver<Result<T, Status>>,
+}
+
+impl<T> Made<T> {
+    fn by<F>(make: impl FnOnce(mpsc::Sender<Result<T, Status>>) -> F) -> Made<T>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (out, made) = mpsc::channel(AHEAD);
+        Made { making: Some(Box::pin(make(out))), made }
+    }
+}
+
+impl<T> tokio_stream::Stream for Made<T> {
+    type Item = Result<T, Status>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        let made = this.made.poll_recv(context);
+        if made.is_ready() {
+            return made;
+        }
+        if this.making.as_mut().is_some_and(|making| making.as_mut().poll(context).is_ready()) {
+            this.making = None;
+        }
+        this.made.poll_recv(context)
+    }
+}
+
 /// Begins to tell of lifts.
 pub(super) fn lifts(call: Arc<Call>, incoming: Streaming<v1::FollowLiftsRequest>) -> Lifts {
-    let (out, stream) = mpsc::channel(AHEAD);
     call.defer();
-    tokio::spawn(async move {
+    Made::by(|out| async move {
         let end = follow_lifts(&call, incoming, out.clone()).await.err().unwrap_or(End::Gone);
         let resync = |resync| v1::FollowLiftsResponse { message: Some(LiftsOut::Resync(resync)) };
         finish(&call, &out, end, resync).await;
-    });
-    ReceiverStream::new(stream)
+    })
 }
 
 /// Begins to tell of changes.
 pub(super) fn changes(call: Arc<Call>, incoming: Streaming<v1::FollowChangesRequest>) -> Changes {
-    let (out, stream) = mpsc::channel(AHEAD);
     call.defer();
-    tokio::spawn(async move {
+    Made::by(|out| async move {
         let end = follow_changes(&call, incoming, out.clone()).await.err().unwrap_or(End::Gone);
         let resync = |resync| v1::FollowChangesResponse { message: Some(ChangesOut::Resync(resync)) };
         finish(&call, &out, end, resync).await;
-    });
-    ReceiverStream::new(stream)
+    })
 }
 
 async fn finish<T>(call: &Call, out: &mpsc::Sender<Result<T, Status>>, end: End, resync: impl FnOnce(v1::Resync) -> T) {
@@ -176,7 +204,7 @@ async fn follow_lifts(
     let Some(LiftsIn::Open(open)) = first(call, &mut incoming).await?.message else { return Err(missing_open()) };
     let v1::FollowLiftsOpen { revision, lift_seq, .. } = open;
     let at = At { epoch: &open.epoch, revision, lift_seq, terms: &open.terms };
-    let (stream, follower) = Stream::open(call, out, (&open.instance_id, open.reach), at)?;
+    let (stream, follower) = Stream::open(call, out, (Line::Lifts, &open.instance_id, open.reach), at)?;
     let teller = blocking(move || LiftTeller::register(follower)).await?;
     // On record as it begins: a stream lasts for days, and a record waits for nobody.
     call.close_with(Code::Ok, None);
@@ -202,7 +230,6 @@ impl LiftStream {
             tokio::select! {
                 biased;
                 () = hub.draining.cancelled() => return Err(draining()),
-                () = self.stream.out.closed() => return Err(End::Gone),
                 changed = policy.changed() => {
                     changed.map_err(|_| End::Gone)?;
                     self.stream.under_new_policy(&self.teller.follower)?;
@@ -250,7 +277,7 @@ async fn follow_changes(
     let Some(ChangesIn::Open(open)) = first(call, &mut incoming).await?.message else { return Err(missing_open()) };
     let v1::FollowChangesOpen { revision, lift_seq, .. } = open;
     let at = At { epoch: &open.epoch, revision, lift_seq, terms: &open.terms };
-    let (mut stream, follower) = Stream::open(call, out, (&open.instance_id, open.reach), at)?;
+    let (mut stream, follower) = Stream::open(call, out, (Line::Changes, &open.instance_id, open.reach), at)?;
     call.close_with(Code::Ok, None);
     let (hub, mut teller) = (call.hub(), ChangeTeller::new(follower));
     let mut policy = hub.authority.changes();
@@ -266,7 +293,6 @@ async fn follow_changes(
         tokio::select! {
             biased;
             () = hub.draining.cancelled() => return Err(draining()),
-            () = stream.out.closed() => return Err(End::Gone),
             changed = policy.changed() => {
                 changed.map_err(|_| End::Gone)?;
                 stream.under_new_policy(&teller.follower)?;

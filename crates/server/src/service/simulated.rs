@@ -24,7 +24,7 @@ use xinhub_translog::note::Signer;
 use super::sync::{feed_of, manifest, reach, terms};
 use super::tell::{At, ChangeTeller, End, Follower, LiftTeller, missing_open, resync};
 use crate::config::CallLimits;
-pub use crate::sync::Fault;
+pub use crate::sync::{Fault, Line};
 use crate::sync::{Feed, Replication, Snapshot, Subscriber};
 
 /// Replicas that are a little behind already have to be led on from the journal.
@@ -39,7 +39,8 @@ pub struct Hub {
     clock: Arc<dyn Clock>,
     policy: Policy,
     /// Up to where the feeds are told.
-    mark: Mark,
+    /// Up to where the feeds are told, on each line.
+    marks: [Mark; 2],
 }
 
 /// A stream has ended on the hub's side; what it says last, if anything.
@@ -83,7 +84,7 @@ impl Hub {
         let signer =
             Signer::from_seed("simulated.hub", keys.current(Purpose::Log).bytes()).map_err(io::Error::other)?;
         let mark = sync.begin(&ledger, &policy);
-        Ok(Hub { ledger, sync: Arc::new(sync), signer, clock, policy, mark })
+        Ok(Hub { ledger, sync: Arc::new(sync), signer, clock, policy, marks: [mark; 2] })
     }
 
     /// State and history.
@@ -97,19 +98,21 @@ impl Hub {
         self.sync.take(&self.policy);
     }
 
-    /// What has happened beyond where the feeds are told, of so many events or a few more; `None` where nothing has.
+    /// What has happened beyond where the feeds are told on a line, of so many events or a few more; `None` where nothing has.
     ///
     /// # Errors
     /// Where the journal can't be read.
-    pub fn touched(&self, events: usize) -> Result<Option<Touched>, CommandError> {
-        let touched = self.ledger.touched(self.mark, events)?;
-        Ok((touched.mark != self.mark).then_some(touched))
+    pub fn touched(&self, line: Line, events: usize) -> Result<Option<Touched>, CommandError> {
+        let mark = self.marks[line as usize];
+        let touched = line.touched(&self.ledger, mark, events)?;
+        Ok((touched.mark != mark).then_some(touched))
     }
 
     /// Tells the feeds of it; says whether it could.
-    pub fn tell(&mut self, touched: &Touched) -> bool {
-        let told = self.sync.tell(&self.ledger, self.mark, touched);
-        self.mark = told.unwrap_or(self.mark);
+    pub fn tell(&mut self, line: Line, touched: &Touched) -> bool {
+        let mark = &mut self.marks[line as usize];
+        let told = self.sync.tell(line, &self.ledger, *mark, touched);
+        *mark = told.unwrap_or(*mark);
         told.is_some()
     }
 
@@ -168,10 +171,15 @@ impl Hub {
         Some(v1::FetchChunksResponse { offset: request.offset, data: data.into() })
     }
 
-    fn follower(&self, client: &str, (instance, wanted): (&[u8], i32), at: At<'_>) -> Result<Follower, End> {
+    fn follower(
+        &self,
+        client: &str,
+        (line, instance, wanted): (Line, &[u8], i32),
+        at: At<'_>,
+    ) -> Result<Follower, End> {
         let (permit, feed) = self.entitled(client)?;
         let (reach, terms) = (reach(&permit, wanted)?, terms(&permit, &feed));
-        Follower::open((&self.ledger, &self.sync), (feed, terms), (Hub::who(client, instance)?, reach), at)
+        Follower::open((&self.ledger, &self.sync), (feed, terms), (Hub::who(client, instance)?, reach, line), at)
     }
 
     /// Begins a lift stream with the replica's first message.
@@ -186,7 +194,7 @@ impl Hub {
         let Some(LiftsIn::Open(open)) = first.message else { return Err(missing_open().into()) };
         let v1::FollowLiftsOpen { revision, lift_seq, .. } = open;
         let at = At { epoch: &open.epoch, revision, lift_seq, terms: &open.terms };
-        let follower = self.follower(client, (&open.instance_id, open.reach), at)?;
+        let follower = self.follower(client, (Line::Lifts, &open.instance_id, open.reach), at)?;
         Ok(LiftStream { client: client.to_owned(), teller: LiftTeller::register(follower)? })
     }
 
@@ -202,7 +210,7 @@ impl Hub {
         let Some(ChangesIn::Open(open)) = first.message else { return Err(missing_open().into()) };
         let v1::FollowChangesOpen { revision, lift_seq, .. } = open;
         let at = At { epoch: &open.epoch, revision, lift_seq, terms: &open.terms };
-        let follower = self.follower(client, (&open.instance_id, open.reach), at)?;
+        let follower = self.follower(client, (Line::Changes, &open.instance_id, open.reach), at)?;
         Ok(ChangeStream { client: client.to_owned(), teller: ChangeTeller::new(follower) })
     }
 

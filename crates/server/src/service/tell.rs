@@ -18,7 +18,7 @@ use xinhub_ledger::{Ledger, Mark};
 use xinhub_translog::note::Signer;
 
 use super::admin::hex;
-use crate::sync::{Fault, Feed, Replication, Step, Subscriber};
+use crate::sync::{Fault, Feed, Line, Replication, Step, Subscriber};
 
 /// Bytes of changes that travel unacknowledged.
 const WINDOW_BYTES: usize = 256 * 1024;
@@ -83,6 +83,7 @@ pub(super) struct Follower {
     feed: Arc<Feed>,
     who: Subscriber,
     reach: Reach,
+    line: Line,
     mark: Mark,
 }
 
@@ -91,7 +92,7 @@ impl Follower {
     pub(super) fn open(
         (ledger, sync): (&Ledger, &Arc<Replication>),
         (feed, terms): (Arc<Feed>, Terms),
-        (who, reach): (Subscriber, Reach),
+        (who, reach, line): (Subscriber, Reach, Line),
         at: At<'_>,
     ) -> Result<Follower, End> {
         let At { epoch, revision, lift_seq, .. } = at;
@@ -108,7 +109,7 @@ impl Follower {
         // Further behind than this a snapshot is shorter, for either side.
         let mark = mark.filter(|mark| ledger.position().revision - mark.revision <= MAX_BEHIND_EVENTS);
         let mark = mark.ok_or(End::Resync(v1::ResyncReason::Position))?;
-        Ok(Follower { ledger: ledger.clone(), sync: Arc::clone(sync), feed, who, reach, mark })
+        Ok(Follower { ledger: ledger.clone(), sync: Arc::clone(sync), feed, who, reach, line, mark })
     }
 
     /// Whether a right to a replica, and the feed that goes with it, leave the stream as it began.
@@ -122,17 +123,17 @@ impl Follower {
 
     /// Whether there is a stretch beyond where the replica is.
     pub(super) fn is_behind(&self) -> bool {
-        self.feed.end().revision > self.mark.revision
+        self.line.place(&self.feed.end(self.line)) > self.line.place(&self.mark)
     }
 
     /// The next stretch, if it is in memory.
     pub(super) fn next(&self) -> Option<Step> {
-        self.feed.next(self.mark)
+        self.feed.next(self.line, self.mark)
     }
 
     /// The next stretch, of so many events or a few more, from the journal. Reads the disk.
     pub(super) fn catch_up(&self, events: usize) -> Result<Step, End> {
-        Ok(self.feed.catch_up(&self.ledger, self.mark, events).map_err(super::status::command)?)
+        Ok(self.feed.catch_up(self.line, &self.ledger, self.mark, events).map_err(super::status::command)?)
     }
 }
 
@@ -183,10 +184,11 @@ impl LiftTeller {
         LiftsOut::Opened(v1::FollowLiftsOpened { lift_seq: self.told })
     }
 
-    /// What of the next stretch goes out: its lifts, if it has any.
+    /// What of the next stretch goes out: its lifts, if the replica has not been told of them.
     pub(super) fn tell(&mut self, step: &Step) -> Option<LiftsOut> {
-        self.follower.mark = step.mark;
         let (prev_lift_seq, lift_seq) = (self.told, step.mark.lift_seq);
+        self.follower.mark = step.mark;
+        self.follower.mark.lift_seq = lift_seq.max(prev_lift_seq);
         if lift_seq <= prev_lift_seq {
             return None;
         }
@@ -195,7 +197,7 @@ impl LiftTeller {
         }
         self.told = lift_seq;
         let (revision, as_of) = (step.mark.revision, step.as_of);
-        let changes = step.told(self.follower.reach).lifted.clone();
+        let changes = step.told(self.follower.reach).clone();
         Some(LiftsOut::Lift(v1::Lift { prev_lift_seq, lift_seq, revision, changes, as_of }))
     }
 
@@ -220,20 +222,19 @@ impl LiftTeller {
 
     /// Says how far the replica has been told, signed. The lease that it may begin is noted first.
     pub(super) fn beat(&mut self, signer: &Signer) -> Result<LiftsOut, End> {
-        let Follower { ledger, sync, feed, who, reach, mark } = &self.follower;
+        let Follower { ledger, sync, feed, who, reach, .. } = &self.follower;
         // Of a filter no digest says anything.
         let digest = feed.digest().filter(|_| *reach == Reach::Exact);
         let digest =
             digest.map_or_else(String::new, |(revision, digest)| format!("digest {revision} {}\n", hex(&digest)));
-        let text = format!(
-            "xinhub beat 1\nepoch {:032x}\naudience {}\nrevision {}\nlift_seq {}\ntime_ms {}\n{digest}",
+        let place = format!(
+            "xinhub beat 1\nepoch {:032x}\naudience {}\nrevision {}\nlift_seq {}\n",
             u128::from_be_bytes(ledger.position().epoch),
             feed.id(),
-            mark.revision,
+            feed.end(Line::Changes).revision,
             self.told,
-            sync.wall().0,
         );
-        let note = signer.sign(&text);
+        let note = feed.beat(*reach, (place, digest), sync.wall(), |text| signer.sign(text));
         let note = note.map_err(|_| Failure::new(Reason::Internal, "the beat can't be signed; connect again"))?;
         // A lease counts from the sending of a ping that was not answered yet: other beats give none. None is given while a lift is
         // on its way to the feed, nor to a replica that was told of one a lease ago and has not confirmed it.
@@ -273,7 +274,7 @@ impl ChangeTeller {
     pub(super) fn tell(&mut self, step: &Step) -> ChangesOut {
         let (revision, lift_seq) = (step.mark.revision, step.mark.lift_seq);
         let (prev_revision, as_of) = (self.follower.mark.revision, step.as_of);
-        let changes = step.told(self.follower.reach).changes.clone();
+        let changes = step.told(self.follower.reach).clone();
         self.travelling.push((revision, changes.len()));
         self.follower.mark = step.mark;
         ChangesOut::Batch(v1::ChangeBatch { prev_revision, revision, lift_seq, changes, as_of })

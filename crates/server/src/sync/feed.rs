@@ -1,4 +1,5 @@
-//! What one audience is told, step by step: the last of it in memory, encoded once.
+//! What one audience is told, step by step: the last of it in memory, encoded once. Lifts are told on a line of their own beside the
+//! one of all changes, so that none waits behind what an import brings.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,13 +9,45 @@ use parking_lot::Mutex;
 use prost::bytes::Bytes;
 use tokio::sync::watch;
 use xinhub_domain::policy::{self, Reach};
+use xinhub_domain::time::Timestamp;
 use xinhub_index::{Entry, Relations, Until, encode_change};
-use xinhub_ledger::{Audience, CommandError, KeyChange, Ledger, Mark};
+use xinhub_ledger::{Audience, CommandError, KeyChange, Ledger, Mark, Touched};
 
 use super::sum::Sum;
 
 /// Bytes of steps that stay in memory, per audience. Whoever is behind is led on from the journal.
 pub(super) const MAX_RING_BYTES: usize = 4 << 20;
+
+/// For how long a beat is given to all that it says the right thing to: with a signature of its own for each of a thousand replicas a
+/// hub does little else. Replicas take hub time from it, and are as much behind.
+const BEAT_SHARED_MS: i64 = 100;
+
+/// What is told, and what its places are counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// Lifts alone, by their number.
+    Lifts,
+    /// All changes, lifts included, by revision.
+    Changes,
+}
+
+impl Line {
+    /// Where a mark lies.
+    pub(crate) fn place(self, mark: &Mark) -> u64 {
+        match self {
+            Line::Lifts => mark.lift_seq,
+            Line::Changes => mark.revision,
+        }
+    }
+
+    /// What of a stretch behind a mark is told on it.
+    pub(crate) fn touched(self, ledger: &Ledger, after: Mark, events: usize) -> Result<Touched, CommandError> {
+        match self {
+            Line::Lifts => ledger.touched_by_lifts(after, events),
+            Line::Changes => ledger.touched(after, events),
+        }
+    }
+}
 
 /// A stretch of the history, as an audience is told of it.
 #[derive(Clone, Debug)]
@@ -25,34 +58,9 @@ pub(crate) struct Step {
     pub(crate) mark: Mark,
     /// Its entries are those of this revision: of its end, or beyond it.
     pub(crate) as_of: u64,
-    exact: Encoded,
-    filter: Encoded,
-}
-
-/// Encoded once for every replica that is told.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Encoded {
-    /// All changes.
-    pub(crate) changes: Bytes,
-    /// Those that a lift has brought.
-    pub(crate) lifted: Bytes,
-}
-
-impl Encoded {
-    fn new(changes: &[KeyChange], entry: impl Fn(&Entry) -> Entry) -> Encoded {
-        let encode = |lifts_alone: bool| -> Bytes {
-            let mut bytes = Vec::new();
-            for one in changes.iter().filter(|one| one.lift || !lifts_alone) {
-                encode_change(&one.change.0, one.change.1.as_ref().map(&entry).as_ref(), &mut bytes);
-            }
-            bytes.into()
-        };
-        Encoded { changes: encode(false), lifted: encode(true) }
-    }
-
-    fn bytes(&self) -> usize {
-        self.changes.len() + self.lifted.len()
-    }
+    /// Encoded once for every replica that is told, by what it holds.
+    exact: Bytes,
+    filter: Bytes,
 }
 
 impl Step {
@@ -60,17 +68,24 @@ impl Step {
     pub(crate) fn new(after: Mark, mark: Mark, as_of: u64, changes: &[KeyChange]) -> Step {
         // Beside a filter it matters that there is an entry, and nothing of it is told.
         let some = Entry::uniform(Relations::DEBTOR, Until::FOREVER);
-        let (exact, filter) = (Encoded::new(changes, Entry::clone), Encoded::new(changes, |_| some.clone()));
+        let encode = |entry: &dyn Fn(&Entry) -> Entry| -> Bytes {
+            let mut bytes = Vec::new();
+            for KeyChange { change: (key, held), .. } in changes {
+                encode_change(key, held.as_ref().map(entry).as_ref(), &mut bytes);
+            }
+            bytes.into()
+        };
+        let (exact, filter) = (encode(&Entry::clone), encode(&|_| some.clone()));
         Step { after, mark, as_of, exact, filter }
     }
 
     /// As a replica of this reach is told.
-    pub(crate) fn told(&self, reach: Reach) -> &Encoded {
+    pub(crate) fn told(&self, reach: Reach) -> &Bytes {
         if reach == Reach::Exact { &self.exact } else { &self.filter }
     }
 
     fn bytes(&self) -> usize {
-        self.exact.bytes() + self.filter.bytes() + size_of::<Step>()
+        self.exact.len() + self.filter.len() + size_of::<Step>()
     }
 }
 
@@ -81,9 +96,27 @@ pub(crate) struct Feed {
     key: [u8; 32],
     key_epoch: u32,
     told: Audience,
+    lifts: Told,
+    changes: Told,
+    sum: Mutex<Sum>,
+    /// The last beats, by what their readers hold.
+    beats: Mutex<[Option<Beat>; 2]>,
+}
+
+/// A signed beat: what it says before and behind its time.
+#[derive(Debug)]
+struct Beat {
+    said: (String, String),
+    time: Timestamp,
+    note: String,
+}
+
+/// What was told on one line.
+#[derive(Debug)]
+struct Told {
+    line: Line,
     ring: Mutex<Ring>,
     max_ring_bytes: usize,
-    sum: Mutex<Sum>,
     end: watch::Sender<Mark>,
 }
 
@@ -93,18 +126,56 @@ struct Ring {
     bytes: usize,
 }
 
+impl Told {
+    fn new(line: Line, mark: Mark, max_ring_bytes: usize) -> Told {
+        Told { line, ring: Mutex::default(), max_ring_bytes, end: watch::channel(mark).0 }
+    }
+
+    fn tell(&self, step: Step) {
+        let mark = step.mark;
+        {
+            let mut ring = self.ring.lock();
+            ring.bytes += step.bytes();
+            ring.steps.push_back(step);
+            while ring.bytes > self.max_ring_bytes && ring.steps.len() > 1 {
+                let gone = ring.steps.pop_front().map_or(0, |gone| gone.bytes());
+                ring.bytes -= gone;
+            }
+        }
+        self.end.send_replace(mark);
+    }
+
+    fn next(&self, after: Mark) -> Option<Step> {
+        let (ring, place) = (self.ring.lock(), |mark: &Mark| self.line.place(mark));
+        if ring.steps.front().is_none_or(|first| place(&first.after) > place(&after)) {
+            return None;
+        }
+        let at = ring.steps.partition_point(|step| place(&step.mark) <= place(&after));
+        // Entries are current ones: of a step that the mark lies within, the rest can be told as the whole.
+        ring.steps.get(at).map(|step| Step { after, ..step.clone() })
+    }
+}
+
 impl Feed {
-    /// A feed that begins at a mark; `as_of` is the revision of what keys had when it begins.
+    /// A feed that begins at a mark on each line; `as_of` is the revision of what keys had when it begins.
     pub(super) fn new(
         audience: Arc<policy::Audience>,
         (key, key_epoch): ([u8; 32], u32),
         told: Audience,
-        (mark, as_of): (Mark, u64),
+        (lifts, (mark, as_of)): (Mark, (Mark, u64)),
         max_ring_bytes: usize,
     ) -> Feed {
         let sum = Mutex::new(Sum::begin(mark.revision, as_of));
-        let (ring, end) = (Mutex::default(), watch::channel(mark).0);
-        Feed { audience, key, key_epoch, told, ring, max_ring_bytes, sum, end }
+        let lifts = Told::new(Line::Lifts, lifts, max_ring_bytes);
+        let changes = Told::new(Line::Changes, mark, max_ring_bytes);
+        Feed { audience, key, key_epoch, told, lifts, changes, sum, beats: Mutex::default() }
+    }
+
+    fn on(&self, line: Line) -> &Told {
+        match line {
+            Line::Lifts => &self.lifts,
+            Line::Changes => &self.changes,
+        }
     }
 
     /// The audience's id.
@@ -139,13 +210,13 @@ impl Feed {
     }
 
     /// Up to where it is told.
-    pub(crate) fn end(&self) -> Mark {
-        *self.end.borrow()
+    pub(crate) fn end(&self, line: Line) -> Mark {
+        *self.on(line).end.borrow()
     }
 
     /// Tells of each step as it comes.
-    pub(crate) fn ends(&self) -> watch::Receiver<Mark> {
-        self.end.subscribe()
+    pub(crate) fn ends(&self, line: Line) -> watch::Receiver<Mark> {
+        self.on(line).end.subscribe()
     }
 
     /// The digest of what a replica holds that has been told everything up to a revision, and the revision; the newest that is known.
@@ -157,38 +228,54 @@ impl Feed {
         self.sum.lock()
     }
 
-    pub(super) fn tell(&self, after: Mark, mark: Mark, as_of: u64, changes: &[KeyChange]) {
-        let step = Step::new(after, mark, as_of, changes);
-        self.sum.lock().tell(mark.revision, as_of, changes);
+    /// The signed beat that says this at about this time.
+    ///
+    /// # Errors
+    /// Those of `sign`.
+    pub(crate) fn beat<E>(
+        &self,
+        reach: Reach,
+        said: (String, String),
+        now: Timestamp,
+        sign: impl FnOnce(&str) -> Result<String, E>,
+    ) -> Result<String, E> {
+        let mut beats = self.beats.lock();
+        let last = &mut beats[usize::from(reach == Reach::Exact)];
+        if let Some(beat) = last.as_ref()
+            && beat.said == said
+            && (0..BEAT_SHARED_MS).contains(&(now.0 - beat.time.0))
         {
-            let mut ring = self.ring.lock();
-            ring.bytes += step.bytes();
-            ring.steps.push_back(step);
-            while ring.bytes > self.max_ring_bytes && ring.steps.len() > 1 {
-                let gone = ring.steps.pop_front().map_or(0, |gone| gone.bytes());
-                ring.bytes -= gone;
-            }
+            return Ok(beat.note.clone());
         }
-        self.end.send_replace(mark);
+        let note = sign(&format!("{}time_ms {}\n{}", said.0, now.0, said.1))?;
+        *last = Some(Beat { said, time: now, note: note.clone() });
+        Ok(note)
+    }
+
+    pub(super) fn tell(&self, line: Line, (after, mark): (Mark, Mark), as_of: u64, changes: &[KeyChange]) {
+        if line == Line::Changes {
+            self.sum.lock().tell(mark.revision, as_of, changes);
+        }
+        self.on(line).tell(Step::new(after, mark, as_of, changes));
     }
 
     /// The step that leads on from a mark; `None` where there is nothing new, or nothing of it in memory.
-    pub(crate) fn next(&self, after: Mark) -> Option<Step> {
-        let ring = self.ring.lock();
-        if ring.steps.front().is_none_or(|first| first.after.revision > after.revision) {
-            return None;
-        }
-        let at = ring.steps.partition_point(|step| step.mark.revision <= after.revision);
-        // Entries are current ones: of a step that the mark lies within, the rest can be told as the whole.
-        ring.steps.get(at).map(|step| Step { after, ..step.clone() })
+    pub(crate) fn next(&self, line: Line, after: Mark) -> Option<Step> {
+        self.on(line).next(after)
     }
 
     /// The step of so many events, or a few more, that leads a replica on which is further behind than memory reaches.
     ///
     /// # Errors
     /// Where the journal can't be read.
-    pub(crate) fn catch_up(&self, ledger: &Ledger, after: Mark, events: usize) -> Result<Step, CommandError> {
-        let touched = ledger.touched(after, events)?;
+    pub(crate) fn catch_up(
+        &self,
+        line: Line,
+        ledger: &Ledger,
+        after: Mark,
+        events: usize,
+    ) -> Result<Step, CommandError> {
+        let touched = line.touched(ledger, after, events)?;
         let told = ledger.current(&touched, std::slice::from_ref(&self.told))?;
         let changes = told.changes.into_iter().next().unwrap_or_default();
         Ok(Step::new(after, touched.mark, told.as_of, &changes))
