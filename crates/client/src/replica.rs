@@ -325,7 +325,11 @@ impl Shared {
         self.times.heard.store(0, Ordering::Release);
         self.standing.store(None);
         *self.held.lock() = None;
-        self.state.send_modify(|state| (state.synced, state.lease_until_ms) = (false, 0));
+        self.state.send_modify(|state| {
+            // What is fetched next may be older: nobody is to take it for what was held before.
+            (state.synced, state.lease_until_ms, state.heard_ms) = (false, 0, 0);
+            (state.revision, state.lift_seq, state.entries, state.memory_bytes) = (0, 0, 0, 0);
+        });
     }
 
     /// Of what is held.
