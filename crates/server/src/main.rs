@@ -157,7 +157,11 @@ fn serve(config: &Path) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fault(format_args!("threads: {error}"), NOT_STARTED),
     };
-    runtime.block_on(until_stopped(settings))
+    let code = runtime.block_on(until_stopped(settings));
+    // All that was acknowledged is durable. A snapshot for replicas that is being made, minutes of work over ten million listings, is
+    // begun anew by the next start, and not waited for.
+    runtime.shutdown_background();
+    code
 }
 
 async fn until_stopped(settings: Settings) -> ExitCode {
