@@ -18,7 +18,8 @@ use std::time::Instant;
 use rand::{Rng, RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use xinhub_index::{
-    Entry, Exemption, Exemptions, Heads, Index, IndexWriter, Key, Relations, Until, read_entries, write_entries,
+    Entry, Exemption, Exemptions, Frozen, Heads, Index, IndexWriter, Key, Relations, StateDigest, Until, read_entries,
+    write_entries,
 };
 
 const PROBES: usize = 2_000_000;
@@ -111,6 +112,23 @@ fn with_a_writer(index: &Index, writer: &mut IndexWriter, keys: &[Key], hits: &[
     });
 }
 
+/// The state digest, next to its vectors made by BLAKE3 alone.
+fn digests(frozen: &Frozen) {
+    let some: Vec<(Key, Entry)> = frozen.entries().take(100_000).collect();
+    let mut digest = StateDigest::new();
+    for _ in 0..2 {
+        time("state digest, an entry", &some, |(key, entry)| digest.add(key, entry));
+        time("its vector by BLAKE3 alone", &some, |(key, _)| {
+            let mut vector = [0; 2_048];
+            blake3::Hasher::new_keyed(&[7; 32]).update(&key.0).finalize_xof().fill(&mut vector);
+            black_box(&vector);
+        });
+    }
+    let start = Instant::now();
+    black_box(frozen.digest());
+    println!("  state digest of all, by all processors {:>14} ms", start.elapsed().as_millis());
+}
+
 fn measure(count: usize) {
     println!("{count} entries");
     let (keys, strangers) = (keys(1, count), keys(2, PROBES));
@@ -140,6 +158,7 @@ fn measure(count: usize) {
     let start = Instant::now();
     let frozen = writer.freeze();
     println!("  freeze {:>46} us", start.elapsed().as_micros());
+    digests(&frozen);
     let (start, mut section) = (Instant::now(), Vec::with_capacity(count * 32));
     if write_entries(&frozen, 1, Heads::Keep, &mut section).is_err() {
         return;

