@@ -194,8 +194,14 @@ mod tests {
     #[test]
     fn a_ratio_is_taken_within_a_round() {
         let row = |what: &str, rates: [f64; 3]| {
-            let round =
-                |calls_per_s| Measured { calls_per_s, server_cpu_us: 1.0, server_busy: 1.0, main: None, other: None };
+            let round = |calls_per_s| Measured {
+                calls: 1,
+                calls_per_s,
+                server_cpu_us: 1.0,
+                server_busy: 1.0,
+                main: None,
+                other: None,
+            };
             Row { what: what.to_owned(), per_call: 1, rounds: rates.map(round).to_vec() }
         };
         let shape = Shape::closed(1, 1, 1.0);

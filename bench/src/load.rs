@@ -129,6 +129,7 @@ impl Latency {
 /// One run.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Measured {
+    pub(crate) calls: u64,
     pub(crate) calls_per_s: f64,
     /// The server's time on all processors, per call.
     pub(crate) server_cpu_us: f64,
@@ -148,13 +149,14 @@ pub(crate) async fn run(server: &Server, lines: Vec<Line>, shape: Shape) -> Resu
         Some(rate) => open(lines, rate, began, time).await?,
     };
     let (seconds, cpu_s) = (began.elapsed().as_secs_f64(), server.usage()?.cpu_s - cpu_before);
-    let calls = tally.calls() as f64;
-    if calls == 0.0 {
+    let calls = tally.calls();
+    if calls == 0 {
         return Err("not one call was answered in the time given".into());
     }
     Ok(Measured {
-        calls_per_s: calls / seconds,
-        server_cpu_us: cpu_s * 1e6 / calls,
+        calls,
+        calls_per_s: calls as f64 / seconds,
+        server_cpu_us: cpu_s * 1e6 / calls as f64,
         server_busy: cpu_s / seconds,
         main: Latency::of(&tally.main),
         other: Latency::of(&tally.other),

@@ -155,6 +155,10 @@ impl Server {
         drop(self);
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its own, and the processors' time of its children too.
     pub(crate) fn usage(&self) -> Result<Usage> {
         Usage::of(self.child.id())

@@ -24,8 +24,12 @@ use crate::{Common, Result, note};
 const LIFT: &str = "a lift";
 /// Lifts before those that count.
 const WARM_UP: usize = 5;
+/// As the client SDK does.
+const CONFIRM_AFTER: Duration = Duration::from_millis(50);
 /// A receipt that takes longer ends the run.
 const COMES_WITHIN: Duration = Duration::from_secs(60);
+/// Between two lifts.
+const PAUSE: Duration = Duration::from_millis(100);
 /// Beside an import: between two lifts, between two looks at the lease, and how many lifts there are listings for.
 const BETWEEN_LIFTS: Duration = Duration::from_millis(250);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
@@ -142,6 +146,13 @@ impl Trigger {
     }
 }
 
+/// The lift, once its confirmation is due; never where there is none.
+async fn due(unconfirmed: Option<(Instant, u64)>) -> u64 {
+    let Some((until, lift_seq)) = unconfirmed else { std::future::pending().await };
+    tokio::time::sleep_until(until).await;
+    lift_seq
+}
+
 /// Listens until it is dropped, confirms as a replica does, and says when each lift came. `beat_ms` of 0: it sends nothing.
 async fn listen(hub: Hub, open: v1::FollowLiftsOpen, beat_ms: u64, told: mpsc::Sender<(u64, Instant)>) -> Result<()> {
     let (out, requests) = mpsc::channel(16);
@@ -151,9 +162,16 @@ async fn listen(hub: Hub, open: v1::FollowLiftsOpen, beat_ms: u64, told: mpsc::S
     let mut every = interval(Duration::from_millis(beat_ms.max(1)));
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut number = 0;
+    // Until when it waits, and which lift.
+    let mut unconfirmed: Option<(Instant, u64)> = None;
     loop {
         let message = tokio::select! {
             message = stream.next() => message?.ok_or("the stream has ended")?.message,
+            lift_seq = due(unconfirmed) => {
+                out.send(request(Out::Ack(v1::LiftAck { lift_seq }))).await?;
+                unconfirmed = None;
+                continue;
+            }
             _ = every.tick(), if beat_ms > 0 => {
                 number += 1;
                 out.send(request(Out::Ping(v1::Ping { number }))).await?;
@@ -165,7 +183,8 @@ async fn listen(hub: Hub, open: v1::FollowLiftsOpen, beat_ms: u64, told: mpsc::S
             Some(In::Lift(lift)) => {
                 told.send((lift.lift_seq, Instant::now())).await?;
                 if beat_ms > 0 {
-                    out.send(request(Out::Ack(v1::LiftAck { lift_seq: lift.lift_seq }))).await?;
+                    let (until, _) = unconfirmed.unwrap_or((Instant::now() + CONFIRM_AFTER, 0));
+                    unconfirmed = Some((until, lift.lift_seq));
                 }
             }
             Some(In::Beat(_)) | None => {}
@@ -224,6 +243,8 @@ impl<'a> Crowd<'a> {
         let mut receipts = Receipts::default();
         for _ in 0..lifts {
             self.tell(trigger, &mut receipts).await?;
+            // Its confirmations are work for the server too, and not what the next lift waits for.
+            tokio::time::sleep(PAUSE).await;
         }
         receipts.measured(self.server.usage()?.cpu_s - cpu_before)
     }

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::machine::Machine;
 use crate::world::Filled;
-use crate::{Result, batch, import, lookup, mixed, plot, process, publish, push, replica, snapshot, start, stream};
+use crate::{
+    Result, batch, import, instructions, lookup, mixed, plot, process, publish, push, replica, snapshot, start, stream,
+};
 
 /// What `--json` writes: what was measured on one world, and where.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -26,6 +28,8 @@ pub(crate) struct Run {
     pub(crate) stream: Option<stream::Figures>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) batch: Option<batch::Figures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) instructions: Option<instructions::Figures>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) publish: Option<publish::Figures>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,6 +64,7 @@ impl Run {
         section("Checks", self.lookup.as_ref().map(lookup::text));
         section("Checks over a stream", self.stream.as_ref().map(stream::text));
         section("Checks in batches", self.batch.as_ref().map(batch::text));
+        section("Instructions", self.instructions.as_ref().map(instructions::text));
         section("Publishing and lifting", self.publish.as_ref().map(publish::text));
         section("Snapshots for replicas", self.snapshot.as_ref().map(snapshot::text));
         section("Replicas", self.replica.as_ref().map(replica::text));

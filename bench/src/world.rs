@@ -20,6 +20,9 @@ pub(crate) const BANK: &str = "bank";
 const OPERATOR: &str = "operator";
 pub(crate) const COURT_NAME: &str = "广东省雷州市人民法院";
 const TRUST_DOMAIN: &str = "bench.xinhub.invalid";
+/// This program, by its allocator.
+const SYSTEM_MALLOC: &str = "xinhub-bench";
+const MIMALLOC: &str = "xinhub-bench-mimalloc";
 const DAY: Duration = Duration::from_secs(86_400);
 /// The measure that is asked for: it reaches debtors, persons and organisations, and answers CONSIDER.
 pub(crate) const MEASURE: &str = "credit.lending";
@@ -206,36 +209,40 @@ impl World {
 
     /// The hub.
     pub(crate) async fn serve(&self, on: On) -> Result<Server> {
+        Server::start(self.hub(), &self.path("hub.log"), on).await
+    }
+
+    pub(crate) fn hub(&self) -> Command {
         let mut command = self.program("xinhubd");
         command.arg("serve").arg("--config").arg(self.config_path());
-        Server::start(command, &self.path("hub.log"), on).await
+        command
     }
 
     /// The empty RPC, as the hub serves its own.
     pub(crate) async fn serve_tuned_echo(&self) -> Result<Server> {
-        self.serve_own("echo-server", "--config", &self.config_path()).await
+        Server::start(self.tuned_echo()?, &self.path("tuned-echo.log"), On::Servers).await
+    }
+
+    pub(crate) fn tuned_echo(&self) -> Result<Command> {
+        own(MIMALLOC, "echo-server", "--config", &self.config_path())
     }
 
     /// The empty RPC, out of the box.
     pub(crate) async fn serve_stock_echo(&self) -> Result<Server> {
-        self.serve_own("stock-echo-server", "--pki", &self.path("pki")).await
+        let command = own(SYSTEM_MALLOC, "stock-echo-server", "--pki", &self.path("pki"))?;
+        Server::start(command, &self.path("stock-echo.log"), On::Servers).await
     }
 
     /// The bare broadcast.
     pub(crate) async fn serve_broadcast(&self) -> Result<Server> {
-        self.serve_own("broadcast-server", "--config", &self.config_path()).await
+        let command = own(MIMALLOC, "broadcast-server", "--config", &self.config_path())?;
+        Server::start(command, &self.path("broadcast.log"), On::Servers).await
     }
 
     /// Raw bytes.
     pub(crate) async fn serve_raw(&self) -> Result<Server> {
-        self.serve_own("raw-server", "--pki", &self.path("pki")).await
-    }
-
-    /// A server that is in this program.
-    async fn serve_own(&self, name: &str, option: &str, path: &Path) -> Result<Server> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.arg(name).arg(option).arg(path);
-        Server::start(command, &self.path(&format!("{name}.log")), On::Servers).await
+        let command = own(SYSTEM_MALLOC, "raw-server", "--pki", &self.path("pki"))?;
+        Server::start(command, &self.path("raw.log"), On::Servers).await
     }
 
     /// Makes rows: the same from one seed in every run of a day.
@@ -330,6 +337,13 @@ impl World {
         parts.sort_by(|one, other| one.what.cmp(&other.what));
         Ok(parts)
     }
+}
+
+/// A server that is in this program, by the one of its two forms that is called this.
+fn own(program: &str, name: &str, option: &str, path: &Path) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?.with_file_name(program));
+    command.arg(name).arg(option).arg(path);
+    Ok(command)
 }
 
 /// How an import went.

@@ -127,6 +127,41 @@ async fn what_was_answered_survives_a_kill_and_is_recorded_once() {
     assert_eq!(gaps, 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_reported_twice_at_the_same_time_goes_on_record_once() {
+    let mut hub = Hub::start_with(leased(2)).await;
+    let (court, debtor) = (hub.court().await, Subject::person());
+    court.list(&debtor).await;
+    let bank = connected(&hub, parties::BANK, None).await;
+    let following = Following::at(&bank, TempDir::new().unwrap(), |config| config).await;
+    following.until_leased().await;
+    let name = std::fs::read_to_string(following.path().join("instance")).unwrap();
+    let instance_id = u128::from_str_radix(&name.trim().replace('-', ""), 16).unwrap().to_be_bytes().to_vec();
+    let now = jiff::Timestamp::now().as_second();
+    let answer = |sequence| {
+        let answer = v1::ReplicaAnswer {
+            time: Some(xinhub_tests::timestamp(now)),
+            measure: LOAN.to_owned(),
+            identity: Some(debtor.identity()),
+            verdict: Verdict::Consider.into(),
+            reason: Why::ListedDebtor.into(),
+            ..v1::ReplicaAnswer::default()
+        };
+        v1::ReplicaEntry { sequence, entry: Some(v1::replica_entry::Entry::Answer(answer)) }
+    };
+    let request = v1::ReportAnswersRequest { instance_id, entries: (1..=5).map(answer).collect() };
+    // Each over a connection of its own.
+    let mut reports = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (bank, request) = (connected(&hub, parties::BANK, None).await, request.clone());
+        reports.spawn(async move { bank.audit().report_answers(request).await.unwrap().sequence });
+    }
+    assert_eq!(reports.join_all().await, [5; 8]);
+    following.close().await;
+    let (adverse, _) = recorded(&mut hub).await;
+    assert_eq!(adverse.len(), 5);
+}
+
 /// The ids of a replica's adverse answers on record, and how many gaps there are.
 async fn recorded(hub: &mut Hub) -> (BTreeSet<[u8; 16]>, usize) {
     hub.stop().await;

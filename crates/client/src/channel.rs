@@ -20,6 +20,8 @@ use crate::{Config, Error};
 /// HTTP/2 flow-control windows: a batch answer must not wait for window updates over a long line.
 const STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+/// HTTP/2 frames that the hub may send: a piece of a snapshot goes in one.
+const FRAME_BYTES: u32 = 128 * 1024;
 
 /// Connects now, and again whenever the connection is gone.
 pub(crate) async fn first(config: &Config) -> Result<Channel, Error> {
@@ -48,6 +50,7 @@ fn endpoint(uri: Uri, config: &Config) -> Result<Endpoint, Error> {
         .map_err(|error| Error::Config(error.to_string()))?
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES)
         .http2_max_header_list_size(64 * 1024)
         .http2_keep_alive_interval(config.timeouts.keepalive)
         .keep_alive_timeout(config.timeouts.keepalive))

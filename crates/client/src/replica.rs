@@ -230,8 +230,14 @@ impl Times {
 
     /// Whether what is held is fresh enough to be answered from.
     fn answers(&self) -> bool {
-        let heard = self.heard.load(Ordering::Acquire);
-        heard != 0 && Duration::from_millis(self.clock.boot_ms().saturating_sub(heard)) <= MAX_AGE
+        self.answers_at().is_some()
+    }
+
+    /// Hub time, where what is held is fresh enough to be answered from: one reading of the clock for both.
+    fn answers_at(&self) -> Option<Timestamp> {
+        let (heard, now_ms) = (self.heard.load(Ordering::Acquire), self.clock.boot_ms());
+        let is_fresh = heard != 0 && Duration::from_millis(now_ms.saturating_sub(heard)) <= MAX_AGE;
+        is_fresh.then(|| self.hub_time(now_ms))
     }
 
     /// Whether the lease lasts.
@@ -242,7 +248,11 @@ impl Times {
 
     /// Hub time, by its last beat and the boot clock since.
     fn hub_now(&self) -> Timestamp {
-        Timestamp(self.hub_ahead.load(Ordering::Acquire).saturating_add(signed(self.clock.boot_ms())))
+        self.hub_time(self.clock.boot_ms())
+    }
+
+    fn hub_time(&self, boot_ms: u64) -> Timestamp {
+        Timestamp(self.hub_ahead.load(Ordering::Acquire).saturating_add(signed(boot_ms)))
     }
 }
 

@@ -12,6 +12,7 @@
 //! - request bodies and audit digests: keyed BLAKE3, any length;
 //! - chains and leaves: SHA-256.
 
+use std::cell::RefCell;
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -22,6 +23,9 @@ pub use xinhub_index::Prf;
 
 /// Bytes that [`seal`] adds to a plaintext: nonce (12) and tag (16).
 pub const SEAL_OVERHEAD_BYTES: usize = NONCE_LEN + 16;
+
+/// What lies ready for names, by thread.
+const READY_BYTES: usize = 512;
 
 /// A sealed part did not open: wrong key, wrong associated data, or damaged bytes. Which of them can't be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +75,25 @@ pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     fill(&mut bytes);
     bytes
+}
+
+/// As [`random`], for names: of calls, of records. They keep no secret, so that the generator may be asked for many at a time; keys,
+/// salts and nonces are never taken from what lies ready.
+pub fn random_name<const N: usize>() -> [u8; N] {
+    const { assert!(N <= READY_BYTES, "more than lies ready") };
+    thread_local! {
+        static READY: RefCell<([u8; READY_BYTES], usize)> = const { RefCell::new(([0; READY_BYTES], 0)) };
+    }
+    READY.with_borrow_mut(|(bytes, left)| {
+        if *left < N {
+            fill(bytes);
+            *left = READY_BYTES;
+        }
+        let mut name = [0; N];
+        name.copy_from_slice(&bytes[*left - N..*left]);
+        *left -= N;
+        name
+    })
 }
 
 fn fill(bytes: &mut [u8]) {
@@ -174,6 +197,15 @@ mod tests {
             let derived = oracle(&[0; 16], &key);
             assert_eq!(Prf::new(&key).digest(&input).to_vec(), oracle(&derived, &input), "seed {seed}");
         }
+    }
+
+    #[test]
+    fn no_name_is_given_twice() {
+        let names = || (0..10_000).map(|_| random_name::<12>()).collect::<Vec<_>>();
+        let (here, there) = (names(), std::thread::spawn(names).join().unwrap());
+        let different: std::collections::HashSet<[u8; 12]> = here.into_iter().chain(there).collect();
+        assert_eq!(different.len(), 20_000);
+        assert!(!different.contains(&[0; 12]));
     }
 
     #[test]

@@ -119,15 +119,12 @@ impl Shared {
         item: Option<&str>,
         inquiry: &Inquiry,
     ) -> Option<(Answer, &'a Granted)> {
-        if !self.times.answers() {
-            return None;
-        }
+        let now = self.times.answers_at()?;
         let (measure, granted) = standing.audience.granted(code)?;
         let is_granted = |item: &str| measure.item(item).is_none() || granted.items.iter().any(|one| one == item);
         if !item.is_none_or(is_granted) {
             return None;
         }
-        let now = self.times.hub_now();
         let conditions = inquiry.conditions();
         let question = Question {
             subject: &inquiry.identity,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 use xinhub_api::v1;
 
@@ -18,6 +18,8 @@ const REPORT_EVERY: Duration = Duration::from_secs(5);
 const REPORT_ENTRIES: usize = 500;
 /// How often what is held is written to the directory.
 const SAVE_EVERY: Duration = Duration::from_secs(600);
+/// How long a lift that came waits to be confirmed, together with those that follow it: the hub tells everybody else first.
+const CONFIRM_AFTER: Duration = Duration::from_millis(50);
 /// Messages to the hub that wait for the connection.
 const AHEAD: usize = 16;
 
@@ -147,10 +149,15 @@ async fn follow_lifts(shared: &Shared, hub: &Hub, mut lifts: Lifts, open: v1::Fo
     let mut stream = hub.sync().follow_lifts(ReceiverStream::new(requests)).await?;
     let mut every = interval(Duration::from_millis(lifts.beat_ms()));
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut came = Instant::now();
     loop {
+        let place = async {
+            sleep_until(came + CONFIRM_AFTER).await;
+            out.reserve().await
+        };
         let message = tokio::select! {
             biased;
-            place = out.reserve(), if lifts.confirms() => {
+            place = place, if lifts.confirms() => {
                 let place = place.map_err(|_| End::ended())?;
                 if let Some(confirmation) = lifts.confirmation() {
                     place.send(confirmation);
@@ -168,6 +175,10 @@ async fn follow_lifts(shared: &Shared, hub: &Hub, mut lifts: Lifts, open: v1::Fo
             }
             message = stream.next() => message?.ok_or_else(End::ended)?,
         };
+        // One that waits already is not put off.
+        if !lifts.confirms() {
+            came = Instant::now();
+        }
         let lifted = lifts.take(message)?;
         if let (Some(lifted), Some(call)) = (lifted, &shared.on_lift) {
             // Where there is room it is confirmed first: what is called may take its time.
@@ -181,6 +192,10 @@ async fn follow_lifts(shared: &Shared, hub: &Hub, mut lifts: Lifts, open: v1::Fo
                 tracing::error!("what is called at a lift has panicked");
             }
         }
+    }
+    if let Some(confirmation) = lifts.confirmation() {
+        // Where the hub is gone, the lift waits for the lease.
+        let _ = out.send(confirmation).await;
     }
     // What was confirmed is on its way: the hub has read it all once it ends the stream itself.
     drop(out);

@@ -26,7 +26,7 @@ impl AuditId {
     /// A fresh id.
     pub fn random(now: Timestamp) -> AuditId {
         let hour = u32::try_from(now.0.div_euclid(HOUR_MS)).unwrap_or(0);
-        let mut bytes: [u8; 16] = crypto::random();
+        let mut bytes: [u8; 16] = crypto::random_name();
         bytes[..4].copy_from_slice(&hour.to_be_bytes());
         AuditId(bytes)
     }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::mem;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -122,7 +123,7 @@ impl Connection {
 
         let requests_peer = peer.clone();
         let service = service_fn(move |incoming| request::call(service.clone(), requests_peer.clone(), incoming));
-        let streams = Streams::default();
+        let mut streams = Streams::default();
         let builder = builder(&gate.limits.http2, streams.queue());
         let mut http = pin!(builder.serve_connection(TokioIo::new(admission.stream), service));
         let mut drain_over = pin!(drain_deadline(self.shutdown.clone(), gate.limits.drain_timeout));
@@ -138,9 +139,13 @@ impl Connection {
                     debug_assert!(changed.is_ok());
                     if let Err(cut) = self.judge(&peer, &admission.chain).await { break cut }
                 }
-                ended = poll_fn(|cx| loop {
-                    if let Poll::Ready(ended) = http.as_mut().poll(cx) { break Poll::Ready(ended) }
-                    if !streams.run() { break Poll::Pending }
+                ended = poll_fn(|cx| {
+                    let mut woken = true;
+                    loop {
+                        if let Poll::Ready(ended) = http.as_mut().poll(cx) { break Poll::Ready(ended) }
+                        let any = if mem::take(&mut woken) { streams.go_on(cx) } else { streams.begin(cx) };
+                        if !any { break Poll::Pending }
+                    }
                 }) => {
                     tracing::debug!(%client_id, error = ended.err().map(tracing::field::display), "connection closed");
                     return;

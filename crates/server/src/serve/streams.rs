@@ -4,23 +4,28 @@
 //! - A call that is answered without waiting for anything is answered within its connection's own task: no task of its own, no
 //!   other thread. Requests that were read together are answered together, in as few TLS records as hold their answers, whatever the
 //!   runtime's scheduler does.
-//! - A call that has to wait goes on in a task of its own and holds up nobody.
+//! - A call that has to wait for more than the rest of its request goes on in a task of its own and holds up nobody.
 //! - A call that panics ends alone.
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use hyper::rt::Executor;
 use parking_lot::Mutex;
 
 type Stream = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The calls of one connection that nobody has polled yet. They end with it.
+/// The calls of one connection that have no task of their own. They end with it.
 #[derive(Default)]
-pub(super) struct Streams(Queue);
+pub(super) struct Streams {
+    /// Nobody has polled them yet.
+    new: Queue,
+    /// Polled once. Head and message of a request often come one after the other: most of these wait for the next read.
+    begun: Vec<Stream>,
+}
 
 /// Where HTTP/2 hands calls over. Clones are the same.
 #[derive(Clone, Default)]
@@ -35,37 +40,53 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Queue {
 impl Streams {
     /// For HTTP/2.
     pub(super) fn queue(&self) -> Queue {
-        self.0.clone()
+        self.new.clone()
     }
 
-    /// Polls each of them once, and says whether there were any. To be called until there are none, each time the connection has
-    /// nothing more to read.
-    pub(super) fn run(&self) -> bool {
-        let streams = mem::take(&mut *self.0.0.lock());
-        let any = !streams.is_empty();
-        for mut stream in streams {
-            // Nobody is to be woken: a stream that waits is polled once more as soon as it has a task, and tells that one.
-            let mut context = Context::from_waker(Waker::noop());
-            // As a task of its own would: what a panic left half done is dropped with the stream, which the client sees reset.
-            match catch_unwind(AssertUnwindSafe(|| stream.as_mut().poll(&mut context))) {
-                Ok(Poll::Pending) => drop(tokio::spawn(stream)),
-                Ok(Poll::Ready(())) | Err(_) => {}
+    /// To be called first each time that the connection's task is woken, once it has read what there is: who has waited for that
+    /// goes on, and who waits for something else gets a task. Says whether there were any.
+    pub(super) fn go_on(&mut self, context: &mut Context<'_>) -> bool {
+        let any = !self.begun.is_empty();
+        for mut stream in mem::take(&mut self.begun) {
+            if poll(&mut stream, context).is_pending() {
+                tokio::spawn(stream);
+            }
+        }
+        self.begin(context) || any
+    }
+
+    /// Polls each that nobody has polled yet, and says whether there were any. To be called until there are none, each time the
+    /// connection has nothing more to read.
+    pub(super) fn begin(&mut self, context: &mut Context<'_>) -> bool {
+        let new = mem::take(&mut *self.new.0.lock());
+        let any = !new.is_empty();
+        for mut stream in new {
+            // What it waits for wakes the connection's task.
+            if poll(&mut stream, context).is_pending() {
+                self.begun.push(stream);
             }
         }
         any
     }
 }
 
+/// As a task of its own would: what a panic left half done is dropped with the stream, which the client sees reset.
+fn poll(stream: &mut Stream, context: &mut Context<'_>) -> Poll<()> {
+    catch_unwind(AssertUnwindSafe(|| stream.as_mut().poll(context))).unwrap_or(Poll::Ready(()))
+}
+
 impl Drop for Streams {
     /// Each call holds the queue that it lies in: left there, they would keep each other for ever.
     fn drop(&mut self) {
-        drop(mem::take(&mut *self.0.0.lock()));
+        drop(mem::take(&mut *self.new.0.lock()));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::task::Waker;
 
     use tokio::sync::oneshot;
 
@@ -73,7 +94,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_waits_goes_on_by_itself_and_what_panics_ends_alone() {
-        let (streams, done) = (Streams::default(), Arc::new(AtomicUsize::new(0)));
+        let (mut streams, done) = (Streams::default(), Arc::new(AtomicUsize::new(0)));
         let add = |number: usize| {
             let done = Arc::clone(&done);
             async move {
@@ -81,7 +102,8 @@ mod tests {
             }
         };
         let (tell, told) = oneshot::channel::<()>();
-        let waits = add(10);
+        let (tell_late, told_late) = oneshot::channel::<()>();
+        let (waits, waits_long) = (add(10), add(1_000));
         let queue = streams.queue();
         queue.execute(add(1));
         queue.execute(async { panic!("as expected by this test") });
@@ -89,15 +111,44 @@ mod tests {
             drop(told.await);
             waits.await;
         });
+        queue.execute(async move {
+            drop(told_late.await);
+            waits_long.await;
+        });
         queue.execute(add(100));
-        assert!(streams.run());
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(streams.begin(&mut context));
         assert_eq!(done.load(SeqCst), 101, "before anything else runs");
-        assert!(!streams.run(), "each is polled here once");
+        assert!(!streams.begin(&mut context), "nothing is new");
         assert!(tell.send(()).is_ok());
-        while done.load(SeqCst) < 111 {
+        assert!(streams.go_on(&mut context));
+        assert_eq!(done.load(SeqCst), 111, "what had to wait for the next read alone");
+        assert!(!streams.go_on(&mut context), "what waits longer has a task");
+        assert!(tell_late.send(()).is_ok());
+        while done.load(SeqCst) < 1_111 {
             tokio::task::yield_now().await;
         }
     }
+
+    #[tokio::test]
+    async fn what_a_call_waits_for_wakes_its_connection() {
+        let mut streams = Streams::default();
+        let (tell, told) = oneshot::channel::<()>();
+        let done = Arc::new(AtomicUsize::new(0));
+        let sets = Arc::clone(&done);
+        streams.queue().execute(async move {
+            drop(told.await);
+            sets.store(1, SeqCst);
+        });
+        let connection = poll_fn(|context| {
+            let begun = streams.go_on(context);
+            while streams.begin(context) {}
+            if begun && done.load(SeqCst) == 1 { Poll::Ready(()) } else { Poll::Pending }
+        });
+        let (told, ()) = tokio::join!(async { tell.send(()) }, connection);
+        assert!(told.is_ok());
+    }
+
     #[test]
     fn what_was_never_polled_ends_with_its_connection() {
         let streams = Streams::default();

@@ -55,6 +55,8 @@ pub(super) async fn report_answers(
         let problem = "are more than 1,000: report them in several calls";
         return Err(Failure::field(Reason::InvalidField, "entries", problem));
     }
+    let taking = Arc::clone(&hub);
+    let _one_at_a_time = taking.sync.subscribers.one_report(&who).await;
     let known = hub.sync.subscribers.reported(&who);
     if !hub.sync.subscribers.is_known(&who) {
         let text = "no replica of this name has subscribed: open its streams first, and report then";

@@ -99,7 +99,8 @@ impl Batch {
     /// Parsed before any is decided: what takes time must not widen the window in which a commit may come between.
     fn read(permit: LookupPermit, request: &BatchCheckRequest, now: Timestamp) -> Batch {
         let today = now.date();
-        let mut inquiries = Vec::with_capacity(request.inquiries.len());
+        let packed: usize = request.packed.iter().map(convert::packed_len).sum();
+        let mut inquiries = Vec::with_capacity(request.inquiries.len() + packed);
         for inquiry in &request.inquiries {
             inquiries.push(convert::inquiry(Some(inquiry), "", today).map_err(Failure::from));
         }

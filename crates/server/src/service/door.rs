@@ -166,7 +166,7 @@ fn request_id(headers: &HeaderMap, hub: &Hub) -> Uuid {
         headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).and_then(|text| Uuid::try_parse(text).ok());
     given.unwrap_or_else(|| {
         let ms = u64::try_from(hub.clock.wall().0).unwrap_or(0);
-        uuid::Builder::from_unix_timestamp_millis(ms, &crypto::random()).into_uuid()
+        uuid::Builder::from_unix_timestamp_millis(ms, &crypto::random_name()).into_uuid()
     })
 }
 

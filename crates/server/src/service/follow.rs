@@ -4,7 +4,7 @@
 //! no longer grants it, when its audience has become another one, and when the hub drains. A replica that doesn't read holds up
 //! nothing but its own stream.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -221,6 +221,7 @@ impl LiftStream {
         let call = Arc::clone(&self.stream.call);
         let hub = call.hub();
         let mut policy = hub.authority.changes();
+        let mut drains = pin!(hub.draining.cancelled());
         let mut beats = interval(Duration::from_millis(hub.sync.beat_ms()));
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.send(self.teller.opened()).await?;
@@ -229,7 +230,7 @@ impl LiftStream {
             self.tell().await?;
             tokio::select! {
                 biased;
-                () = hub.draining.cancelled() => return Err(draining()),
+                () = drains.as_mut() => return Err(draining()),
                 changed = policy.changed() => {
                     changed.map_err(|_| End::Gone)?;
                     self.stream.under_new_policy(&self.teller.follower)?;
@@ -281,6 +282,7 @@ async fn follow_changes(
     call.close_with(Code::Ok, None);
     let (hub, mut teller) = (call.hub(), ChangeTeller::new(follower));
     let mut policy = hub.authority.changes();
+    let mut drains = pin!(hub.draining.cancelled());
     loop {
         if teller.has_room() {
             stream.ends.borrow_and_update();
@@ -292,7 +294,7 @@ async fn follow_changes(
         }
         tokio::select! {
             biased;
-            () = hub.draining.cancelled() => return Err(draining()),
+            () = drains.as_mut() => return Err(draining()),
             changed = policy.changed() => {
                 changed.map_err(|_| End::Gone)?;
                 stream.under_new_policy(&teller.follower)?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use prost::Message;
+use prost::bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -24,6 +25,8 @@ use crate::sync::{Feed, LiftStatus, Replication, Snapshot, Subscriber};
 
 /// Bytes of a snapshot in one message.
 const CHUNK_BYTES: usize = 64 * 1024;
+/// What is read at a time, beside the threads that answer calls: a change of threads takes as long as reading a chunk.
+const READ_BYTES: usize = 8 * CHUNK_BYTES;
 /// Messages of a snapshot that wait for their reader.
 const CHUNKS_AHEAD: usize = 4;
 
@@ -257,31 +260,36 @@ async fn send_chunks(
         ("the snapshot can't be read; fetch on from here", "a thread of the hub died; fetch on from here");
     loop {
         let read = tokio::task::spawn_blocking(move || {
-            let mut data = vec![0; CHUNK_BYTES];
-            let read = from.read(&mut data);
-            (from, read.map(|read| data[..read].to_vec()))
+            let mut data = Vec::with_capacity(READ_BYTES);
+            let read = from.by_ref().take(READ_BYTES as u64).read_to_end(&mut data);
+            (from, read.map(|_| Bytes::from(data)))
         });
         let Ok((source, read)) = read.await else {
             let _ = chunks.send(Err(Failure::new(Reason::Internal, died).into())).await;
             return;
         };
         from = source;
-        // Whoever may hold a replica no longer gets no more of it.
-        let read = still(&call).and_then(|()| {
-            read.map_err(|error| {
-                tracing::error!(%error, "a snapshot for replicas can't be read");
-                Failure::new(Reason::Storage, failed)
-            })
-        });
-        let chunk = match read {
+        let mut data = match read {
             Ok(data) if data.is_empty() => return,
-            Ok(data) => Ok(v1::FetchChunksResponse { offset, data: data.into() }),
-            Err(failure) => Err(Status::from(failure)),
+            Ok(data) => data,
+            Err(error) => {
+                tracing::error!(%error, "a snapshot for replicas can't be read");
+                let _ = chunks.send(Err(Failure::new(Reason::Storage, failed).into())).await;
+                return;
+            }
         };
-        offset += chunk.as_ref().map_or(0, |chunk| chunk.data.len() as u64);
-        let ends = chunk.is_err();
-        if chunks.send(chunk).await.is_err() || ends {
-            return;
+        while !data.is_empty() {
+            // Whoever may hold a replica no longer gets no more of it.
+            if let Err(failure) = still(&call) {
+                let _ = chunks.send(Err(failure.into())).await;
+                return;
+            }
+            let chunk = data.split_to(data.len().min(CHUNK_BYTES));
+            let next = offset + chunk.len() as u64;
+            if chunks.send(Ok(v1::FetchChunksResponse { offset, data: chunk })).await.is_err() {
+                return;
+            }
+            offset = next;
         }
     }
 }

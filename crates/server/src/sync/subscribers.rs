@@ -27,6 +27,9 @@ const SILENCE_MS: i64 = 30 * 86_400_000;
 /// The longest lease that a hub ever gives.
 const MAX_LEASE_MS: u64 = 30_000;
 
+/// Reports that are taken at a time, at most.
+const REPORTING: usize = 64;
+
 /// Who a replica is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Subscriber {
@@ -100,6 +103,9 @@ pub(crate) struct Subscribers {
     changed: AtomicBool,
     /// One writes at a time, so that the file is never older than what was said to be durable.
     writing: Mutex<()>,
+    /// Of one replica one report is taken at a time: what the one before it has put on record is known by then. By the last byte of
+    /// its name, which is random.
+    reporting: [tokio::sync::Mutex<()>; REPORTING],
 }
 
 impl Subscribers {
@@ -115,12 +121,19 @@ impl Subscribers {
         // Whenever the last beat went out before the stop, it was before now.
         let known = Mutex::new(parse(&text, before.1.saturating_sub(lease_ms))?);
         let (changed, writing) = (AtomicBool::new(false), Mutex::default());
-        let subscribers = Subscribers { path, lease, before, most, clock, known, changed, writing };
+        let reporting = std::array::from_fn(|_| tokio::sync::Mutex::default());
+        let subscribers = Subscribers { path, lease, before, most, clock, known, changed, writing, reporting };
         if lease_ms > lease_before_ms {
             // Durable before anything is answered that may be used for so long.
             subscribers.save()?;
         }
         Ok(subscribers)
+    }
+
+    /// Waits until no report of this replica is being taken, and keeps others off.
+    pub(crate) async fn one_report(&self, who: &Subscriber) -> tokio::sync::MutexGuard<'_, ()> {
+        let [.., last] = who.instance;
+        self.reporting[usize::from(last) % REPORTING].lock().await
     }
 
     pub(super) fn lease_ms(&self) -> u64 {
