@@ -63,9 +63,9 @@ demo: ## The hub at work, each step checked; leaves nothing running
 simulate: ## Lives of log and ledger on a disk that loses writes, of the ledger beside its model, of hub and replicas: LIVES=5000, or SEED=n alone
 	@echo "seed $(or $(SEED),by chance)"
 	$(if $(SEED),XINHUB_CRASH_SEED=$(SEED) XINHUB_MODEL_SEED=$(SEED)) $(if $(LIVES),XINHUB_CRASH_LIVES=$(LIVES)) \
-	    $(CARGO) test -p xinhub-ledger --locked --test crash --test ledger_crash --test ledger_model -- --nocapture
+	    $(CARGO) test --workspace --locked --test crash --test ledger_crash --test ledger_model -- --nocapture
 	@# What was held through is said last.
-	$(if $(SEED),XINHUB_REPLICA_SEED=$(SEED)) $(CARGO) test -p xinhub-tests --locked --test simulation whatever -- --nocapture \
+	$(if $(SEED),XINHUB_REPLICA_SEED=$(SEED)) $(CARGO) test --workspace --locked --test simulation whatever -- --nocapture \
 	    | awk '/held through/ { held = held $$0 "\n"; next } { print } END { printf "%s", held }'
 
 BENCH := target/release/xinhub-bench

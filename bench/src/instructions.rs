@@ -81,6 +81,14 @@ impl<'a> Counted<'a> {
     async fn start(world: &'a World, command: Command, name: &str, keep: Option<&Path>) -> Result<Self> {
         let name = format!("{name}.callgrind");
         let out = keep.map_or_else(|| world.path(&name), |dir| dir.join(&name));
+        // What an earlier run has left would be taken for this one's.
+        for number in 1.. {
+            let old = PathBuf::from(format!("{}.{number}", out.display()));
+            if !old.exists() {
+                break;
+            }
+            std::fs::remove_file(old)?;
+        }
         let mut valgrind = Command::new("valgrind");
         valgrind.args(["-q", "--tool=callgrind"]).arg(format!("--callgrind-out-file={}", out.display()));
         valgrind.arg(command.get_program()).args(command.get_args());
@@ -122,8 +130,8 @@ impl<'a> Counted<'a> {
         let numbered = |number: u32| PathBuf::from(format!("{}.{number}", self.out.display()));
         let newest = (1..).map(numbered).take_while(|path| path.exists()).last();
         let text = std::fs::read_to_string(newest.ok_or("callgrind has written nothing")?)?;
-        let totals = text.lines().filter_map(|line| line.strip_prefix("totals: ").or(line.strip_prefix("summary: ")));
-        Ok(totals.last().ok_or("callgrind's file tells no total")?.trim().parse()?)
+        let total = |line| str::strip_prefix(line, "totals: ").or(str::strip_prefix(line, "summary: "));
+        Ok(text.lines().rev().find_map(total).ok_or("callgrind's file tells no total")?.trim().parse()?)
     }
 
     async fn control(&self, what: &str) -> Result<()> {

@@ -409,9 +409,11 @@ impl Row {
 pub(crate) fn text(figures: &Figures) -> String {
     let Figures { subscribers, connections, lifts, rounds, .. } = figures;
     let mut text = format!(
-        "{subscribers} subscribers on {connections} connections, {lifts} lifts in each of {rounds} rounds.\n\n\
+        "{subscribers} subscribers on {connections} connections, {lifts} lifts in each of {rounds} rounds, {} ms apart. Of the server's time the \
+         hub's beats and the confirmations are part.\n\n\
          | from the acknowledgement to | half of the receipts, ms | 99 of 100, ms | the last, ms | × bare | server CPU µs/receipt |\n\
-         |---|---|---|---|---|---|\n"
+         |---|---|---|---|---|---|\n",
+        PAUSE.as_millis()
     );
     for row in &figures.rows {
         let Row { what, p50_ms, p99_ms, last_ms, last_ratio, server_cpu_us, .. } = row;

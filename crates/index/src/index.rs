@@ -201,10 +201,16 @@ impl Frozen {
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
         let mut digest = StateDigest::new();
         thread::scope(|scope| {
-            let parts = self.tables.chunks(SHARDS.div_ceil(threads));
-            let sums: Vec<_> = parts.map(|tables| scope.spawn(|| StateDigest::of(entries(tables)))).collect();
-            for sum in sums {
-                digest.plus(&sum.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            let sums = self.tables.chunks(SHARDS.div_ceil(threads)).map(|tables| {
+                let sum = move || StateDigest::of(entries(tables));
+                thread::Builder::new().spawn_scoped(scope, sum).map_err(|_| tables)
+            });
+            for sum in sums.collect::<Vec<_>>() {
+                digest.plus(&match sum {
+                    Ok(sum) => sum.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                    // The machine gives no more threads.
+                    Err(tables) => StateDigest::of(entries(tables)),
+                });
             }
         });
         digest

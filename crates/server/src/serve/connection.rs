@@ -29,6 +29,9 @@ use crate::tls::{Generation, Refusal, Standing};
 /// Ends of validity are looked up on the wall clock at least this often, since it may be set, and the machine may sleep.
 const MAX_WATCH_INTERVAL: Duration = Duration::from_secs(30);
 
+/// How long calls that came together may take before the first of their answers leaves.
+const TOGETHER: Duration = Duration::from_millis(1);
+
 /// Finds a client that went away between handshake and HTTP/2's own keepalive.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 
@@ -123,7 +126,7 @@ impl Connection {
 
         let requests_peer = peer.clone();
         let service = service_fn(move |incoming| request::call(service.clone(), requests_peer.clone(), incoming));
-        let mut streams = Streams::default();
+        let mut streams = Streams::new(TOGETHER);
         let builder = builder(&gate.limits.http2, streams.queue());
         let mut http = pin!(builder.serve_connection(TokioIo::new(admission.stream), service));
         let mut drain_over = pin!(drain_deadline(self.shutdown.clone(), gate.limits.drain_timeout));

@@ -12,15 +12,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use hyper::rt::Executor;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 type Stream = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The calls of one connection that have no task of their own. They end with it.
-#[derive(Default)]
 pub(super) struct Streams {
+    together: Duration,
     /// Nobody has polled them yet.
     new: Queue,
     /// Polled once. Head and message of a request often come one after the other: most of these wait for the next read.
@@ -38,6 +40,12 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Queue {
 }
 
 impl Streams {
+    /// `together` is how long the calls of one wake-up may take before the first of their answers leaves: those behind get tasks of
+    /// their own.
+    pub(super) fn new(together: Duration) -> Streams {
+        Streams { together, new: Queue::default(), begun: Vec::new() }
+    }
+
     /// For HTTP/2.
     pub(super) fn queue(&self) -> Queue {
         self.new.clone()
@@ -47,8 +55,9 @@ impl Streams {
     /// goes on, and who waits for something else gets a task. Says whether there were any.
     pub(super) fn go_on(&mut self, context: &mut Context<'_>) -> bool {
         let any = !self.begun.is_empty();
+        let until = Instant::now() + self.together;
         for mut stream in mem::take(&mut self.begun) {
-            if poll(&mut stream, context).is_pending() {
+            if Instant::now() > until || poll(&mut stream, context).is_pending() {
                 tokio::spawn(stream);
             }
         }
@@ -60,9 +69,12 @@ impl Streams {
     pub(super) fn begin(&mut self, context: &mut Context<'_>) -> bool {
         let new = mem::take(&mut *self.new.0.lock());
         let any = !new.is_empty();
+        let until = Instant::now() + self.together;
         for mut stream in new {
-            // What it waits for wakes the connection's task.
-            if poll(&mut stream, context).is_pending() {
+            if Instant::now() > until {
+                tokio::spawn(stream);
+            } else if poll(&mut stream, context).is_pending() {
+                // What it waits for wakes the connection's task.
                 self.begun.push(stream);
             }
         }
@@ -94,7 +106,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_waits_goes_on_by_itself_and_what_panics_ends_alone() {
-        let (mut streams, done) = (Streams::default(), Arc::new(AtomicUsize::new(0)));
+        let (mut streams, done) = (Streams::new(Duration::from_secs(60)), Arc::new(AtomicUsize::new(0)));
         let add = |number: usize| {
             let done = Arc::clone(&done);
             async move {
@@ -131,8 +143,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_takes_long_holds_up_no_answer() {
+        let (mut streams, done) = (Streams::new(Duration::ZERO), Arc::new(AtomicUsize::new(0)));
+        for number in [1, 10, 100] {
+            let done = Arc::clone(&done);
+            streams.queue().execute(async move {
+                // Longer than none at all.
+                let began = Instant::now();
+                while began.elapsed().is_zero() {}
+                done.fetch_add(number, SeqCst);
+            });
+        }
+        assert!(streams.begin(&mut Context::from_waker(Waker::noop())));
+        assert!(done.load(SeqCst) < 111, "the rest has tasks");
+        while done.load(SeqCst) < 111 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
     async fn what_a_call_waits_for_wakes_its_connection() {
-        let mut streams = Streams::default();
+        let mut streams = Streams::new(Duration::from_secs(60));
         let (tell, told) = oneshot::channel::<()>();
         let done = Arc::new(AtomicUsize::new(0));
         let sets = Arc::clone(&done);
@@ -151,7 +182,7 @@ mod tests {
 
     #[test]
     fn what_was_never_polled_ends_with_its_connection() {
-        let streams = Streams::default();
+        let streams = Streams::new(Duration::from_secs(60));
         let (queue, held) = (streams.queue(), Arc::new(()));
         queue.clone().execute({
             let held = Arc::clone(&held);

@@ -46,6 +46,12 @@ pub(super) async fn report_answers(
     call: Arc<Call>,
     request: v1::ReportAnswersRequest,
 ) -> Result<v1::ReportAnswersResponse, Failure> {
+    // To its end, also where the caller has gone: what is on record without being noted would be recorded twice.
+    let taken = tokio::spawn(take(call, request)).await;
+    taken.unwrap_or_else(|_| Err(Failure::new(Reason::Internal, "a thread of the hub died; report it again")))
+}
+
+async fn take(call: Arc<Call>, request: v1::ReportAnswersRequest) -> Result<v1::ReportAnswersResponse, Failure> {
     let hub = Arc::clone(call.hub());
     let permit = hub.authority.permit(call.peer(), call.method(), &UnitAsk, call.now())?;
     let who = sync::subscriber(&call, &request.instance_id, "instance_id")?;

@@ -26,7 +26,7 @@ use crate::sync::{Feed, LiftStatus, Replication, Snapshot, Subscriber};
 /// Bytes of a snapshot in one message.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// What is read at a time, beside the threads that answer calls: a change of threads takes as long as reading a chunk.
-const READ_BYTES: usize = 8 * CHUNK_BYTES;
+const READ_BYTES: usize = 4 * CHUNK_BYTES;
 /// Messages of a snapshot that wait for their reader.
 const CHUNKS_AHEAD: usize = 4;
 
