@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use xinhub_domain::listing::Stage;
 use xinhub_domain::measure::RelationSet;
@@ -111,6 +112,8 @@ impl Life {
                 self.model.pass(now);
                 return Ok(());
             }
+            // On one processor the writer may find each next one before it has ended its turn.
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
         Err("what is due does not happen".to_owned())
     }
