@@ -71,6 +71,8 @@ struct Measured {
     p99_ms: f64,
     /// The last of a lift's receipts: the median over the lifts.
     last_ms: f64,
+    /// From the request to the acknowledgement: the median.
+    acknowledged_ms: f64,
     server_cpu_us: f64,
 }
 
@@ -95,6 +97,10 @@ struct Beside {
     seconds: f64,
     lifts: usize,
     measured: Measured,
+    /// The last receipt against the median of the rounds without an import.
+    last_ratio: f64,
+    /// From the court's request to its acknowledgement, with the import and without: the median.
+    acknowledged_ms: [f64; 2],
     /// The shortest that the lease of a replica was, and how often it was seen lapsed.
     least_lease_ms: u64,
     lapses: u64,
@@ -251,8 +257,10 @@ impl<'a> Crowd<'a> {
 
     /// One lift, until all have it.
     async fn tell(&mut self, trigger: &mut Trigger, receipts: &mut Receipts) -> Result<()> {
+        let asked = Instant::now();
         trigger.pull().await?;
         let acknowledged = Instant::now();
+        receipts.acknowledged_ms.push((acknowledged - asked).as_secs_f64() * 1e3);
         self.last += 1;
         let mut last = 0.0_f64;
         for _ in 0..self.subscribers {
@@ -274,21 +282,30 @@ impl<'a> Crowd<'a> {
 struct Receipts {
     all_ms: Vec<f64>,
     last_ms: Vec<f64>,
+    /// From the request to the acknowledgement.
+    acknowledged_ms: Vec<f64>,
 }
 
 impl Receipts {
     fn measured(mut self, cpu_s: f64) -> Result<Measured> {
         self.all_ms.sort_by(f64::total_cmp);
         self.last_ms.sort_by(f64::total_cmp);
+        self.acknowledged_ms.sort_by(f64::total_cmp);
         let (most, middle) = (self.all_ms.len().checked_sub(1).ok_or("nothing was lifted")?, self.last_ms.len() / 2);
+        let acknowledged_ms = self.acknowledged_ms[middle];
         let at = |percent: usize| self.all_ms[most * percent / 100];
         let server_cpu_us = cpu_s * 1e6 / self.all_ms.len() as f64;
-        Ok(Measured { p50_ms: at(50), p99_ms: at(99), last_ms: self.last_ms[middle], server_cpu_us })
+        Ok(Measured { p50_ms: at(50), p99_ms: at(99), last_ms: self.last_ms[middle], acknowledged_ms, server_cpu_us })
     }
 }
 
 /// Lifts for as long as rows are imported, and watches the lease of a replica.
-async fn beside_import(world: &World, crowd: &mut Crowd<'_>, trigger: &mut Trigger, rows: u64) -> Result<Beside> {
+async fn beside_import(
+    world: &World,
+    (crowd, trigger): (&mut Crowd<'_>, &mut Trigger),
+    quiet: &Row,
+    rows: u64,
+) -> Result<Beside> {
     // Rows that no earlier run has brought.
     let (seed, _) = uuid::Uuid::now_v7().as_u64_pair();
     world.synthesize(&Synthetic { rows, seed, listings: "more.csv" }).await?;
@@ -321,7 +338,11 @@ async fn beside_import(world: &World, crowd: &mut Crowd<'_>, trigger: &mut Trigg
     let (lifts, measured) = (receipts.last_ms.len(), receipts.measured(server.usage()?.cpu_s - cpu_before)?);
     replica.close().await?;
     let least_lease_ms = u64::try_from(least.as_millis())?;
-    Ok(Beside { rows, seconds: imported.seconds, lifts, measured, least_lease_ms, lapses })
+    let last_ratio = measured.last_ms / quiet.last_ms.median;
+    let acknowledged_ms =
+        [measured.acknowledged_ms, Spread::of(quiet.rounds.iter().map(|one| one.acknowledged_ms)).median];
+    let seconds = imported.seconds;
+    Ok(Beside { rows, seconds, lifts, measured, last_ratio, acknowledged_ms, least_lease_ms, lapses })
 }
 
 async fn next(receipts: &mut mpsc::Receiver<(u64, Instant)>) -> Result<(u64, Instant)> {
@@ -365,12 +386,12 @@ pub(crate) async fn measure(world: &World, how: How, rounds: u16) -> Result<Figu
     }
     let bare = measured[0].clone();
     let named = contenders.iter().map(|(crowd, _)| crowd.what);
-    let rows = named.zip(measured).map(|(what, rounds)| Row::of(what, rounds, &bare)).collect();
+    let rows: Vec<Row> = named.zip(measured).map(|(what, rounds)| Row::of(what, rounds, &bare)).collect();
     let mut beside = None;
     if how.import_rows > 0 {
         note(format_args!("lifting beside an import of {} rows", how.import_rows));
         let [_, (crowd, trigger)] = &mut contenders;
-        beside = Some(beside_import(world, crowd, trigger, how.import_rows).await?);
+        beside = Some(beside_import(world, (crowd, trigger), &rows[1], how.import_rows).await?);
     }
     let instances = std::mem::take(&mut contenders[1].0.instances);
     drop(contenders);
@@ -428,12 +449,16 @@ pub(crate) fn text(figures: &Figures) -> String {
             server_cpu_us.text(1)
         );
     }
-    if let Some(Beside { rows, seconds, lifts, measured, least_lease_ms, lapses }) = figures.beside {
+    if let Some(Beside { rows, seconds, lifts, measured, last_ratio, acknowledged_ms, least_lease_ms, lapses }) =
+        figures.beside
+    {
         let Measured { p50_ms, p99_ms, last_ms, .. } = measured;
+        let [with, without] = acknowledged_ms;
         let _ = writeln!(
             text,
             "\nBeside an import of {rows} rows that took {seconds:.1} s, {lifts} lifts: half of the receipts within {p50_ms:.1} ms, 99 of \
-             100 within {p99_ms:.1} ms, the last of a lift's after {last_ms:.1} ms. The lease of a replica was {least_lease_ms} ms at the \
+             100 within {p99_ms:.1} ms, the last of a lift's after {last_ms:.1} ms, {last_ratio:.2}× what it was without. The court had its \
+             acknowledgement {with:.1} ms after it asked, {without:.1} ms without. The lease of a replica was {least_lease_ms} ms at the \
              least, and seen lapsed {lapses} times."
         );
     }

@@ -18,6 +18,7 @@ use tokio::sync::{Notify, watch};
 use xinhub_domain::listing::{Content, Exemption, RecordKind, RelationContent, State};
 use xinhub_domain::time::{Day, Timestamp};
 
+use crate::background::yield_to_others;
 use crate::resident::Resident;
 use crate::table::ERASED;
 use crate::vault::{Vault, VaultError};
@@ -145,16 +146,6 @@ impl Shared {
     }
 }
 
-/// Lets the writer and whoever is answered go first on a busy machine, also before sled's threads, which begin as their maker is:
-/// what is behind here costs time alone.
-fn yield_to_others() {
-    const NICENESS: i32 = 10;
-    // Of this thread alone: on Linux each has its own (setpriority(2)).
-    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
-        tracing::warn!(%error, "the thread of the detail store runs as urgently as all others");
-    }
-}
-
 /// Why a read of the store came to nothing.
 enum ReadFault {
     CatchingUp,
@@ -202,6 +193,7 @@ impl DetailStore {
         let started = tokio::runtime::Builder::new_current_thread().enable_time().build().and_then(|runtime| {
             let thread = std::thread::Builder::new().name("ledger-detail".to_owned());
             thread.spawn(move || {
+                // sled's threads begin as their maker is, and go last with it.
                 yield_to_others();
                 runtime.block_on(follower.run());
             })

@@ -14,6 +14,7 @@ use xinhub_domain::policy::{DetailPermit, Rules};
 use xinhub_domain::time::Timestamp;
 use xinhub_index::Index;
 
+use crate::background::yield_to_others;
 use crate::clock::{Clock, ClockGuard};
 use crate::command::{CommandError, Outcome, Request};
 use crate::crypto::{self, Prf};
@@ -27,7 +28,7 @@ use crate::seglog::{LogConfig, LogError, LogPurpose, MAX_PAYLOAD_BYTES, Segmente
 use crate::slots::SlotError;
 use crate::storage::{FileStorage, OpenMode, Storage, StorageLock};
 use crate::vault::{Slots, Vault};
-use crate::writer::{Job, Published, Writer};
+use crate::writer::{Job, Published, Queue, Writer};
 use xinhub_domain::position::{BadToken, Position};
 
 mod complete;
@@ -55,8 +56,6 @@ const DIRECTORY_FORMAT: &str = "xinhub-data;format=1\n";
 /// Status shows the bytes of the listing table in steps of this: who may not be shown an entry can't weigh it either.
 const TABLE_BYTES_STEP: usize = 64 << 10;
 /// How many writes may wait, lifts apart.
-const QUEUE: usize = 1_024;
-/// How long a read waits for a revision.
 const REACH_TIMEOUT: Duration = Duration::from_secs(2);
 /// Rows that are looked through in one go.
 const SCAN_ROWS: usize = 16_384;
@@ -298,7 +297,7 @@ impl Ledger {
         let (published_tx, published) = watch::channel(Published::of(&resident, &*clock));
         let resident = Arc::new(RwLock::new(resident));
         let (gate, generation) = (Arc::new(RwLock::new(())), Arc::new(AtomicU64::new(0)));
-        let ((lifts, lift_queue), (others, other_queue)) = (mpsc::channel(QUEUE), mpsc::channel(QUEUE));
+        let (lifts, others, queue) = Queue::new();
         let mut writer = Writer {
             journal: Some(journal),
             flight: None,
@@ -319,8 +318,7 @@ impl Ledger {
             // A quarter is left for what stands beside the bodies.
             max_entry_bytes: settings.max_payload_bytes / 4 * 3,
             published: published_tx,
-            lifts: lift_queue,
-            others: other_queue,
+            queue,
         };
         // What fell due while the hub was down is recorded before anything is answered.
         writer.tick().map_err(|_| OpenError::Tick(CommandError::Storage))?;
@@ -375,7 +373,10 @@ impl Ledger {
             saved: snapshot_revision,
             every_events,
         };
-        let save = thread("ledger-snapshot").spawn(move || saving.block_on(saver.run(stop)));
+        let save = thread("ledger-snapshot").spawn(move || {
+            yield_to_others();
+            saving.block_on(saver.run(stop));
+        });
         let mut threads = self.0.threads.lock();
         // The order in which `shutdown` joins them: the last snapshot needs the writer.
         threads.push(save.map_err(io_error("thread"))?);

@@ -8,6 +8,7 @@
 
 #![warn(missing_docs)]
 
+pub mod background;
 pub mod clock;
 pub mod command;
 pub mod crypto;

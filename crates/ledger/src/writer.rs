@@ -12,14 +12,15 @@
 //! When the outcome of step 3 is unknown the writer stops for good: a retried sync lies.
 //!
 //! Rows of an import go on while the entry before theirs is synced ([`flight`]): they are decided on top of it, as later rows of one
-//! entry are on earlier ones. Everything else waits until that entry is visible.
+//! entry are on earlier ones. Everything else waits until that entry is visible. Behind a lift rows wait a moment ([`queue`]).
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::Instant;
 use xinhub_domain::policy::{RegistryPermit, Rules};
 use xinhub_domain::time::Timestamp;
 
@@ -36,10 +37,13 @@ use xinhub_domain::position::Position;
 mod batch;
 mod commit;
 mod flight;
+mod queue;
 mod take;
 
 use batch::{Batch, Reply};
 use flight::{Flight, Spent};
+pub(crate) use queue::Queue;
+use queue::{LULL, Next};
 
 /// How often the writer looks at the clock when nothing else wakes it.
 const TICK: Duration = Duration::from_millis(250);
@@ -71,6 +75,8 @@ pub(crate) struct Published {
     pub sequence: u64,
     pub chain: [u8; 32],
     pub lift_seq: u64,
+    /// Until when what can wait leaves the processors to those who are told of the last lift.
+    pub lull_until: Option<Instant>,
     pub clock_fault: Option<ClockFault>,
     /// Wall and boot time when they last agreed.
     pub agreed: (Timestamp, u64),
@@ -88,6 +94,7 @@ impl Published {
             sequence: resident.sequence,
             chain: resident.chain,
             lift_seq: resident.lift_seq,
+            lull_until: None,
             clock_fault: None,
             agreed: (clock.wall(), clock.boot_ms()),
             full: false,
@@ -126,8 +133,7 @@ pub(crate) struct Writer {
     /// What an entry's bodies may come to in this journal.
     pub max_entry_bytes: usize,
     pub published: watch::Sender<Published>,
-    pub lifts: mpsc::Receiver<Job>,
-    pub others: mpsc::Receiver<Job>,
+    pub queue: Queue,
 }
 
 /// The writer has to stop.
@@ -140,14 +146,8 @@ impl Writer {
         while self.turn().await.is_ok() {}
         // Whoever waits for it is told, and the journal is whole before its directory is unlocked.
         let _ = self.land();
-        self.lifts.close();
-        self.others.close();
-        while let Ok(job) = self.lifts.try_recv() {
-            refuse(job, self.published.borrow().failed);
-        }
-        while let Ok(job) = self.others.try_recv() {
-            refuse(job, self.published.borrow().failed);
-        }
+        let failed = self.published.borrow().failed;
+        self.queue.close().for_each(|job| refuse(job, failed));
         // Whoever finds the writer gone without this knows that it has not ended as it should.
         self.published.send_modify(|published| published.stopped = !published.failed);
         self
@@ -155,27 +155,33 @@ impl Writer {
 
     /// Waits for work, then commits what waits: lifts first, and what came during one sync goes into the next.
     async fn turn(&mut self) -> Result<(), Stopped> {
-        let job = tokio::select! {
+        let lull = self.lull(&Batch::default());
+        let next = tokio::select! {
             biased;
-            // Every handle is gone: nobody can ask for anything any more, and the directory is about to be unlocked.
-            job = self.lifts.recv() => Some(job.ok_or(Stopped)?),
             () = self.landing.notified() => None,
-            job = self.others.recv() => Some(job.ok_or(Stopped)?),
+            next = self.queue.next(lull) => Some(next),
             () = tokio::time::sleep(TICK) => None,
         };
-        if job.is_none() {
-            self.landed_meanwhile()?;
-            self.spent = None;
-        }
+        let job = match next {
+            Some(Next::Job(job)) => Some(job),
+            Some(Next::Look) => None,
+            // Nobody can ask for anything any more, and the directory is about to be unlocked.
+            Some(Next::Gone) => return Err(Stopped),
+            None => {
+                self.landed_meanwhile()?;
+                self.spent = None;
+                None
+            }
+        };
         self.tick()?;
         let mut batch = Batch::default();
         let mut next = job;
         for _ in 0..MAX_JOBS {
             let job = match next.take() {
                 Some(job) => job,
-                None => match self.lifts.try_recv().or_else(|_| self.others.try_recv()) {
-                    Ok(job) => job,
-                    Err(_) => break,
+                None => match self.queue.waiting(self.lull(&batch)) {
+                    Some(job) => job,
+                    None => break,
                 },
             };
             if self.has_fallen_due() {
@@ -189,6 +195,11 @@ impl Writer {
             }
         }
         self.commit(&mut batch)
+    }
+
+    /// Until when rows of imports wait for those who are told of lifts, also of those that go into this entry.
+    fn lull(&self, batch: &Batch) -> Option<Instant> {
+        if batch.lifts { Some(Instant::now() + LULL) } else { self.published.borrow().lull_until }
     }
 
     fn take(&mut self, job: Job, batch: &mut Batch) -> Result<(), Stopped> {

@@ -40,7 +40,7 @@ use xinhub_domain::listing::Actor;
 use xinhub_domain::policy::{Policy, RegistryPermit, Release};
 use xinhub_domain::time::Timestamp;
 use xinhub_ledger::clock::Clock;
-use xinhub_ledger::{Complete, Ledger, Position};
+use xinhub_ledger::{Complete, Ledger, Position, background};
 
 use apply::{Taken, Taker};
 pub use complete::Foreseen;
@@ -257,7 +257,7 @@ impl Importer {
         let (steps, mut reading) = mpsc::channel(STEPS_AHEAD);
         let (policy, reader_clock) = (Arc::clone(policy), Arc::clone(&clock));
         let file = options.file;
-        let reader = spawn_blocking(move || {
+        let reader = background::run("import", move || {
             let sink = &mut |step| steps.blocking_send(step).is_ok();
             let read = rows::read(&received, encoding, file, policy, &*reader_clock, sink);
             read.map(|()| received)
@@ -305,7 +305,7 @@ impl Importer {
             (intake, gathered, outcome) = joined(pushed.await)?;
             outcome?;
         }
-        let checked = spawn_blocking(move || {
+        let checked = background::run("import", move || {
             let received = intake.finish()?;
             let encoding = rows::survey(&received, file)?;
             Ok::<_, Refused>((received, encoding))
@@ -377,6 +377,9 @@ fn storage(error: &io::Error) -> Failure {
     Failure::new(Reason::Storage, text)
 }
 
-fn joined<T>(outcome: Result<T, tokio::task::JoinError>) -> Result<T, Failure> {
-    outcome.map_err(|_| Failure::new(Reason::Internal, "reading the file failed inside the hub; send the file again"))
+fn joined<T>(outcome: Result<T, impl std::error::Error>) -> Result<T, Failure> {
+    outcome.map_err(|error| {
+        tracing::error!(%error, "import: a thread of it");
+        Failure::new(Reason::Internal, "reading the file failed inside the hub; send the file again")
+    })
 }

@@ -286,6 +286,9 @@ impl Replication {
                 }
                 () = ledger.beyond(mark) => {}
             }
+            if line == Line::Changes {
+                ledger.lull().await;
+            }
             let (this, ledger) = (Arc::clone(&self), ledger.clone());
             // Opening and digesting are work, and not for a thread that answers calls.
             let step = tokio::task::spawn_blocking(move || {

@@ -164,6 +164,7 @@ impl Files {
                 sequence: resident.sequence,
                 chain: resident.chain,
                 lift_seq: resident.lift_seq,
+                lull_until: None,
                 clock_fault: None,
                 agreed: (start(), 0),
                 full: false,

@@ -59,30 +59,27 @@ impl Ledger {
         gathered.found(listed_on)
     }
 
-    /// [`Ledger::probe`] for each of many identities, in their order. Digests, and what the index has to fetch from memory, are worked
-    /// on for many at a time.
-    pub fn probe_many(&self, permit: &LookupPermit, identities: &[&Identity], mask: RelationSet) -> Vec<Option<Found>> {
+    /// Whether each of many identities, in their order, may have any of `mask`: of most [`Ledger::probe`] need not be asked. Digests,
+    /// and what the index has to fetch from memory, are worked on for many at a time.
+    pub fn known<'a>(
+        &self,
+        _permit: &LookupPermit,
+        identities: impl Iterator<Item = &'a Identity>,
+        mask: RelationSet,
+    ) -> Vec<bool> {
         let bits = Relations::from_bits(mask.bits()).unwrap_or(Relations::ALL);
-        let mut inputs = Vec::with_capacity(identities.len());
-        let mut owners = Vec::with_capacity(identities.len());
-        for (owner, identity) in identities.iter().enumerate() {
-            for input in identity.keys() {
-                inputs.push(input);
-                owners.push(owner);
-            }
+        let (mut inputs, mut ends) = (Vec::new(), Vec::new());
+        for identity in identities {
+            inputs.extend(identity.keys());
+            ends.push(inputs.len());
         }
         let keys: Vec<Key> =
             self.0.prf.digest_many(inputs.iter().map(KeyInput::as_bytes)).into_iter().map(Key).collect();
         let mut hits = vec![None; keys.len()];
         self.0.index.probe_many(&keys, bits, &mut hits);
-        let mut found = vec![None; identities.len()];
-        for (owner, _) in owners.iter().zip(&hits).filter(|(_, hit)| hit.is_some()) {
-            // By its second key too: looked up whole, as alone.
-            if found[*owner].is_none() {
-                found[*owner] = self.probe(permit, identities[*owner], mask);
-            }
-        }
-        found
+        let mut begin = 0;
+        let any = |end| hits[std::mem::replace(&mut begin, end)..end].iter().any(Option::is_some);
+        ends.into_iter().map(any).collect()
     }
 
     fn gather(&self, permit: &LookupPermit, key: &Key, mask: RelationSet, into: &mut Gathered) {

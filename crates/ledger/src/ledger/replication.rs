@@ -135,6 +135,15 @@ impl Ledger {
         }
     }
 
+    /// Resolves at once, or a moment after a lift: what can wait leaves the processors to those who are told of it. However many
+    /// lifts follow, it waits for one lull.
+    pub async fn lull(&self) {
+        let until = self.0.published.borrow().lull_until;
+        if let Some(until) = until {
+            tokio::time::sleep_until(until).await;
+        }
+    }
+
     /// The mark at a revision that an entry ends with, for whoever has been told of lifts up to `lift_seq`; `None` where none does:
     /// whoever stands there can't be led on from it.
     ///

@@ -34,6 +34,8 @@ pub(super) struct Batch {
     pub(super) told: HashSet<(u64, Arc<str>)>,
     /// Lifts only: may use the reserve.
     pub(super) urgent: bool,
+    /// A lift is among what it holds.
+    pub(super) lifts: bool,
 }
 
 impl Batch {
@@ -64,6 +66,7 @@ impl Batch {
     /// Adds a plan's events, with the keys of their records.
     pub(super) fn add_plan(&mut self, plan: Plan, numbers: Numbers, keys: [Option<RecordKey>; 2]) {
         self.urgent = plan.is_lift() && (self.is_empty() || self.urgent);
+        self.lifts |= plan.is_lift();
         self.touched.extend(plan.touches);
         for (event, key) in std::iter::once(plan.event).chain(plan.also).zip(keys) {
             self.pending.add(event, numbers, key);
@@ -72,6 +75,7 @@ impl Batch {
 
     pub(super) fn add(&mut self, event: Planned, numbers: Numbers, key: Option<RecordKey>, touches: &[Touch]) {
         self.urgent = event.lift && (self.is_empty() || self.urgent);
+        self.lifts |= event.lift;
         self.touched.extend(touches);
         self.pending.add(event, numbers, key);
     }

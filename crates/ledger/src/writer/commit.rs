@@ -3,12 +3,13 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{Ordering, fence};
 
+use tokio::time::Instant;
 use xinhub_domain::listing::Clear;
 use xinhub_domain::listing::event::FORMAT as EVENT_FORMAT;
 use xinhub_domain::time::Timestamp;
 
 use super::batch::{Batch, Waiting};
-use super::{Stopped, Writer};
+use super::{LULL, Stopped, Writer};
 use crate::command::CommandError;
 use crate::entry::{Entry, EventRecord, FORMAT, OutcomeRecord};
 use crate::journal::JournalError;
@@ -133,6 +134,9 @@ impl Writer {
             published.position = position;
             published.sequence = tail.sequence;
             published.chain = tail.chain;
+            if lift_seq > published.lift_seq {
+                published.lull_until = Some(Instant::now() + LULL);
+            }
             published.lift_seq = lift_seq;
             // That a lift went through on the reserve says nothing about space.
             published.full &= urgent;

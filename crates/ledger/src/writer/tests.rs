@@ -11,6 +11,7 @@ use xinhub_domain::listing::{Body, Content, Draft, Exemption, RawIdentity, Stage
 use xinhub_domain::measure::{Relation, RelationSet};
 use xinhub_domain::time::{Day, Timestamp};
 
+use super::LULL;
 use crate::clock::Clock;
 use crate::command::{
     Act, Command, CommandError, ImportBatch, ImportRow, ListingRef, MAX_IMPORT_ROWS, Outcome, Request, RowFault,
@@ -478,6 +479,23 @@ async fn rows_on_top_of_an_entry_that_failed_are_not_taken() {
         let listings = again.status().listings;
         // The entry whose sync failed may be there or not.
         assert!((taken..=taken + 1).contains(&listings), "{taken} of {listings}");
+    }
+}
+
+/// Rows went on while those who listen were being told of a lift, and took the processors from them.
+#[tokio::test]
+async fn rows_behind_a_lift_wait_for_a_lull() {
+    let bench = Bench::new(22);
+    let ledger = bench.open();
+    import(&ledger, vec![ImportRow::Listing(content(&draft(organisation(1), 1)))]).await;
+    for number in 2..12 {
+        let listed = publish(&ledger, "court-one", &draft(organisation(number + 100), 100 + number as u32)).await;
+        let begun = tokio::time::Instant::now();
+        let revoke = Command::Revoke { listing: listed.listing, ground: String::new() };
+        let row = ImportRow::Listing(content(&draft(organisation(number), number as u32)));
+        let (lift, rows) = tokio::join!(send(&ledger, "court-one", None, revoke), import(&ledger, vec![row]));
+        assert!(lift.is_ok() && matches!(rows[..], [RowOutcome::Added { .. }]));
+        assert!(begun.elapsed() >= LULL, "row {number} was taken in the lull");
     }
 }
 

@@ -116,7 +116,7 @@ impl Batch {
         let (item, today) = (item(&self.item), self.now.date());
         let mut decided = Vec::with_capacity(self.inquiries.len());
         for inquiries in self.inquiries.chunks(TOGETHER) {
-            decided.extend(decide_many(ledger, &self.permit, item, inquiries, today));
+            decide_many(ledger, &self.permit, item, inquiries, today, &mut decided);
         }
         decided
     }

@@ -122,57 +122,40 @@ impl Decided {
 /// # Errors
 /// Where the question doesn't fit its measure.
 pub(super) fn decide(ledger: &Ledger, asked: &Asked<'_>, today: Date) -> Result<Decided, Failure> {
-    let conditions = asked.inquiry.conditions();
-    let question = asked.question(&conditions, today);
-    Ok(match asked.plan(&question)? {
-        Plan::Answer(answer) => Decided { answer, listings: Vec::new() },
-        Plan::Probe(probe) => {
-            let subject = probe.subject().and_then(|(identity, mask)| ledger.probe(asked.permit, identity, mask));
-            conclude(ledger, asked, &probe, subject)
-        }
-    })
+    decide_known(ledger, asked, today, true)
 }
 
-/// [`decide`] for each of many inquiries, in their order: looked up together, and else one by one.
+/// [`decide`] for each of many inquiries, in their order: whether there is anything about somebody is looked up together, and the rest
+/// one by one.
 pub(super) fn decide_many(
     ledger: &Ledger,
     permit: &LookupPermit,
     item: Option<&str>,
     inquiries: &[Result<Inquiry, Failure>],
     today: Date,
-) -> Vec<Result<Decided, Failure>> {
-    let conditions: Vec<Vec<ConditionAnswer<'_>>> =
-        inquiries.iter().map(|inquiry| inquiry.as_ref().map(Inquiry::conditions).unwrap_or_default()).collect();
-    let asked =
-        inquiries.iter().map(|inquiry| inquiry.as_ref().map(|inquiry| Asked { permit, item, inquiry, path: "" }));
-    let questions: Vec<Result<(Asked<'_>, Question<'_>), &Failure>> = asked
-        .zip(&conditions)
-        .map(|(asked, conditions)| asked.map(|asked| (asked, asked.question(conditions, today))))
-        .collect();
-    let plans: Vec<Result<Plan<'_>, Failure>> = questions
-        .iter()
-        .map(|question| match question {
-            Ok((asked, question)) => asked.plan(question),
-            Err(failure) => Err(Failure::clone(failure)),
-        })
-        .collect();
-    let mut subjects: Vec<&Identity> = Vec::with_capacity(plans.len());
-    for plan in &plans {
-        if let Ok(Plan::Probe(probe)) = plan {
-            subjects.extend(probe.subject().map(|(identity, _)| identity));
+    decided: &mut Vec<Result<Decided, Failure>>,
+) {
+    let subjects = inquiries.iter().flatten().map(|inquiry| &inquiry.identity);
+    let mut known = ledger.known(permit, subjects, permit.measure().mask()).into_iter();
+    decided.extend(inquiries.iter().map(|inquiry| {
+        let inquiry = inquiry.as_ref().map_err(Failure::clone)?;
+        let asked = Asked { permit, item, inquiry, path: "" };
+        decide_known(ledger, &asked, today, known.next().unwrap_or(true))
+    }));
+}
+
+/// [`decide`]; where nothing is `known` of the subject it is not looked up.
+fn decide_known(ledger: &Ledger, asked: &Asked<'_>, today: Date, known: bool) -> Result<Decided, Failure> {
+    let conditions = asked.inquiry.conditions();
+    let question = asked.question(&conditions, today);
+    Ok(match asked.plan(&question)? {
+        Plan::Answer(answer) => Decided { answer, listings: Vec::new() },
+        Plan::Probe(probe) => {
+            let subject = probe.subject().filter(|_| known);
+            let subject = subject.and_then(|(identity, mask)| ledger.probe(asked.permit, identity, mask));
+            conclude(ledger, asked, &probe, subject)
         }
-    }
-    let mut found = ledger.probe_many(permit, &subjects, permit.measure().mask()).into_iter();
-    let decided = plans.into_iter().zip(&questions).map(|(plan, question)| match (plan?, question) {
-        (Plan::Probe(probe), Ok((asked, _))) => {
-            let subject = probe.subject().and_then(|_| found.next().flatten());
-            Ok(conclude(ledger, asked, &probe, subject))
-        }
-        (Plan::Answer(answer), _) => Ok(Decided { answer, listings: Vec::new() }),
-        // What is no question has no plan.
-        (Plan::Probe(_), Err(failure)) => Err(Failure::clone(failure)),
-    });
-    decided.collect()
+    })
 }
 
 /// The answer once the subject has been looked up.

@@ -1,0 +1,176 @@
+//! What waits for the writer: lifts before everything else, and rows of an import not in the lull behind one.
+
+use std::collections::VecDeque;
+use std::future::pending;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use super::Job;
+
+/// For so long after a lift no rows of an import are begun: the processors are for those who are told of it. Each row waits for one
+/// lull, however many lifts there are, so that an import goes on.
+pub(super) const LULL: Duration = Duration::from_millis(50);
+/// Jobs that wait on each side before whoever brings more has to wait.
+const SIDE: usize = 1_024;
+
+/// The writer's end.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    lifts: mpsc::Receiver<Job>,
+    others: mpsc::Receiver<Job>,
+    /// Rows of imports that came in a lull, in their order, each with its end.
+    held: VecDeque<(Instant, Job)>,
+}
+
+/// What the next job is, if it is one.
+pub(super) enum Next {
+    Job(Job),
+    /// One may be had from [`Queue::waiting`].
+    Look,
+    /// Every handle is gone.
+    Gone,
+}
+
+impl Queue {
+    /// With the ends for lifts, and for all else.
+    pub(crate) fn new() -> (mpsc::Sender<Job>, mpsc::Sender<Job>, Queue) {
+        let ((lifts, lift_queue), (others, other_queue)) = (mpsc::channel(SIDE), mpsc::channel(SIDE));
+        (lifts, others, Queue { lifts: lift_queue, others: other_queue, held: VecDeque::new() })
+    }
+
+    /// Waits for a job. `lull` is the end of the last lull. Nothing is lost of one that is dropped.
+    pub(super) async fn next(&mut self, lull: Option<Instant>) -> Next {
+        let held_until = self.held.front().map(|(until, _)| *until);
+        let held_long_enough = async {
+            match held_until {
+                Some(until) => sleep_until(until).await,
+                None => pending().await,
+            }
+        };
+        let job = tokio::select! {
+            biased;
+            lift = self.lifts.recv() => return lift.map_or(Next::Gone, Next::Job),
+            () = held_long_enough => None,
+            other = self.others.recv() => match other {
+                Some(other) => self.unless_held(other, lull),
+                None => return Next::Gone,
+            },
+        };
+        job.map_or(Next::Look, Next::Job)
+    }
+
+    /// A job that waits already: lifts first, then what was held for long enough.
+    pub(super) fn waiting(&mut self, lull: Option<Instant>) -> Option<Job> {
+        if let Ok(lift) = self.lifts.try_recv() {
+            return Some(lift);
+        }
+        if let Some((_, job)) = self.held.pop_front_if(|(until, _)| *until <= Instant::now()) {
+            return Some(job);
+        }
+        loop {
+            let job = self.others.try_recv().ok()?;
+            if let Some(job) = self.unless_held(job, lull) {
+                return Some(job);
+            }
+        }
+    }
+
+    /// The job, unless it brings rows of an import in a lull, or behind such that are held.
+    fn unless_held(&mut self, job: Job, lull: Option<Instant>) -> Option<Job> {
+        let lull = lull.filter(|until| *until > Instant::now());
+        match lull.or(self.held.back().map(|(until, _)| *until)) {
+            Some(until) if matches!(job, Job::Import(..)) => {
+                self.held.push_back((until, job));
+                None
+            }
+            _ => Some(job),
+        }
+    }
+
+    /// Takes nothing more; what waits still.
+    pub(super) fn close(&mut self) -> impl Iterator<Item = Job> {
+        self.lifts.close();
+        self.others.close();
+        let lifts = std::iter::from_fn(|| self.lifts.try_recv().ok());
+        let others = std::iter::from_fn(|| self.others.try_recv().ok());
+        lifts.chain(self.held.drain(..).map(|(_, job)| job)).chain(others)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::command::ImportBatch;
+    use crate::testing::{actor, court, start};
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    /// Rows, told apart by whose they are.
+    fn rows(clerk: &str) -> Job {
+        let batch = ImportBatch {
+            actor: actor(clerk),
+            dry_run: false,
+            amend: false,
+            as_of: start(),
+            released: None,
+            complete: None,
+            rows: Vec::new(),
+        };
+        Job::Import(court("court-one"), batch, oneshot::channel().0)
+    }
+
+    fn name(job: Job) -> String {
+        match job {
+            Job::Import(_, batch, _) => batch.actor.staff_id,
+            other => format!("{other:?}"),
+        }
+    }
+
+    fn waiting(queue: &mut Queue, lull: Option<Instant>) -> Vec<String> {
+        std::iter::from_fn(|| queue.waiting(lull)).map(name).collect()
+    }
+
+    #[tokio::test]
+    async fn behind_a_lift_rows_wait_for_one_lull_and_all_else_goes_on() {
+        let (lifts, others, mut queue) = Queue::new();
+        for job in [rows("one"), Job::AcceptClock, rows("two")] {
+            others.send(job).await.unwrap();
+        }
+        let lull = Instant::now() + Duration::from_millis(100);
+        assert_eq!(waiting(&mut queue, Some(lull)), ["AcceptClock"]);
+        lifts.send(rows("lift")).await.unwrap();
+        assert!(
+            matches!(queue.next(Some(lull)).await, Next::Job(Job::Import(_, lift, _)) if lift.actor.staff_id == "lift")
+        );
+        // There are lifts all the time.
+        assert!(matches!(queue.next(Some(lull + HOUR)).await, Next::Look));
+        assert!(Instant::now() >= lull);
+        others.send(rows("three")).await.unwrap();
+        assert_eq!(waiting(&mut queue, Some(lull + HOUR)), ["one", "two"]);
+        assert_eq!(waiting(&mut queue, None), [""; 0], "its own lull is not over");
+    }
+
+    #[tokio::test]
+    async fn rows_stay_behind_those_that_came_before() {
+        let (_lifts, others, mut queue) = Queue::new();
+        others.send(rows("one")).await.unwrap();
+        assert_eq!(waiting(&mut queue, Some(Instant::now() + HOUR)), [""; 0]);
+        others.send(rows("two")).await.unwrap();
+        assert_eq!(waiting(&mut queue, None), [""; 0]);
+        others.send(rows("three")).await.unwrap();
+        assert_eq!(queue.close().map(name).collect::<Vec<_>>(), ["one", "two", "three"]);
+        assert!(others.send(rows("four")).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_lull_that_is_over_holds_nothing() {
+        let (_lifts, others, mut queue) = Queue::new();
+        others.send(rows("one")).await.unwrap();
+        assert_eq!(waiting(&mut queue, Some(Instant::now())), ["one"]);
+    }
+}
