@@ -5,8 +5,8 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
-/// By a tenth of the processor time of whoever is answered.
-const NICENESS: i32 = 10;
+/// A thirtieth of the processor time of whoever is answered, while both want it.
+const NICENESS: i32 = 15;
 
 /// Lets the writer and whoever is answered go before this thread, and before those that it begins.
 pub(crate) fn yield_to_others() {

@@ -28,6 +28,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::sync::{RwLock, mpsc};
 use tokio::task::spawn_blocking;
 use tokio_stream::{Stream, StreamExt};
@@ -256,9 +257,12 @@ impl Importer {
         let as_of = received.header.as_of;
         let (steps, mut reading) = mpsc::channel(STEPS_AHEAD);
         let (policy, reader_clock) = (Arc::clone(policy), Arc::clone(&clock));
-        let file = options.file;
+        let (file, behind_lifts, runtime) = (options.file, ledger.clone(), Handle::current());
         let reader = background::run("import", move || {
-            let sink = &mut |step| steps.blocking_send(step).is_ok();
+            let sink = &mut |step| {
+                runtime.block_on(behind_lifts.lull());
+                steps.blocking_send(step).is_ok()
+            };
             let read = rows::read(&received, encoding, file, policy, &*reader_clock, sink);
             read.map(|()| received)
         });

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::Shared;
 use super::fold::{FollowFault, Pending};
@@ -121,6 +122,14 @@ impl Follower {
         }
     }
 
+    /// Leaves the processors to those who are being told of a lift, for one lull.
+    fn wait_for_lull(&self) {
+        let until = self.published.borrow().lull_until;
+        if let Some(left) = until.and_then(|until| until.checked_duration_since(Instant::now())) {
+            std::thread::sleep(left);
+        }
+    }
+
     /// Applies entries up to `target`, or as many as make a batch.
     fn batch<'a>(
         &self,
@@ -133,6 +142,7 @@ impl Follower {
         let mut pending = Pending::new(store, &self.shared.vault, position);
         let mut fresh = entries.is_none();
         while pending.position().sequence < target && !pending.is_full() {
+            self.wait_for_lull();
             let sequence = pending.position().sequence;
             let next = entries.get_or_insert_with(|| journal.after(sequence)).next();
             match next.transpose()? {
