@@ -228,11 +228,15 @@ impl Ledger {
         self.touched_where(after, max_events, |_| true)
     }
 
-    /// Which listings were lifted after a mark: of as many events, the lifts alone.
+    /// Which listings were lifted after a mark: of as many events, the lifts alone. Nothing is read where there was no lift.
     ///
     /// # Errors
     /// Where the journal can't be read.
     pub fn touched_by_lifts(&self, after: Mark, max_events: usize) -> Result<Touched, CommandError> {
+        let end = self.mark();
+        if end.lift_seq == after.lift_seq {
+            return Ok(Touched { mark: end, listings: BTreeMap::new() });
+        }
         self.touched_where(after, max_events, |event| event.lift_seq.is_some())
     }
 
