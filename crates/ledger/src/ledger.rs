@@ -28,7 +28,7 @@ use crate::seglog::{LogConfig, LogError, LogPurpose, MAX_PAYLOAD_BYTES, Segmente
 use crate::slots::SlotError;
 use crate::storage::{FileStorage, OpenMode, Storage, StorageLock};
 use crate::vault::{Slots, Vault};
-use crate::writer::{Job, Published, Queue, Writer};
+use crate::writer::{Job, LULL, Published, Queue, Writer};
 use xinhub_domain::position::{BadToken, Position};
 
 mod complete;
@@ -80,6 +80,9 @@ pub struct Settings {
     /// The largest entry that the journal takes; smaller only where a test's disk is small.
     #[doc(hidden)]
     pub max_payload_bytes: usize,
+    /// For how long rows of imports wait behind a lift; shorter only where a test takes many steps.
+    #[doc(hidden)]
+    pub lull: Duration,
 }
 
 impl Settings {
@@ -93,6 +96,7 @@ impl Settings {
             snapshot_every_events: 500_000,
             rules: Arc::default(),
             max_payload_bytes: MAX_PAYLOAD_BYTES,
+            lull: LULL,
         }
     }
 }
@@ -319,6 +323,7 @@ impl Ledger {
             max_entry_bytes: settings.max_payload_bytes / 4 * 3,
             published: published_tx,
             queue,
+            lull: settings.lull,
         };
         // What fell due while the hub was down is recorded before anything is answered.
         writer.tick().map_err(|_| OpenError::Tick(CommandError::Storage))?;

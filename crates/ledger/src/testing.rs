@@ -3,6 +3,7 @@
 //! Promise: nothing here reads the machine's clock or a real person's data, so a seed says it all.
 
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use jiff::civil::date;
 use xinhub_domain::identity::{Identity, Kind, Source, synthetic};
@@ -200,7 +201,8 @@ impl Bench {
     /// A disk, whatever is on it, and an empty detail store.
     pub fn blank(sim: SimStorage, keyring: Arc<Keyring>) -> Bench {
         let detail = tempfile::tempdir().unwrap();
-        let settings = Settings::new(detail.path(), "unused");
+        // A model takes a hundred thousand steps.
+        let settings = Settings { lull: Duration::ZERO, ..Settings::new(detail.path(), "unused") };
         Bench { sim, keyring, settings, clock: Arc::new(ManualClock::at(start())), _detail: detail }
     }
 

@@ -42,8 +42,8 @@ mod take;
 
 use batch::{Batch, Reply};
 use flight::{Flight, Spent};
-pub(crate) use queue::Queue;
-use queue::{LULL, Next};
+use queue::Next;
+pub(crate) use queue::{LULL, Queue};
 
 /// How often the writer looks at the clock when nothing else wakes it.
 const TICK: Duration = Duration::from_millis(250);
@@ -134,6 +134,8 @@ pub(crate) struct Writer {
     pub max_entry_bytes: usize,
     pub published: watch::Sender<Published>,
     pub queue: Queue,
+    /// For how long rows of imports wait behind a lift.
+    pub lull: Duration,
 }
 
 /// The writer has to stop.
@@ -155,7 +157,7 @@ impl Writer {
 
     /// Waits for work, then commits what waits: lifts first, and what came during one sync goes into the next.
     async fn turn(&mut self) -> Result<(), Stopped> {
-        let lull = self.lull(&Batch::default());
+        let lull = self.lull_until(&Batch::default());
         let next = tokio::select! {
             biased;
             () = self.landing.notified() => None,
@@ -179,7 +181,7 @@ impl Writer {
         for _ in 0..MAX_JOBS {
             let job = match next.take() {
                 Some(job) => job,
-                None => match self.queue.waiting(self.lull(&batch)) {
+                None => match self.queue.waiting(self.lull_until(&batch)) {
                     Some(job) => job,
                     None => break,
                 },
@@ -198,8 +200,8 @@ impl Writer {
     }
 
     /// Until when rows of imports wait for those who are told of lifts, also of those that go into this entry.
-    fn lull(&self, batch: &Batch) -> Option<Instant> {
-        if batch.lifts { Some(Instant::now() + LULL) } else { self.published.borrow().lull_until }
+    fn lull_until(&self, batch: &Batch) -> Option<Instant> {
+        if batch.lifts { Some(Instant::now() + self.lull) } else { self.published.borrow().lull_until }
     }
 
     fn take(&mut self, job: Job, batch: &mut Batch) -> Result<(), Stopped> {

@@ -19,6 +19,10 @@ use crate::writer::Published;
 const FREE_REBUILDS: u64 = 3;
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+/// Entries of as many bytes are rows of an import, which leave the processors to those who are told of a lift. Smaller ones don't wait:
+/// they are little work, and with lifts all the time the store would fall behind.
+const LARGE_ENTRY_BYTES: usize = 128 << 10;
+
 type Entries<'a> = Box<dyn Iterator<Item = Result<Stored, JournalError>> + 'a>;
 
 /// What the thread owns.
@@ -142,11 +146,15 @@ impl Follower {
         let mut pending = Pending::new(store, &self.shared.vault, position);
         let mut fresh = entries.is_none();
         while pending.position().sequence < target && !pending.is_full() {
-            self.wait_for_lull();
             let sequence = pending.position().sequence;
             let next = entries.get_or_insert_with(|| journal.after(sequence)).next();
             match next.transpose()? {
-                Some(stored) => pending.entry(&stored)?,
+                Some(stored) => {
+                    if stored.payload.len() >= LARGE_ENTRY_BYTES {
+                        self.wait_for_lull();
+                    }
+                    pending.entry(&stored)?;
+                }
                 // What was begun at an earlier end need not see what has come since.
                 None if !fresh => {
                     *entries = None;

@@ -9,7 +9,7 @@ use xinhub_domain::listing::event::FORMAT as EVENT_FORMAT;
 use xinhub_domain::time::Timestamp;
 
 use super::batch::{Batch, Waiting};
-use super::{LULL, Stopped, Writer};
+use super::{Stopped, Writer};
 use crate::command::CommandError;
 use crate::entry::{Entry, EventRecord, FORMAT, OutcomeRecord};
 use crate::journal::JournalError;
@@ -135,7 +135,7 @@ impl Writer {
             published.sequence = tail.sequence;
             published.chain = tail.chain;
             if lift_seq > published.lift_seq {
-                published.lull_until = Some(Instant::now() + LULL);
+                published.lull_until = Some(Instant::now() + self.lull);
             }
             published.lift_seq = lift_seq;
             // That a lift went through on the reserve says nothing about space.

@@ -9,9 +9,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Job;
 
-/// For so long after a lift no rows of an import are begun: the processors are for those who are told of it. Each row waits for one
+/// For so long behind a lift no rows of an import are begun: the processors are for those who are told of it. Each row waits for one
 /// lull, however many lifts there are, so that an import goes on.
-pub(super) const LULL: Duration = Duration::from_millis(50);
+pub(crate) const LULL: Duration = Duration::from_millis(50);
 /// Jobs that wait on each side before whoever brings more has to wait.
 const SIDE: usize = 1_024;
 

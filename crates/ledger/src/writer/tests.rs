@@ -485,7 +485,8 @@ async fn rows_on_top_of_an_entry_that_failed_are_not_taken() {
 /// Rows went on while those who listen were being told of a lift, and took the processors from them.
 #[tokio::test]
 async fn rows_behind_a_lift_wait_for_a_lull() {
-    let bench = Bench::new(22);
+    let mut bench = Bench::new(22);
+    bench.settings.lull = LULL;
     let ledger = bench.open();
     import(&ledger, vec![ImportRow::Listing(content(&draft(organisation(1), 1)))]).await;
     for number in 2..12 {

@@ -38,7 +38,6 @@ pub struct Hub {
     signer: Signer,
     clock: Arc<dyn Clock>,
     policy: Policy,
-    /// Up to where the feeds are told.
     /// Up to where the feeds are told, on each line.
     marks: [Mark; 2],
 }
