@@ -55,7 +55,7 @@ pub use subject::{DeferralView, SubjectListing, SubjectView};
 const DIRECTORY_FORMAT: &str = "xinhub-data;format=1\n";
 /// Status shows the bytes of the listing table in steps of this: who may not be shown an entry can't weigh it either.
 const TABLE_BYTES_STEP: usize = 64 << 10;
-/// How many writes may wait, lifts apart.
+/// How long a read waits for a revision.
 const REACH_TIMEOUT: Duration = Duration::from_secs(2);
 /// Rows that are looked through in one go.
 const SCAN_ROWS: usize = 16_384;
@@ -597,7 +597,7 @@ impl Ledger {
         }
     }
 
-    /// Stops after what is queued, writes a snapshot and joins the threads. Blocks.
+    /// Stops after what is queued, but for rows of imports that wait behind a lift; writes a snapshot and joins the threads. Blocks.
     ///
     /// The last handle that goes without this does the same, but for the snapshot: the next start reads more of the journal.
     pub fn shutdown(&self) {

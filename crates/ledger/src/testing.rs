@@ -202,7 +202,7 @@ impl Bench {
     pub fn blank(sim: SimStorage, keyring: Arc<Keyring>) -> Bench {
         let detail = tempfile::tempdir().unwrap();
         // A model takes a hundred thousand steps.
-        let settings = Settings { lull: Duration::ZERO, ..Settings::new(detail.path(), "unused") };
+        let settings = Settings { lull: Duration::from_millis(1), ..Settings::new(detail.path(), "unused") };
         Bench { sim, keyring, settings, clock: Arc::new(ManualClock::at(start())), _detail: detail }
     }
 

@@ -87,6 +87,11 @@ pub(crate) struct Published {
 }
 
 impl Published {
+    /// For how long yet what can wait leaves the processors to others.
+    pub(crate) fn lull(&self) -> Duration {
+        self.lull_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
+    }
+
     /// What is there to see of a state that was just loaded.
     pub(crate) fn of(resident: &Resident, clock: &dyn Clock) -> Published {
         Published {
@@ -177,7 +182,8 @@ impl Writer {
         };
         self.tick()?;
         let mut batch = Batch::default();
-        let mut next = job;
+        // What the clock has brought may be lifts.
+        let mut next = job.and_then(|job| self.queue.unless_held(job, self.lull_until(&batch)));
         for _ in 0..MAX_JOBS {
             let job = match next.take() {
                 Some(job) => job,

@@ -28,7 +28,6 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::runtime::Handle;
 use tokio::sync::{RwLock, mpsc};
 use tokio::task::spawn_blocking;
 use tokio_stream::{Stream, StreamExt};
@@ -46,6 +45,7 @@ use xinhub_ledger::{Complete, Ledger, Position, background};
 use apply::{Taken, Taker};
 pub use complete::Foreseen;
 use intake::{Encoding, Intake, Received};
+use rows::Step;
 
 /// Bytes gathered before they go to a blocking thread.
 const GATHER_BYTES: usize = 256 << 10;
@@ -257,10 +257,12 @@ impl Importer {
         let as_of = received.header.as_of;
         let (steps, mut reading) = mpsc::channel(STEPS_AHEAD);
         let (policy, reader_clock) = (Arc::clone(policy), Arc::clone(&clock));
-        let (file, behind_lifts, runtime) = (options.file, ledger.clone(), Handle::current());
+        let (file, behind_lifts) = (options.file, ledger.clone());
         let reader = background::run("import", move || {
-            let sink = &mut |step| {
-                runtime.block_on(behind_lifts.lull());
+            let sink = &mut |step: Step| {
+                if matches!(step, Step::Batch(_)) {
+                    std::thread::sleep(behind_lifts.lull());
+                }
                 steps.blocking_send(step).is_ok()
             };
             let read = rows::read(&received, encoding, file, policy, &*reader_clock, sink);

@@ -287,7 +287,7 @@ impl Replication {
                 () = ledger.beyond(mark) => {}
             }
             if line == Line::Changes {
-                ledger.lull().await;
+                tokio::time::sleep(ledger.lull()).await;
             }
             let (this, ledger) = (Arc::clone(&self), ledger.clone());
             // Opening and digesting are work, and not for a thread that answers calls.

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use super::Shared;
 use super::fold::{FollowFault, Pending};
@@ -19,8 +18,8 @@ use crate::writer::Published;
 const FREE_REBUILDS: u64 = 3;
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Entries of as many bytes are rows of an import, which leave the processors to those who are told of a lift. Smaller ones don't wait:
-/// they are little work, and with lifts all the time the store would fall behind.
+/// Entries of as many bytes, of an import for the most part, leave the processors to those who are told of a lift. Smaller ones don't
+/// wait: they are little work, and with lifts all the time the store would fall behind.
 const LARGE_ENTRY_BYTES: usize = 128 << 10;
 
 type Entries<'a> = Box<dyn Iterator<Item = Result<Stored, JournalError>> + 'a>;
@@ -128,10 +127,8 @@ impl Follower {
 
     /// Leaves the processors to those who are being told of a lift, for one lull.
     fn wait_for_lull(&self) {
-        let until = self.published.borrow().lull_until;
-        if let Some(left) = until.and_then(|until| until.checked_duration_since(Instant::now())) {
-            std::thread::sleep(left);
-        }
+        let lull = self.published.borrow().lull();
+        std::thread::sleep(lull);
     }
 
     /// Applies entries up to `target`, or as many as make a batch.

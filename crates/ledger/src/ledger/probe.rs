@@ -59,18 +59,18 @@ impl Ledger {
         gathered.found(listed_on)
     }
 
-    /// Whether each of many identities, in their order, may have any of `mask`: of most [`Ledger::probe`] need not be asked. Digests,
-    /// and what the index has to fetch from memory, are worked on for many at a time.
+    /// Whether each of many identities, in their order, may have any of `mask`: of most [`Ledger::probe`] need not be asked. Nothing is
+    /// looked up, or known, where there is none. Digests, and what the index has to fetch from memory, are worked on for many at a time.
     pub fn known<'a>(
         &self,
         _permit: &LookupPermit,
-        identities: impl Iterator<Item = &'a Identity>,
+        identities: impl Iterator<Item = Option<&'a Identity>>,
         mask: RelationSet,
     ) -> Vec<bool> {
         let bits = Relations::from_bits(mask.bits()).unwrap_or(Relations::ALL);
         let (mut inputs, mut ends) = (Vec::new(), Vec::new());
         for identity in identities {
-            inputs.extend(identity.keys());
+            inputs.extend(identity.into_iter().flat_map(Identity::keys));
             ends.push(inputs.len());
         }
         let keys: Vec<Key> =

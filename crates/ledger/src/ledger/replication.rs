@@ -6,6 +6,7 @@
 //! changed, and the state says what holds now.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use xinhub_domain::identity::Identity;
 use xinhub_domain::listing::{About, Body, Clear, EventKind, State};
@@ -135,13 +136,10 @@ impl Ledger {
         }
     }
 
-    /// Resolves at once, or a moment after a lift: what can wait leaves the processors to those who are told of it. However many
-    /// lifts follow, it waits for one lull.
-    pub async fn lull(&self) {
-        let until = self.0.published.borrow().lull_until;
-        if let Some(until) = until {
-            tokio::time::sleep_until(until).await;
-        }
+    /// For how long yet what can wait leaves the processors to those who are told of a lift. Whoever waited for one lull goes on,
+    /// however many lifts followed.
+    pub fn lull(&self) -> Duration {
+        self.0.published.borrow().lull()
     }
 
     /// The mark at a revision that an entry ends with, for whoever has been told of lifts up to `lift_seq`; `None` where none does:

@@ -12,7 +12,7 @@ use super::Job;
 /// For so long behind a lift no rows of an import are begun: the processors are for those who are told of it. Each row waits for one
 /// lull, however many lifts there are, so that an import goes on.
 pub(crate) const LULL: Duration = Duration::from_millis(50);
-/// Jobs that wait on each side before whoever brings more has to wait.
+/// Jobs that wait on each side before whoever brings more has to wait; beside them the rows that are held, two batches of an import.
 const SIDE: usize = 1_024;
 
 /// The writer's end.
@@ -78,10 +78,11 @@ impl Queue {
     }
 
     /// The job, unless it brings rows of an import in a lull, or behind such that are held.
-    fn unless_held(&mut self, job: Job, lull: Option<Instant>) -> Option<Job> {
+    pub(super) fn unless_held(&mut self, job: Job, lull: Option<Instant>) -> Option<Job> {
         let lull = lull.filter(|until| *until > Instant::now());
+        let can_wait = matches!(&job, Job::Import(_, import, _) if !import.is_lift());
         match lull.or(self.held.back().map(|(until, _)| *until)) {
-            Some(until) if matches!(job, Job::Import(..)) => {
+            Some(until) if can_wait => {
                 self.held.push_back((until, job));
                 None
             }

@@ -50,6 +50,15 @@ impl<'a> Asked<'a> {
     {
         plan(self.permit.measure(), question).map_err(|refusal| Failure::from((refusal, self.path)))
     }
+
+    /// Whoever is to be looked up as the subject: not a minor, say.
+    fn looked_up(&self, today: Date) -> Option<&'a Identity> {
+        let conditions = self.inquiry.conditions();
+        match plan(self.permit.measure(), &self.question(&conditions, today)) {
+            Ok(Plan::Probe(probe)) => probe.subject().map(|_| &self.inquiry.identity),
+            Ok(Plan::Answer(_)) | Err(_) => None,
+        }
+    }
 }
 
 /// What the hub knows, and the listings that it rests on.
@@ -135,11 +144,12 @@ pub(super) fn decide_many(
     today: Date,
     decided: &mut Vec<Result<Decided, Failure>>,
 ) {
-    let subjects = inquiries.iter().flatten().map(|inquiry| &inquiry.identity);
+    let asked = |inquiry| Asked { permit, item, inquiry, path: "" };
+    let subjects = inquiries.iter().flatten().map(|inquiry| asked(inquiry).looked_up(today));
     let mut known = ledger.known(permit, subjects, permit.measure().mask()).into_iter();
     decided.extend(inquiries.iter().map(|inquiry| {
         let inquiry = inquiry.as_ref().map_err(Failure::clone)?;
-        let asked = Asked { permit, item, inquiry, path: "" };
+        let asked = asked(inquiry);
         decide_known(ledger, &asked, today, known.next().unwrap_or(true))
     }));
 }

@@ -17,7 +17,7 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use xinhub_domain::policy::Reach;
 use xinhub_domain::time::Timestamp;
 use xinhub_index::{Change, FilterWriter, Heads, SectionWriter, StateDigest, encode_change, read_changes};
-use xinhub_ledger::{CommandError, Ledger, background};
+use xinhub_ledger::{CommandError, Ledger};
 
 use super::Feed;
 
@@ -180,7 +180,7 @@ impl Snapshots {
     ) -> Result<(), SnapshotError> {
         let (dir, known, ledger) = (self.dir.clone(), Arc::clone(&self.known), ledger.clone());
         // It goes on without its caller: two passes would write over each other's files.
-        let made = background::run("snapshot", move || {
+        let made = tokio::task::spawn_blocking(move || {
             let _one_at_a_time = one_at_a_time;
             for made in make(&dir, &feeds, &ledger)? {
                 let made = Arc::new(made);
@@ -189,7 +189,7 @@ impl Snapshots {
             }
             Ok(())
         });
-        made.await?
+        made.await.map_err(io::Error::other)?
     }
 
     /// The snapshot of this name, if it is the audience's, of a reach that the caller may have.
