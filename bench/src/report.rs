@@ -73,13 +73,35 @@ impl Run {
         text
     }
 
+    fn rows(&self) -> u64 {
+        self.filled.as_ref().map_or(0, |filled| filled.rows)
+    }
+
     fn title(&self) -> String {
-        let rows = self.filled.as_ref().map_or(0, |filled| filled.rows);
-        format!("## {rows} listings\n\n{}", self.machine.text())
+        format!("## {} listings\n\n{}", self.rows(), self.machine.text())
+    }
+
+    /// Adds what a later run has measured.
+    fn add(&mut self, later: Self) {
+        fn take<T>(own: &mut Option<T>, later: Option<T>) {
+            *own = later.or(own.take());
+        }
+        take(&mut self.import, later.import);
+        take(&mut self.start, later.start);
+        take(&mut self.lookup, later.lookup);
+        take(&mut self.stream, later.stream);
+        take(&mut self.batch, later.batch);
+        take(&mut self.instructions, later.instructions);
+        take(&mut self.publish, later.publish);
+        take(&mut self.snapshot, later.snapshot);
+        take(&mut self.replica, later.replica);
+        take(&mut self.push, later.push);
+        take(&mut self.mixed, later.mixed);
     }
 }
 
-/// Writes `RESULTS.md` and its plots into a directory, from what runs have written.
+/// Writes `RESULTS.md` and its plots into a directory, from what runs have written; of as many rows one behind the other make one
+/// section.
 pub(crate) fn run(files: &[PathBuf], note: Option<&str>, into: &Path) -> Result<()> {
     let mut text = "# Results\n\nWritten by `xinhub-bench report` from the JSON of the runs; README.md says how they are made. \
                     Figures are medians of rounds run in turns, smallest and largest in brackets; ratios are taken within a round.\n\n"
@@ -92,14 +114,20 @@ pub(crate) fn run(files: &[PathBuf], note: Option<&str>, into: &Path) -> Result<
         fs::remove_dir_all(&plots)?;
     }
     fs::create_dir_all(&plots)?;
+    let mut runs: Vec<Run> = Vec::new();
     for file in files {
         let shown = file.display();
         let json = fs::read_to_string(file).map_err(|error| format!("{shown}: {error}"))?;
         let run: Run = serde_json::from_str(&json).map_err(|error| format!("{shown}: {error}"))?;
+        match runs.last_mut().filter(|last| last.rows() == run.rows()) {
+            Some(last) => last.add(run),
+            None => runs.push(run),
+        }
+    }
+    for run in runs {
         text += &format!("{}\n\n", run.title());
-        let rows = run.filled.as_ref().map_or(0, |filled| filled.rows);
         for (name, title, svg) in plot::all(&run) {
-            let name = format!("{name}-{rows}.svg");
+            let name = format!("{name}-{}.svg", run.rows());
             fs::write(plots.join(&name), svg)?;
             text += &format!("![{title}](plots/{name})\n\n");
         }

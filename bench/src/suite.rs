@@ -35,7 +35,9 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     run.stream = Some(stream::measure(&world, seconds, rounds).await?);
     run.snapshot = Some(snapshot::measure(&world, seconds, rounds).await?);
     run.replica = Some(replica::measure(&world, usize::from(rounds)).await?);
-    run.push = Some(push::measure(&world, push::How::USUAL, rounds).await?);
+    let usual = push::How::USUAL;
+    let how = push::How { lifts: if quick { usual.lifts / 3 } else { usual.lifts }, ..usual };
+    run.push = Some(push::measure(&world, how, rounds).await?);
     if !quick {
         run.publish = Some(publish::measure(&world, seconds, rounds).await?);
         run.mixed = Some(mixed::measure(&world, mixed::Side::USUAL, seconds, rounds).await?);

@@ -106,8 +106,8 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::command::ImportBatch;
-    use crate::testing::{actor, court, start};
+    use crate::command::{ImportBatch, ImportRow};
+    use crate::testing::{actor, content, court, draft, organisation, start};
 
     const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -120,7 +120,7 @@ mod tests {
             as_of: start(),
             released: None,
             complete: None,
-            rows: Vec::new(),
+            rows: vec![ImportRow::Listing(content(&draft(organisation(1), 1)))],
         };
         Job::Import(court("court-one"), batch, oneshot::channel().0)
     }
