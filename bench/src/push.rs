@@ -54,7 +54,7 @@ pub(crate) struct How {
     connections: usize,
     /// Lifts in a round
     #[arg(long, default_value_t = 60)]
-    lifts: usize,
+    pub(crate) lifts: usize,
     /// Then lift while so many rows are imported, and watch the lease of a replica meanwhile; 0 for not
     #[arg(long, default_value_t = 0)]
     import_rows: u64,
