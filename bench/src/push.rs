@@ -54,7 +54,7 @@ pub(crate) struct How {
     connections: usize,
     /// Lifts in a round
     #[arg(long, default_value_t = 60)]
-    pub(crate) lifts: usize,
+    lifts: usize,
     /// Then lift while so many rows are imported, and watch the lease of a replica meanwhile; 0 for not
     #[arg(long, default_value_t = 0)]
     import_rows: u64,
@@ -62,6 +62,7 @@ pub(crate) struct How {
 
 impl How {
     pub(crate) const USUAL: Self = Self { subscribers: 1_000, connections: 1_000, lifts: 60, import_rows: 0 };
+    pub(crate) const QUICK: Self = Self { lifts: 20, ..Self::USUAL };
 }
 
 /// One round: milliseconds from the acknowledgement to the receipts.

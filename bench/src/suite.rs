@@ -35,8 +35,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     run.stream = Some(stream::measure(&world, seconds, rounds).await?);
     run.snapshot = Some(snapshot::measure(&world, seconds, rounds).await?);
     run.replica = Some(replica::measure(&world, usize::from(rounds)).await?);
-    let usual = push::How::USUAL;
-    let how = push::How { lifts: if quick { usual.lifts / 3 } else { usual.lifts }, ..usual };
+    let how = if quick { push::How::QUICK } else { push::How::USUAL };
     run.push = Some(push::measure(&world, how, rounds).await?);
     if !quick {
         run.publish = Some(publish::measure(&world, seconds, rounds).await?);
