@@ -41,6 +41,8 @@ pub(crate) use subscribers::{Subscriber, Subscribers};
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// Events that are worked out in one go. A lift behind an import waits no longer than these take.
 const STEP_EVENTS: usize = 1_000;
+/// Steps of as many events, of an import for the most part, leave the processors to those who are told of a lift.
+const LARGE_STEP_EVENTS: u64 = 100;
 /// Steps with lifts of which the time is kept. Of an older lift the time of the oldest kept is an upper bound.
 const REMEMBERED_LIFTS: usize = 4_096;
 /// How long to wait after a failure of the disk before it is tried again.
@@ -286,7 +288,7 @@ impl Replication {
                 }
                 () = ledger.beyond(mark) => {}
             }
-            if line == Line::Changes {
+            if line == Line::Changes && ledger.mark().revision - mark.revision >= LARGE_STEP_EVENTS {
                 tokio::time::sleep(ledger.lull()).await;
             }
             let (this, ledger) = (Arc::clone(&self), ledger.clone());
