@@ -223,9 +223,9 @@ impl Times {
         Times { clock, heard, lease_until, parted, hub_ahead, revision }
     }
 
-    /// By how much the wall clock is ahead of the boot clock.
-    fn parted_ms(&self) -> i64 {
-        self.clock.wall_ms() - signed(self.clock.boot_ms())
+    /// By how much the wall clock is ahead of the boot clock, which was just read.
+    fn parted_ms(&self, boot_ms: u64) -> i64 {
+        self.clock.wall_ms() - signed(boot_ms)
     }
 
     /// Whether what is held is fresh enough to be answered from.
@@ -242,8 +242,9 @@ impl Times {
 
     /// Whether the lease lasts.
     fn leased(&self) -> bool {
-        let parted = self.parted_ms().abs_diff(self.parted.load(Ordering::Acquire));
-        self.clock.boot_ms() < self.lease_until.load(Ordering::Acquire) && parted <= MAX_PARTED_MS.unsigned_abs()
+        let boot_ms = self.clock.boot_ms();
+        let parted = self.parted_ms(boot_ms).abs_diff(self.parted.load(Ordering::Acquire));
+        boot_ms < self.lease_until.load(Ordering::Acquire) && parted <= MAX_PARTED_MS.unsigned_abs()
     }
 
     /// Hub time, by its last beat and the boot clock since.

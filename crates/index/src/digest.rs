@@ -11,7 +11,7 @@
 use std::fmt;
 use std::sync::LazyLock;
 
-use aes::Aes256;
+use aes::Aes256Enc;
 use aes::cipher::{BlockEncrypt, KeyInit};
 
 use crate::entry::{Entry, Key};
@@ -57,11 +57,7 @@ impl StateDigest {
 
     /// 32 bytes that two indices share if and, but for a broken hash, only if they hold the same entries.
     pub fn value(&self) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new_derive_key("xinhub state digest v2 value");
-        for lane in self.lanes.iter() {
-            hasher.update(&lane.to_le_bytes());
-        }
-        *hasher.finalize().as_bytes()
+        blake3::derive_key("xinhub state digest v2 value", &self.to_bytes())
     }
 
     /// Adds all that another digest is the sum of.
@@ -90,7 +86,7 @@ impl StateDigest {
     fn change(&mut self, key: &Key, entry: &Entry, combine: impl Fn(u16, u16) -> u16) {
         self.encoded.clear();
         encode_change(key, Some(entry), &mut self.encoded);
-        let cipher = Aes256::new(blake3::keyed_hash(&HASH_KEY, &self.encoded).as_bytes().into());
+        let cipher = Aes256Enc::new(blake3::keyed_hash(&HASH_KEY, &self.encoded).as_bytes().into());
         let mut blocks: [aes::Block; BLOCKS] = std::array::from_fn(|number| (number as u128).to_le_bytes().into());
         cipher.encrypt_blocks(&mut blocks);
         let (lanes, _) = self.lanes.as_chunks_mut::<{ BLOCK_BYTES / LANE_BYTES }>();

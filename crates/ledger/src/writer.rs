@@ -68,6 +68,17 @@ pub(crate) enum Job {
     Stop,
 }
 
+impl Job {
+    /// Whether it frees somebody.
+    fn is_lift(&self) -> bool {
+        match self {
+            Job::Command(request, _) => request.act.is_lift(),
+            Job::Import(_, batch, _) => batch.is_lift(),
+            _ => false,
+        }
+    }
+}
+
 /// What everyone may see of the writer.
 #[derive(Clone, Debug)]
 pub(crate) struct Published {
@@ -211,6 +222,14 @@ impl Writer {
     }
 
     fn take(&mut self, job: Job, batch: &mut Batch) -> Result<(), Stopped> {
+        if job.is_lift() {
+            // What lands before it, whoever follows the history leaves alone until those are told who wait for this.
+            let until = Instant::now() + self.lull;
+            self.published.send_if_modified(|published| {
+                published.lull_until = Some(until);
+                false
+            });
+        }
         if !matches!(job, Job::Import(..)) {
             self.landed()?;
         }

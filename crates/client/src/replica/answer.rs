@@ -82,7 +82,9 @@ impl Shared {
     ) -> Option<Answer> {
         let standing = self.standing.load();
         let standing = standing.as_ref()?;
-        let (answer, granted) = self.decide(standing, measure, item, inquiry)?;
+        // A clock takes as long to read as a key to look up: one moment for all, but for the lease, which is looked at last.
+        let now = self.times.answers_at()?;
+        let (answer, granted) = decide(standing, measure, item, inquiry, now)?;
         if !answer.verdict().is_adverse() {
             granted.clears.fetch_add(1, Ordering::Relaxed);
             return Some(answer);
@@ -91,78 +93,26 @@ impl Shared {
             return None;
         }
         let revision = self.times.revision.load(Ordering::Acquire);
-        let record = record(&answer, measure, item, inquiry, revision, self.times.hub_now());
+        let record = record(&answer, measure, item, inquiry, revision, now);
         if !self.records.load().as_ref()?.take(record, durable) {
             return None;
         }
         // A lift that came meanwhile wins. What was recorded says more than was answered, never less.
-        let stands = self.decide(standing, measure, item, inquiry).is_some_and(|(again, _)| again == answer);
+        let stands = decide(standing, measure, item, inquiry, now).is_some_and(|(again, _)| again == answer);
         (stands && self.leased()).then_some(answer)
     }
 
     /// Whether what was answered would be answered again.
     pub(super) fn stands(&self, request: &v1::CheckRequest, response: &v1::CheckResponse) -> bool {
         let again = || {
-            let inquiry = convert::inquiry(request.inquiry.as_ref(), "inquiry", self.times.hub_now().date()).ok()?;
+            let now = self.times.answers_at()?;
+            let inquiry = convert::inquiry(request.inquiry.as_ref(), "inquiry", now.date()).ok()?;
             let standing = self.standing.load();
-            let (answer, _) =
-                self.decide(standing.as_ref()?, &request.measure, convert::item(&request.item), &inquiry)?;
+            let item = convert::item(&request.item);
+            let (answer, _) = decide(standing.as_ref()?, &request.measure, item, &inquiry, now)?;
             self.response(&self.place()?, &answer)?.answer
         };
         again().is_some_and(|again| Some(&again) == response.answer.as_ref()) && self.leased()
-    }
-
-    fn decide<'a>(
-        &self,
-        standing: &'a Standing,
-        code: &str,
-        item: Option<&str>,
-        inquiry: &Inquiry,
-    ) -> Option<(Answer, &'a Granted)> {
-        let now = self.times.answers_at()?;
-        let (measure, granted) = standing.audience.granted(code)?;
-        let is_granted = |item: &str| measure.item(item).is_none() || granted.items.iter().any(|one| one == item);
-        if !item.is_none_or(is_granted) {
-            return None;
-        }
-        let conditions = inquiry.conditions();
-        let question = Question {
-            subject: &inquiry.identity,
-            item,
-            officers: &inquiry.officers,
-            conditions: &conditions,
-            limit_fen: granted.limit_fen,
-            today: now.date(),
-        };
-        let probe = match plan(measure, &question).ok()? {
-            Plan::Answer(answer) => return Some((answer, granted)),
-            Plan::Probe(probe) => probe,
-        };
-        let mut ask = false;
-        let mut see = |identity: &Identity, mask: RelationSet| match standing.see(identity, mask, now) {
-            Seen::Nothing => None,
-            Seen::Hit(hit) => Some(hit),
-            Seen::Ask => {
-                ask = true;
-                None
-            }
-        };
-        let subject = probe.subject().and_then(|(identity, mask)| see(identity, mask));
-        let conclusion = probe.conclude(subject, |_, identity| see(identity, RelationSet::DEBTOR));
-        if ask || (inquiry.name.is_some() && conclusion.needs_name()) {
-            return None;
-        }
-        let answer = conclusion.confirm_name(NameCheck::NotGiven);
-        let rests_on_hit = answer.via() != Via::Nobody || !answer.officers_listed().is_empty();
-        let is_said_here = match answer.via() {
-            // Whose listing it is, and since when, the hub alone knows.
-            Via::Officer { .. } => !rests_on_hit,
-            Via::Subject(_) => {
-                measure.condition != Condition::AcquiredAfterListing && !standing.audience.fields.is_one_bit()
-            }
-            Via::Nobody => true,
-        };
-        (is_said_here && answer.officers_listed().is_empty()).then_some((answer, granted))
     }
 
     /// All of a batch, or nothing of it.
@@ -174,15 +124,15 @@ impl Shared {
         // Between two changes: all are of one place. Nothing below waits for anybody.
         held.as_ref()?;
         let place = self.place()?;
-        let today = self.times.hub_now().date();
+        let now = self.times.answers_at()?;
         let (measure, item) = (&*request.measure, convert::item(&request.item));
         let standing = self.standing.load();
         let standing = standing.as_ref()?;
         let mut inquiries = Vec::with_capacity(request.inquiries.len());
         let mut adverse = 0;
         for inquiry in &request.inquiries {
-            let inquiry = convert::inquiry(Some(inquiry), "inquiry", today).ok()?;
-            let (answer, _) = self.decide(standing, measure, item, &inquiry)?;
+            let inquiry = convert::inquiry(Some(inquiry), "inquiry", now.date()).ok()?;
+            let (answer, _) = decide(standing, measure, item, &inquiry, now)?;
             adverse += usize::from(answer.verdict().is_adverse());
             inquiries.push(inquiry);
         }
@@ -225,6 +175,59 @@ impl Shared {
             answer_to(&view(&Answer::not_fresh(measure), xinhub_domain::decision::FieldMask::ONE_BIT), &[], None);
         Some(v1::CheckResponse { answer: Some(answer), position: None, use_by: None })
     }
+}
+
+/// What somebody is answered at a moment of hub time; `None` where the hub alone can say.
+fn decide<'a>(
+    standing: &'a Standing,
+    code: &str,
+    item: Option<&str>,
+    inquiry: &Inquiry,
+    now: Timestamp,
+) -> Option<(Answer, &'a Granted)> {
+    let (measure, granted) = standing.audience.granted(code)?;
+    let is_granted = |item: &str| measure.item(item).is_none() || granted.items.iter().any(|one| one == item);
+    if !item.is_none_or(is_granted) {
+        return None;
+    }
+    let conditions = inquiry.conditions();
+    let question = Question {
+        subject: &inquiry.identity,
+        item,
+        officers: &inquiry.officers,
+        conditions: &conditions,
+        limit_fen: granted.limit_fen,
+        today: now.date(),
+    };
+    let probe = match plan(measure, &question).ok()? {
+        Plan::Answer(answer) => return Some((answer, granted)),
+        Plan::Probe(probe) => probe,
+    };
+    let mut ask = false;
+    let mut see = |identity: &Identity, mask: RelationSet| match standing.see(identity, mask, now) {
+        Seen::Nothing => None,
+        Seen::Hit(hit) => Some(hit),
+        Seen::Ask => {
+            ask = true;
+            None
+        }
+    };
+    let subject = probe.subject().and_then(|(identity, mask)| see(identity, mask));
+    let conclusion = probe.conclude(subject, |_, identity| see(identity, RelationSet::DEBTOR));
+    if ask || (inquiry.name.is_some() && conclusion.needs_name()) {
+        return None;
+    }
+    let answer = conclusion.confirm_name(NameCheck::NotGiven);
+    let rests_on_hit = answer.via() != Via::Nobody || !answer.officers_listed().is_empty();
+    let is_said_here = match answer.via() {
+        // Whose listing it is, and since when, the hub alone knows.
+        Via::Officer { .. } => !rests_on_hit,
+        Via::Subject(_) => {
+            measure.condition != Condition::AcquiredAfterListing && !standing.audience.fields.is_one_bit()
+        }
+        Via::Nobody => true,
+    };
+    (is_said_here && answer.officers_listed().is_empty()).then_some((answer, granted))
 }
 
 fn position_to(place: &Position) -> v1::Position {

@@ -444,7 +444,8 @@ impl Pings {
     /// The next ping's number, sent now.
     fn next(&mut self, times: &Times) -> u64 {
         self.number += 1;
-        self.sent.push((self.number, Sent { at_ms: times.clock.boot_ms(), parted_ms: times.parted_ms() }));
+        let at_ms = times.clock.boot_ms();
+        self.sent.push((self.number, Sent { at_ms, parted_ms: times.parted_ms(at_ms) }));
         self.number
     }
 

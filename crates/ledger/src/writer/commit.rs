@@ -134,7 +134,7 @@ impl Writer {
             published.position = position;
             published.sequence = tail.sequence;
             published.chain = tail.chain;
-            if lift_seq > published.lift_seq {
+            if lift_seq > published.lift_seq || self.queue.has_lift() {
                 published.lull_until = Some(Instant::now() + self.lull);
             }
             published.lift_seq = lift_seq;

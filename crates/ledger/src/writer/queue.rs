@@ -61,6 +61,11 @@ impl Queue {
         job.map_or(Next::Look, Next::Job)
     }
 
+    /// Whether somebody is to be lifted.
+    pub(super) fn has_lift(&self) -> bool {
+        !self.lifts.is_empty()
+    }
+
     /// A job that waits already: lifts first, then what was held for long enough.
     pub(super) fn waiting(&mut self, lull: Option<Instant>) -> Option<Job> {
         if let Ok(lift) = self.lifts.try_recv() {
@@ -144,7 +149,9 @@ mod tests {
         }
         let lull = Instant::now() + Duration::from_secs(1);
         assert_eq!(waiting(&mut queue, Some(lull)), ["AcceptClock"]);
+        assert!(!queue.has_lift());
         lifts.send(rows("lift")).await.unwrap();
+        assert!(queue.has_lift());
         assert!(
             matches!(queue.next(Some(lull)).await, Next::Job(Job::Import(_, lift, _)) if lift.actor.staff_id == "lift")
         );

@@ -503,6 +503,19 @@ async fn rows_behind_a_lift_wait_for_a_lull() {
     assert!(waited >= 9, "{} of 10 rows were taken in the lull", 10 - waited);
 }
 
+/// Rows that landed just before a lift were told and followed while those were told who waited for it.
+#[tokio::test]
+async fn a_lull_begins_before_a_lift_is_decided() {
+    let mut bench = Bench::new(24);
+    bench.settings.lull = Duration::from_secs(3_600);
+    let ledger = bench.open();
+    assert_eq!(ledger.lull(), Duration::ZERO);
+    // Whether there is anything to lift is found out behind what lands first.
+    let revoke = Command::Revoke { listing: 1, ground: String::new() };
+    assert!(matches!(send(&ledger, "court-one", None, revoke).await, Err(CommandError::NotFound(_))));
+    assert!(ledger.lull() > Duration::ZERO);
+}
+
 /// Each publication waited for two syncs.
 #[tokio::test]
 async fn the_keys_of_records_made_soon_after_one_another_share_a_sync() {

@@ -13,7 +13,6 @@ use xinhub_domain::import::{ListingName, ListingRows, Mode, RelationRows, RowFau
 use xinhub_domain::policy::Policy;
 use xinhub_domain::time::Timestamp;
 use xinhub_ledger::clock::Clock;
-use xinhub_ledger::command::MAX_IMPORT_ROWS;
 use xinhub_ledger::{ImportRow, ListingRef};
 
 use super::intake::{Encoding, Received};
@@ -21,6 +20,11 @@ use super::{FileFault, FileKind, Refused, RowFault};
 
 /// Longest row, in bytes. A quote that is never closed would otherwise make one row of the rest of the file.
 const MAX_ROW_BYTES: u64 = 1 << 20;
+/// Rows of a batch. A lift that comes meanwhile waits for a batch that was begun, and for the one before it to be synced: larger ones
+/// would let it wait longer, smaller ones would wait for the disk.
+const BATCH_ROWS: usize = 250;
+/// How often it is told how far the file is read.
+const PROGRESS_ROWS: u64 = 1_000;
 const READ_BYTES: usize = 64 << 10;
 
 /// What reading comes upon.
@@ -34,7 +38,7 @@ pub(super) enum Step {
     Progress(u64),
 }
 
-/// At most [`MAX_IMPORT_ROWS`] rows, and where each came from.
+/// At most [`BATCH_ROWS`] rows, and where each came from.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) rows: Vec<ImportRow>,
@@ -111,7 +115,7 @@ pub(super) fn read(
             Ok((row, has_warnings)) => {
                 batch.rows.push(row);
                 batch.origins.push(Origin { line: records.line, has_warnings });
-                let is_full = batch.rows.len() == MAX_IMPORT_ROWS;
+                let is_full = batch.rows.len() == BATCH_ROWS;
                 is_full.then(|| Step::Batch(std::mem::take(&mut batch)))
             }
             Err(fault) => Some(Step::Fault(row_fault(records.line, fault), rules.case_number(&text))),
@@ -119,7 +123,7 @@ pub(super) fn read(
         if !step.is_none_or(&mut *sink) {
             return Ok(());
         }
-        if rows % MAX_IMPORT_ROWS as u64 == 0 {
+        if rows % PROGRESS_ROWS == 0 {
             now = clock.wall();
             if !sink(Step::Progress(rows)) {
                 return Ok(());
