@@ -90,7 +90,7 @@ struct Slotted {
 }
 
 /// How many keys are made ahead: so many times what is asked for, within these bounds (64 bytes of slot file each).
-const KEYS_AHEAD: usize = 8;
+const KEYS_AHEAD: usize = 32;
 const FEWEST_KEYS_AHEAD: usize = 64;
 const MOST_KEYS_AHEAD: usize = 8 * 1_024;
 

@@ -42,7 +42,6 @@ mod take;
 
 use batch::{Batch, Reply};
 use flight::{Flight, Spent};
-use queue::Next;
 pub(crate) use queue::{LULL, Queue};
 
 /// How often the writer looks at the clock when nothing else wakes it.
@@ -66,17 +65,6 @@ pub(crate) enum Job {
     AcceptClock,
     Freeze(oneshot::Sender<crate::resident::snapshot::Frozen>),
     Stop,
-}
-
-impl Job {
-    /// Whether it frees somebody.
-    fn is_lift(&self) -> bool {
-        match self {
-            Job::Command(request, _) => request.act.is_lift(),
-            Job::Import(_, batch, _) => batch.is_lift(),
-            _ => false,
-        }
-    }
 }
 
 /// What everyone may see of the writer.
@@ -177,14 +165,12 @@ impl Writer {
         let next = tokio::select! {
             biased;
             () = self.landing.notified() => None,
-            next = self.queue.next(lull) => Some(next),
+            // Where nobody can ask for anything any more, the directory is about to be unlocked.
+            next = self.queue.next(lull) => Some(next?),
             () = tokio::time::sleep(TICK) => None,
         };
         let job = match next {
-            Some(Next::Job(job)) => Some(job),
-            Some(Next::Look) => None,
-            // Nobody can ask for anything any more, and the directory is about to be unlocked.
-            Some(Next::Gone) => return Err(Stopped),
+            Some(job) => job,
             None => {
                 self.landed_meanwhile()?;
                 self.spent = None;
@@ -222,14 +208,6 @@ impl Writer {
     }
 
     fn take(&mut self, job: Job, batch: &mut Batch) -> Result<(), Stopped> {
-        if job.is_lift() {
-            // What lands before it, whoever follows the history leaves alone until those are told who wait for this.
-            let until = Instant::now() + self.lull;
-            self.published.send_if_modified(|published| {
-                published.lull_until = Some(until);
-                false
-            });
-        }
         if !matches!(job, Job::Import(..)) {
             self.landed()?;
         }

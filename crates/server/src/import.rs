@@ -260,7 +260,8 @@ impl Importer {
         let (file, behind_lifts) = (options.file, ledger.clone());
         let reader = background::run("import", move || {
             let sink = &mut |step: Step| {
-                if matches!(step, Step::Batch(_)) {
+                // Once in a while: with lifts all the time an import is slower, and goes on.
+                if matches!(step, Step::Progress(_)) {
                     std::thread::sleep(behind_lifts.lull());
                 }
                 steps.blocking_send(step).is_ok()

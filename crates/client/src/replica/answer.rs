@@ -1,5 +1,6 @@
 //! Answers from what a replica holds, by the rules that the hub decides by.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
@@ -82,7 +83,7 @@ impl Shared {
     ) -> Option<Answer> {
         let standing = self.standing.load();
         let standing = standing.as_ref()?;
-        // A clock takes as long to read as a key to look up: one moment for all, but for the lease, which is looked at last.
+        // A clock takes as long to read as a key to look up.
         let now = self.times.answers_at()?;
         let (answer, granted) = decide(standing, measure, item, inquiry, now)?;
         if !answer.verdict().is_adverse() {
@@ -98,21 +99,27 @@ impl Shared {
             return None;
         }
         // A lift that came meanwhile wins. What was recorded says more than was answered, never less.
-        let stands = decide(standing, measure, item, inquiry, now).is_some_and(|(again, _)| again == answer);
-        (stands && self.leased()).then_some(answer)
+        let (again, _) = decide(standing, measure, item, inquiry, self.times.answers_at()?)?;
+        (again == answer && self.leased() && self.holds(standing)).then_some(answer)
     }
 
     /// Whether what was answered would be answered again.
     pub(super) fn stands(&self, request: &v1::CheckRequest, response: &v1::CheckResponse) -> bool {
+        let standing = self.standing.load();
+        let Some(standing) = standing.as_ref() else { return false };
         let again = || {
             let now = self.times.answers_at()?;
             let inquiry = convert::inquiry(request.inquiry.as_ref(), "inquiry", now.date()).ok()?;
-            let standing = self.standing.load();
-            let item = convert::item(&request.item);
-            let (answer, _) = decide(standing.as_ref()?, &request.measure, item, &inquiry, now)?;
+            let (answer, _) = decide(standing, &request.measure, convert::item(&request.item), &inquiry, now)?;
             self.response(&self.place()?, &answer)?.answer
         };
-        again().is_some_and(|again| Some(&again) == response.answer.as_ref()) && self.leased()
+        let stands = again().is_some_and(|again| Some(&again) == response.answer.as_ref());
+        stands && self.leased() && self.holds(standing)
+    }
+
+    /// Whether this is what is held still. Asked last: no lift reaches what has been replaced, and the lease is another's by then.
+    fn holds(&self, standing: &Arc<Standing>) -> bool {
+        self.standing.load().as_ref().is_some_and(|held| Arc::ptr_eq(held, standing))
     }
 
     /// All of a batch, or nothing of it.

@@ -18,9 +18,9 @@ use crate::writer::Published;
 const FREE_REBUILDS: u64 = 3;
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Entries of as many bytes, of an import for the most part, leave the processors to those who are told of a lift. Smaller ones don't
-/// wait: they are little work, and with lifts all the time the store would fall behind.
-const LARGE_ENTRY_BYTES: usize = 128 << 10;
+/// Entries of as many bytes, of an import for the most part, leave the processors to those who are told of a lift, once in a batch. Smaller
+/// ones don't wait: they are little work, and with lifts all the time the store would fall behind.
+const LARGE_ENTRY_BYTES: usize = 32 << 10;
 
 type Entries<'a> = Box<dyn Iterator<Item = Result<Stored, JournalError>> + 'a>;
 
@@ -125,12 +125,6 @@ impl Follower {
         }
     }
 
-    /// Leaves the processors to those who are being told of a lift, for one lull.
-    fn wait_for_lull(&self) {
-        let lull = self.published.borrow().lull();
-        std::thread::sleep(lull);
-    }
-
     /// Applies entries up to `target`, or as many as make a batch.
     fn batch<'a>(
         &self,
@@ -141,14 +135,16 @@ impl Follower {
         target: u64,
     ) -> Result<(), FollowFault> {
         let mut pending = Pending::new(store, &self.shared.vault, position);
-        let mut fresh = entries.is_none();
+        let (mut fresh, mut has_waited) = (entries.is_none(), false);
         while pending.position().sequence < target && !pending.is_full() {
             let sequence = pending.position().sequence;
             let next = entries.get_or_insert_with(|| journal.after(sequence)).next();
             match next.transpose()? {
                 Some(stored) => {
-                    if stored.payload.len() >= LARGE_ENTRY_BYTES {
-                        self.wait_for_lull();
+                    if stored.payload.len() >= LARGE_ENTRY_BYTES && !has_waited {
+                        let lull = self.published.borrow().lull();
+                        std::thread::sleep(lull);
+                        has_waited = true;
                     }
                     pending.entry(&stored)?;
                 }

@@ -2,7 +2,7 @@
 //!
 //! Promises: at most one entry is on its way; nothing of it is visible, and nobody is told of it, before it is durable; it becomes
 //! visible before anything but rows of an import is decided, and before the next entry is sealed. Where it was not taken, neither
-//! are the rows that were decided on top of it. Syncing takes as long as deciding a thousand rows: one after the other, an import
+//! are the rows that were decided on top of it. Syncing takes as long as deciding a hundred rows or two: one after the other, an import
 //! would wait for the disk half of the time.
 
 use std::sync::Arc;
@@ -80,7 +80,7 @@ impl Writer {
             }
             let _ = land.send(Landed { journal, payload, frame });
             landing.notify_one();
-            // Giving back the memory of a thousand rows takes a tenth of the time that deciding them took.
+            // Giving back the memory of the rows takes a tenth of the time that deciding them took.
             drop((events, spent));
         });
         let pending = Arc::new(batch.pending);

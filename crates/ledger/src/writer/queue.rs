@@ -1,4 +1,5 @@
-//! What waits for the writer: lifts before everything else, and rows of an import not in the lull behind one.
+//! What waits for the writer: lifts before everything else, and rows of an import not in the lull behind one, which begins with what
+//! becomes visible in front of it.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::Job;
+use super::{Job, Stopped};
 
 /// For so long behind a lift no rows of an import are begun: the processors are for those who are told of it. Each row waits for one
 /// lull, however many lifts there are, so that an import goes on.
@@ -22,26 +23,21 @@ pub(crate) struct Queue {
     others: mpsc::Receiver<Job>,
     /// Rows of imports that came in a lull, in their order, each with its end.
     held: VecDeque<(Instant, Job)>,
-}
-
-/// What the next job is, if it is one.
-pub(super) enum Next {
-    Job(Job),
-    /// One may be had from [`Queue::waiting`].
-    Look,
-    /// Every handle is gone.
-    Gone,
+    /// The last job that was taken is a lift.
+    lift_at_hand: bool,
 }
 
 impl Queue {
     /// With the ends for lifts, and for all else.
     pub(crate) fn new() -> (mpsc::Sender<Job>, mpsc::Sender<Job>, Queue) {
         let ((lifts, lift_queue), (others, other_queue)) = (mpsc::channel(SIDE), mpsc::channel(SIDE));
-        (lifts, others, Queue { lifts: lift_queue, others: other_queue, held: VecDeque::new() })
+        (lifts, others, Queue { lifts: lift_queue, others: other_queue, held: VecDeque::new(), lift_at_hand: false })
     }
 
-    /// Waits for a job. `lull` is the end of the last lull. Nothing is lost of one that is dropped.
-    pub(super) async fn next(&mut self, lull: Option<Instant>) -> Next {
+    /// Waits for a job, or until [`Queue::waiting`] may have one; an error once every handle is gone. `lull` is the end of the last
+    /// lull. Nothing is lost where it is dropped.
+    pub(super) async fn next(&mut self, lull: Option<Instant>) -> Result<Option<Job>, Stopped> {
+        self.lift_at_hand = false;
         let held_until = self.held.front().map(|(until, _)| *until);
         let held_long_enough = async {
             match held_until {
@@ -49,27 +45,28 @@ impl Queue {
                 None => pending().await,
             }
         };
-        let job = tokio::select! {
+        tokio::select! {
             biased;
-            lift = self.lifts.recv() => return lift.map_or(Next::Gone, Next::Job),
-            () = held_long_enough => None,
-            other = self.others.recv() => match other {
-                Some(other) => self.unless_held(other, lull),
-                None => return Next::Gone,
-            },
-        };
-        job.map_or(Next::Look, Next::Job)
+            lift = self.lifts.recv() => {
+                self.lift_at_hand = true;
+                lift.map(Some).ok_or(Stopped)
+            }
+            () = held_long_enough => Ok(None),
+            other = self.others.recv() => Ok(self.unless_held(other.ok_or(Stopped)?, lull)),
+        }
     }
 
-    /// Whether somebody is to be lifted.
+    /// Whether somebody is to be lifted: the job that was taken last does, or one that waits.
     pub(super) fn has_lift(&self) -> bool {
-        !self.lifts.is_empty()
+        self.lift_at_hand || !self.lifts.is_empty()
     }
 
     /// A job that waits already: lifts first, then what was held for long enough.
     pub(super) fn waiting(&mut self, lull: Option<Instant>) -> Option<Job> {
-        if let Ok(lift) = self.lifts.try_recv() {
-            return Some(lift);
+        let lift = self.lifts.try_recv().ok();
+        self.lift_at_hand = lift.is_some();
+        if lift.is_some() {
+            return lift;
         }
         if let Some((_, job)) = self.held.pop_front_if(|(until, _)| *until <= Instant::now()) {
             return Some(job);
@@ -152,12 +149,11 @@ mod tests {
         assert!(!queue.has_lift());
         lifts.send(rows("lift")).await.unwrap();
         assert!(queue.has_lift());
-        assert!(
-            matches!(queue.next(Some(lull)).await, Next::Job(Job::Import(_, lift, _)) if lift.actor.staff_id == "lift")
-        );
+        assert_eq!(queue.next(Some(lull)).await.unwrap().map(name).as_deref(), Some("lift"));
+        assert!(queue.has_lift(), "it is worked on");
         // There are lifts all the time.
-        assert!(matches!(queue.next(Some(lull + HOUR)).await, Next::Look));
-        assert!(Instant::now() >= lull);
+        assert!(queue.next(Some(lull + HOUR)).await.unwrap().is_none());
+        assert!(Instant::now() >= lull && !queue.has_lift());
         others.send(rows("three")).await.unwrap();
         assert_eq!(waiting(&mut queue, Some(lull + HOUR)), ["one", "two"]);
         assert_eq!(waiting(&mut queue, None), [""; 0], "its own lull is not over");

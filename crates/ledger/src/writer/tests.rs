@@ -2,6 +2,7 @@
 //! What a review found wrong in the writer once, each kept as a reproduction.
 
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use xinhub_domain::deadline::Clock as Deadline;
@@ -505,14 +506,28 @@ async fn rows_behind_a_lift_wait_for_a_lull() {
 
 /// Rows that landed just before a lift were told and followed while those were told who waited for it.
 #[tokio::test]
-async fn a_lull_begins_before_a_lift_is_decided() {
+async fn what_lands_in_front_of_a_lift_is_in_its_lull() {
     let mut bench = Bench::new(24);
     bench.settings.lull = Duration::from_secs(3_600);
     let ledger = bench.open();
+    let rows = |number| vec![ImportRow::Listing(content(&draft(organisation(number), number as u32)))];
+    import(&ledger, rows(1)).await;
     assert_eq!(ledger.lull(), Duration::ZERO);
-    // Whether there is anything to lift is found out behind what lands first.
-    let revoke = Command::Revoke { listing: 1, ground: String::new() };
-    assert!(matches!(send(&ledger, "court-one", None, revoke).await, Err(CommandError::NotFound(_))));
+    // The next entry stays on its way until the lift is there.
+    let (begun, syncing) = sync_channel(1);
+    let (go_on, may_go_on) = sync_channel::<()>(1);
+    let may_go_on = std::sync::Mutex::new(may_go_on);
+    bench.sim.mute_syncs(move |_| {
+        let _ = begun.try_send(());
+        let _ = may_go_on.lock().unwrap().recv();
+        false
+    });
+    let importing = ledger.begin_import(court("court-one"), batch(rows(2))).await.unwrap();
+    syncing.recv().unwrap();
+    let revoke = Command::Revoke { listing: 9, ground: String::new() };
+    let (refused, _) = tokio::join!(send(&ledger, "court-one", None, revoke), async { drop(go_on) });
+    assert!(matches!(refused, Err(CommandError::NotFound(_))));
+    assert!(matches!(importing.outcomes().await.unwrap()[..], [RowOutcome::Added { .. }]));
     assert!(ledger.lull() > Duration::ZERO);
 }
 
