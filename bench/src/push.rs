@@ -227,6 +227,7 @@ impl<'a> Crowd<'a> {
                     epoch: snapshot.epoch.clone(),
                     revision: snapshot.revision,
                     lift_seq: snapshot.lift_seq,
+                    chain: snapshot.chain.clone(),
                     ..v1::FollowLiftsOpen::default()
                 };
                 let (hub, told) = (hub.clone(), told.clone());

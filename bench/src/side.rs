@@ -26,13 +26,15 @@ pub(crate) struct Place {
     epoch: Vec<u8>,
     revision: u64,
     lift_seq: u64,
+    chain: Vec<u8>,
 }
 
 impl Place {
     /// That of the current snapshot.
     pub(crate) async fn of_snapshot(bank: &Hub) -> Result<Self> {
         let snapshot = manifest(bank).await?.snapshot.ok_or("a manifest without a snapshot")?;
-        Ok(Self { epoch: snapshot.epoch, revision: snapshot.revision, lift_seq: snapshot.lift_seq })
+        let v1::Snapshot { epoch, revision, lift_seq, chain, .. } = snapshot;
+        Ok(Self { epoch, revision, lift_seq, chain })
     }
 }
 
@@ -87,7 +89,7 @@ async fn follow_lifts(hub: Hub, instance_id: Vec<u8>, place: Place) -> Result<()
     use v1::follow_lifts_response::Message as In;
 
     let (sender, receiver) = mpsc::channel(4);
-    let Place { epoch, revision, lift_seq } = place;
+    let Place { epoch, revision, lift_seq, chain } = place;
     let reach = v1::ReplicaReach::Exact.into();
     let send = async |message| {
         let sent = sender.send(v1::FollowLiftsRequest { message: Some(message) }).await;
@@ -99,6 +101,7 @@ async fn follow_lifts(hub: Hub, instance_id: Vec<u8>, place: Place) -> Result<()
         revision,
         lift_seq,
         reach,
+        chain,
         ..v1::FollowLiftsOpen::default()
     }))
     .await?;
@@ -123,7 +126,7 @@ async fn follow_changes(hub: Hub, instance_id: Vec<u8>, place: Place) -> Result<
     use v1::follow_changes_response::Message as In;
 
     let (sender, receiver) = mpsc::channel(4);
-    let Place { epoch, revision, lift_seq } = place;
+    let Place { epoch, revision, lift_seq, chain } = place;
     let reach = v1::ReplicaReach::Exact.into();
     let send = async |message| {
         let sent = sender.send(v1::FollowChangesRequest { message: Some(message) }).await;
@@ -135,6 +138,7 @@ async fn follow_changes(hub: Hub, instance_id: Vec<u8>, place: Place) -> Result<
         revision,
         lift_seq,
         reach,
+        chain,
         ..v1::FollowChangesOpen::default()
     }))
     .await?;

@@ -28,12 +28,26 @@ use crate::Hub;
 /// # Panics
 /// Where the certificate files can't be read.
 pub async fn connect(hub: &Hub, client: &str) -> io::Result<Channel> {
+    connect_through(hub, client, Endpoint::from_static("http://localhost")).await
+}
+
+/// As [`connect`], but of what a stream brings no more than so many bytes come that nobody reads (RFC 9113, section 5.2).
+///
+/// # Errors
+/// As [`connect`].
+///
+/// # Panics
+/// As [`connect`].
+pub async fn connect_with_window(hub: &Hub, client: &str, bytes: u32) -> io::Result<Channel> {
+    connect_through(hub, client, Endpoint::from_static("http://localhost").initial_stream_window_size(bytes)).await
+}
+
+async fn connect_through(hub: &Hub, client: &str, endpoint: Endpoint) -> io::Result<Channel> {
     let mut once = Some(TokioIo::new(handshake(hub, client).await?));
     let connector = tower::service_fn(move |_| {
         let stream = once.take().ok_or_else(|| io::Error::other("the connection has ended"));
         std::future::ready(stream)
     });
-    let endpoint = Endpoint::from_static("http://localhost");
     endpoint.connect_with_connector(connector).await.map_err(io::Error::other)
 }
 

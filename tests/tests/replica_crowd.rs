@@ -9,23 +9,29 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+use tonic::transport::Channel;
 use uuid::Uuid;
 use xinhub_tests::file::{Form, options, row, send};
 use xinhub_tests::following::{Following, leased};
 use xinhub_tests::v1::follow_lifts_request::Message as Out;
 use xinhub_tests::v1::follow_lifts_response::Message as In;
+use xinhub_tests::v1::sync_service_client::SyncServiceClient;
 use xinhub_tests::v1::{self, ImportFile};
 use xinhub_tests::wait::until;
-use xinhub_tests::{Court, Hub, Setup, Subject, parties};
+use xinhub_tests::{Court, Hub, Setup, Subject, parties, raw};
 
 /// Subscribers, and how many of them read nothing.
 const SUBSCRIBERS: usize = 1_000;
 const SLOW: usize = 50;
 /// Streams on one connection.
 const STREAMS: usize = 50;
-/// Lifts before and after the slow ones come. One stream takes some 64 KiB before it blocks.
+/// Lifts before and after the slow ones come: after some ten of them no more goes out to one who doesn't read.
 const BEFORE: u64 = 50;
 const AFTER: u64 = 600;
+const SLOW_WINDOW_BYTES: u32 = 1_024;
+/// In which nearly every one of the others has a lift, once it is acknowledged: half of a lease, on a machine that does much besides.
+const MOST_ARE_TOLD_WITHIN: Duration = Duration::from_secs(5);
 /// By how much the hub may grow in all: 1 KiB for each lift that one who doesn't read misses would be 30 MiB.
 const MAX_GROWTH_BYTES: u64 = 96 << 20;
 
@@ -38,6 +44,24 @@ async fn opened(
     out.send(v1::FollowLiftsRequest { message: Some(Out::Open(open)) }).await.unwrap();
     let stream = hub.sync().follow_lifts(ReceiverStream::new(requests)).await.unwrap();
     (out, stream)
+}
+
+/// Opens a stream on which nothing is read.
+async fn unread(
+    channel: &Channel,
+    open: v1::FollowLiftsOpen,
+) -> (mpsc::Sender<v1::FollowLiftsRequest>, Streaming<v1::FollowLiftsResponse>) {
+    let (out, requests) = mpsc::channel(8);
+    out.send(v1::FollowLiftsRequest { message: Some(Out::Open(open)) }).await.unwrap();
+    let stream = SyncServiceClient::new(channel.clone()).follow_lifts(ReceiverStream::new(requests)).await.unwrap();
+    (out, stream.into_inner())
+}
+
+/// A new replica's first message, by what its snapshot says.
+fn opening(snapshot: &v1::Snapshot) -> v1::FollowLiftsOpen {
+    let v1::Snapshot { epoch, revision, lift_seq, chain, .. } = snapshot.clone();
+    let instance_id = Uuid::now_v7().into_bytes().to_vec();
+    v1::FollowLiftsOpen { instance_id, epoch, revision, lift_seq, chain, ..Default::default() }
 }
 
 /// Lifts somebody; when that was acknowledged.
@@ -72,13 +96,6 @@ async fn who_does_not_read_holds_nobody_up() {
     let ask =
         |instance: Uuid| v1::GetManifestRequest { instance_id: instance.into_bytes().to_vec(), ..Default::default() };
     let snapshot = first.sync().get_manifest(ask(Uuid::now_v7())).await.unwrap().snapshot.unwrap();
-    let open = || v1::FollowLiftsOpen {
-        instance_id: Uuid::now_v7().into_bytes().to_vec(),
-        epoch: snapshot.epoch.clone(),
-        revision: snapshot.revision,
-        lift_seq: snapshot.lift_seq,
-        ..Default::default()
-    };
     let (tell, mut heard) = mpsc::channel(2 * SUBSCRIBERS);
     let (stop, stopped) = watch::channel(());
     let ready = Arc::new(AtomicU64::new(0));
@@ -86,7 +103,7 @@ async fn who_does_not_read_holds_nobody_up() {
     for _ in 0..(SUBSCRIBERS - SLOW) / STREAMS {
         let client = hub.client(parties::BANK).await;
         for _ in 0..STREAMS {
-            let (out, mut stream) = opened(&client, open()).await;
+            let (out, mut stream) = opened(&client, opening(&snapshot)).await;
             let (tell, mut stopped, ready) = (tell.clone(), stopped.clone(), Arc::clone(&ready));
             readers.push(tokio::spawn(async move {
                 loop {
@@ -112,11 +129,10 @@ async fn who_does_not_read_holds_nobody_up() {
     until("all are subscribed", || async { (ready.load(Ordering::Relaxed) == all).then_some(()) }).await;
     let without = lifts(&court, BEFORE, &mut heard, 2).await;
     let before = hub.resident_bytes();
-    // On a connection of their own: what they don't read fills its window.
-    let client = hub.client(parties::BANK).await;
+    let channel = raw::connect_with_window(&hub, parties::BANK, SLOW_WINDOW_BYTES).await.unwrap();
     let mut slow = Vec::new();
     for _ in 0..SLOW {
-        slow.push(opened(&client, open()).await);
+        slow.push(unread(&channel, opening(&snapshot)).await);
     }
     let with = lifts(&court, AFTER, &mut heard, 2 + BEFORE).await;
     let grown = hub.resident_bytes().saturating_sub(before);
@@ -131,6 +147,7 @@ async fn who_does_not_read_holds_nobody_up() {
         grown >> 10
     );
     assert!(grown < MAX_GROWTH_BYTES, "{grown} bytes");
+    assert!(at(&with, 99) < MOST_ARE_TOLD_WITHIN, "{:?}", at(&with, 99));
     stop.send_replace(());
     for reader in readers {
         reader.await.unwrap();

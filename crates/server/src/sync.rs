@@ -116,6 +116,10 @@ struct KeptDigest {
     #[n(4)]
     #[cbor(with = "minicbor::bytes")]
     lanes: Vec<u8>,
+    /// Of the history up to where it was when the hub stopped.
+    #[n(5)]
+    #[cbor(with = "minicbor::bytes")]
+    chain: [u8; 32],
 }
 
 impl Replication {
@@ -181,7 +185,10 @@ impl Replication {
         *self.lifted.lock() = mark;
         self.told_lift.store(mark.lift_seq, Ordering::Release);
         self.take(policy);
-        if let Err(error) = self.recall(ledger.position().epoch) {
+        if let Err(error) = self.snapshots.pass_over_others(ledger) {
+            tracing::warn!(%error, "snapshots for replicas are made anew");
+        }
+        if let Err(error) = self.recall(ledger) {
             tracing::warn!(%error, "digests of what audiences hold are worked out anew");
         }
         mark
@@ -280,7 +287,7 @@ impl Replication {
             tokio::select! {
                 () = stop.cancelled() => {
                     if line == Line::Changes
-                        && let Err(error) = self.remember(ledger.position().epoch)
+                        && let Err(error) = self.remember(&ledger)
                     {
                         tracing::warn!(%error, "the digests of what audiences hold are not kept");
                     }
@@ -367,23 +374,25 @@ impl Replication {
     }
 
     /// Keeps what digests are known, for a start that finds the history where it is now.
-    pub(crate) fn remember(&self, epoch: [u8; 16]) -> io::Result<()> {
+    pub(crate) fn remember(&self, ledger: &Ledger) -> io::Result<()> {
+        let (epoch, Mark { chain, .. }) = (ledger.position().epoch, ledger.mark());
         let kept = |feed: &Arc<Feed>| {
             let (revision, total) = feed.sum().keep()?;
-            Some(KeptDigest { key_digest: feed.key_digest(), epoch, revision, lanes: total.to_bytes() })
+            Some(KeptDigest { key_digest: feed.key_digest(), epoch, revision, lanes: total.to_bytes(), chain })
         };
         let kept: Vec<KeptDigest> = self.feeds.load().iter().filter_map(kept).collect();
         std::fs::write(self.dir.join(DIGESTS), minicbor::to_vec(&kept).map_err(io::Error::other)?)
     }
 
-    fn recall(&self, epoch: [u8; 16]) -> io::Result<()> {
+    fn recall(&self, ledger: &Ledger) -> io::Result<()> {
+        let here = (ledger.position().epoch, ledger.mark().chain);
         let bytes = match std::fs::read(self.dir.join(DIGESTS)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             read => read?,
         };
         let kept: Vec<KeptDigest> = minicbor::decode(&bytes).map_err(io::Error::other)?;
         for feed in self.feeds.load().iter() {
-            let own = kept.iter().find(|kept| kept.key_digest == feed.key_digest() && kept.epoch == epoch);
+            let own = kept.iter().find(|kept| kept.key_digest == feed.key_digest() && (kept.epoch, kept.chain) == here);
             if let Some((kept, total)) = own.and_then(|kept| Some((kept, StateDigest::from_bytes(&kept.lanes)?))) {
                 // Of another place in the history it says nothing.
                 feed.sum().anchor(kept.revision, &total);

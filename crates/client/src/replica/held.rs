@@ -58,6 +58,8 @@ pub(super) struct Held {
     pub(super) writers: Writers,
     pub(super) epoch: [u8; 16],
     pub(super) revision: u64,
+    /// The chain hash over the history up to `revision`.
+    pub(super) chain: [u8; 32],
     pub(super) lift_seq: u64,
     /// The lifts that are within `revision`.
     pub(super) changed_lift_seq: u64,
@@ -75,11 +77,17 @@ pub(super) struct Held {
 
 impl Held {
     /// What was loaded as a whole.
-    pub(super) fn new(writers: Writers, epoch: [u8; 16], (revision, as_of): (u64, u64), lift_seq: u64) -> Held {
+    pub(super) fn new(
+        writers: Writers,
+        (epoch, chain): ([u8; 16], [u8; 32]),
+        (revision, as_of): (u64, u64),
+        lift_seq: u64,
+    ) -> Held {
         let mut held = Held {
             writers,
             epoch,
             revision,
+            chain,
             lift_seq,
             changed_lift_seq: lift_seq,
             overlay: true,
@@ -125,7 +133,7 @@ impl Held {
         &mut self,
         prev: u64,
         (revision, lift_seq): (u64, u64),
-        as_of: u64,
+        (as_of, chain): (u64, [u8; 32]),
         bytes: &[u8],
     ) -> Result<(), Broken> {
         if prev > self.revision {
@@ -140,7 +148,7 @@ impl Held {
                 self.put(change);
             }
         }
-        self.revision = revision;
+        (self.revision, self.chain) = (revision, chain);
         self.as_of = self.as_of.max(as_of);
         // The lifts of the stretch came with it.
         self.changed_lift_seq = self.changed_lift_seq.max(lift_seq);
@@ -226,7 +234,8 @@ mod tests {
     /// Both reaches, without an entry.
     fn both() -> [(Held, View); 2] {
         let (index, writer) = Index::new();
-        let exact = (Held::new(Writers::Exact(writer, StateDigest::new()), [1; 16], (0, 0), 0), View::Exact(index));
+        let exact =
+            (Held::new(Writers::Exact(writer, StateDigest::new()), ([1; 16], [0; 32]), (0, 0), 0), View::Exact(index));
         [exact, filter_of(&[])]
     }
 
@@ -237,7 +246,7 @@ mod tests {
         writer.end().unwrap();
         let filter = Box::new(Filter::read(&mut &*bytes, 1).unwrap());
         let ((came, came_writer), (gone, gone_writer)) = (Index::new(), Index::new());
-        let held = Held::new(Writers::Filter(came_writer, gone_writer), [1; 16], (0, 0), 0);
+        let held = Held::new(Writers::Filter(came_writer, gone_writer), ([1; 16], [0; 32]), (0, 0), 0);
         (held, View::Filter(filter, came, gone))
     }
 
@@ -257,17 +266,17 @@ mod tests {
     fn bulk_does_not_bring_a_lifted_key_back_and_a_new_listing_does() {
         for (mut held, view) in both() {
             let is_listed = || !view.is_clear(&KEY);
-            held.change(0, (5, 0), 5, &listed()).unwrap();
+            held.change(0, (5, 0), (5, [0; 32]), &listed()).unwrap();
             assert!(is_listed());
             // The lift of revision 9 overtakes the change of revision 7.
             assert_eq!(held.lift((0, 1), (9, 9), &absent()), Ok(1));
             assert!(!is_listed());
-            held.change(5, (7, 0), 7, &listed()).unwrap();
+            held.change(5, (7, 0), (7, [0; 32]), &listed()).unwrap();
             assert!(!is_listed(), "bulk brought a lifted key back");
-            held.change(7, (9, 0), 9, &absent()).unwrap();
+            held.change(7, (9, 0), (9, [0; 32]), &absent()).unwrap();
             assert!(!is_listed());
             // Listed anew by a later decision.
-            held.change(9, (12, 0), 12, &listed()).unwrap();
+            held.change(9, (12, 0), (12, [0; 32]), &listed()).unwrap();
             assert!(is_listed());
             // The same lift again, by a stream that was opened anew: it lies behind what is held.
             assert_eq!(held.lift((0, 1), (9, 9), &absent()), Ok(1));
@@ -279,10 +288,10 @@ mod tests {
     #[test]
     fn what_skips_or_is_damaged_changes_nothing() {
         for (mut held, view) in both() {
-            held.change(0, (5, 0), 5, &listed()).unwrap();
-            assert_eq!(held.change(6, (8, 0), 8, &absent()), Err(Broken("skips a change")));
+            held.change(0, (5, 0), (5, [0; 32]), &listed()).unwrap();
+            assert_eq!(held.change(6, (8, 0), (8, [0; 32]), &absent()), Err(Broken("skips a change")));
             assert_eq!(held.lift((1, 2), (8, 8), &absent()), Err(Broken("skips a lift")));
-            assert!(held.change(5, (8, 0), 8, &absent()[..18]).is_err());
+            assert!(held.change(5, (8, 0), (8, [0; 32]), &absent()[..18]).is_err());
             assert!(held.lift((0, 1), (8, 8), &absent()[..18]).is_err());
             assert!(!view.is_clear(&KEY));
             assert_eq!((held.revision, held.lift_seq), (5, 0));
@@ -295,8 +304,8 @@ mod tests {
         assert!(!view.is_clear(&KEY));
         held.lift((0, 1), (3, 3), &absent()).unwrap();
         assert!(view.is_clear(&KEY));
-        held.change(0, (3, 1), 3, &absent()).unwrap();
-        held.change(3, (4, 1), 4, &listed()).unwrap();
+        held.change(0, (3, 1), (3, [0; 32]), &absent()).unwrap();
+        held.change(3, (4, 1), (4, [0; 32]), &listed()).unwrap();
         assert!(!view.is_clear(&KEY));
         assert_eq!(held.beside_filter(), 1);
     }
@@ -304,19 +313,19 @@ mod tests {
     #[test]
     fn another_digest_at_the_same_place_is_an_alarm_and_at_no_other() {
         let [(mut held, _), _] = both();
-        held.change(0, (5, 0), 5, &listed()).unwrap();
+        held.change(0, (5, 0), (5, [0; 32]), &listed()).unwrap();
         let Writers::Exact(_, digest) = &held.writers else { panic!("an exact one") };
         let own = digest.value();
         assert_eq!(held.expect(5, own), Ok(()));
         assert!(held.expect(5, [0; 32]).is_err());
         // A place that is not reached yet is compared there.
         assert_eq!(held.expect(9, [0; 32]), Ok(()));
-        assert!(held.change(5, (9, 0), 9, &[]).is_err());
+        assert!(held.change(5, (9, 0), (9, [0; 32]), &[]).is_err());
         // Where something newer is held, or the place was stepped over, nothing can be said.
         assert_eq!(held.expect(10, [0; 32]), Ok(()));
-        assert_eq!(held.change(9, (12, 0), 14, &absent()), Ok(()));
+        assert_eq!(held.change(9, (12, 0), (14, [0; 32]), &absent()), Ok(()));
         assert_eq!(held.expect(12, [0; 32]), Ok(()));
-        assert_eq!(held.change(12, (14, 0), 14, &[]), Ok(()));
+        assert_eq!(held.change(12, (14, 0), (14, [0; 32]), &[]), Ok(()));
         assert!(held.expect(14, [0; 32]).is_err());
     }
 }

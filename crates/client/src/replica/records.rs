@@ -116,7 +116,7 @@ impl Records {
             let gap = v1::ReplicaGap { from: Some(timestamp_to(from)), to: Some(timestamp_to(now.max(from))) };
             kept.append(vec![Entry::Gap(gap)]).map_err(cannot(dir))?;
         }
-        note_alive(dir, now).map_err(cannot(dir))?;
+        note_alive(dir, now).and_then(|()| sync_alive(dir)).map_err(cannot(dir))?;
         Ok(Arc::new(Records {
             waiting: ArrayQueue::new(MAX_WAITING),
             taken: AtomicUsize::new(kept.unreported.len()),
@@ -309,6 +309,12 @@ impl Records {
 
 fn note_alive(dir: &Path, now: Timestamp) -> io::Result<()> {
     fs::write(dir.join(ALIVE), now.0.to_string())
+}
+
+/// Makes durable that it was noted: without the file, a start behind a power cut would know of no gap.
+fn sync_alive(dir: &Path) -> io::Result<()> {
+    File::open(dir.join(ALIVE))?.sync_all()?;
+    File::open(dir)?.sync_all()
 }
 
 impl Kept {

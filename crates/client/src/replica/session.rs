@@ -263,8 +263,8 @@ impl Fetch {
         let Fetch { shared, audience, snapshot, file, .. } = self;
         file.sync_all().map_err(End::disk)?;
         drop(file);
-        let epoch = bytes(&snapshot.epoch, "an epoch")?;
-        let mut about = About::new(&audience, epoch, snapshot.revision, snapshot.lift_seq);
+        let history = (bytes(&snapshot.epoch, "an epoch")?, bytes(&snapshot.chain, "a chain hash")?);
+        let mut about = About::new(&audience, history, snapshot.revision, snapshot.lift_seq);
         if !about.is_filter {
             about.state_digest = bytes(&snapshot.state_digest, "a digest")?;
         }
@@ -285,10 +285,12 @@ pub(super) struct Opened {
 
 /// Begins to follow from what is held.
 pub(super) fn follow(shared: &Arc<Shared>) -> Result<Opened, End> {
-    let (Some((epoch, revision, lift_seq)), Some(audience)) = (place(shared), shared.audience()) else {
+    let at = shared.held.lock().as_ref().map(|held| (held.epoch, held.revision, held.lift_seq, held.chain));
+    let (Some((epoch, revision, lift_seq, chain)), Some(audience)) = (at, shared.audience()) else {
         return Err(End::Resync(Duration::ZERO));
     };
     let (instance_id, epoch, reach) = (shared.instance.to_vec(), epoch.to_vec(), audience.reach as i32);
+    let chain = chain.to_vec();
     let terms = audience.terms.clone();
     let open = v1::FollowLiftsOpen {
         instance_id: instance_id.clone(),
@@ -297,9 +299,10 @@ pub(super) fn follow(shared: &Arc<Shared>) -> Result<Opened, End> {
         lift_seq,
         reach,
         terms: terms.clone(),
+        chain: chain.clone(),
     };
     let open_lifts = v1::FollowLiftsRequest { message: Some(LiftsOut::Open(open)) };
-    let open = v1::FollowChangesOpen { instance_id, epoch, revision, lift_seq, reach, terms };
+    let open = v1::FollowChangesOpen { instance_id, epoch, revision, lift_seq, reach, terms, chain };
     let open_changes = v1::FollowChangesRequest { message: Some(ChangesOut::Open(open)) };
     let lifts = Lifts::new(shared, audience);
     let changes = Changes { shared: Arc::clone(shared), applied: None };
@@ -492,7 +495,8 @@ impl Changes {
         match message.message {
             Some(ChangesIn::Batch(batch)) => {
                 let to = (batch.revision, batch.lift_seq);
-                with_held(&self.shared, |held| held.change(batch.prev_revision, to, batch.as_of, &batch.changes))?;
+                let as_of = (batch.as_of, bytes(&batch.chain, "a chain hash")?);
+                with_held(&self.shared, |held| held.change(batch.prev_revision, to, as_of, &batch.changes))?;
                 show(&self.shared);
                 self.applied = Some(batch.revision);
                 Ok(())

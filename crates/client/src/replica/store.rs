@@ -20,7 +20,7 @@ use super::held::{Held, View, Writers};
 use super::{Audience, Shared};
 use crate::Error;
 
-const FORMAT: u16 = 4;
+const FORMAT: u16 = 5;
 const INSTANCE: &str = "instance";
 const INDEX: &str = "index.snap";
 const FILTER: &str = "filter.snap";
@@ -57,10 +57,19 @@ pub(super) struct About {
     /// Entries as new as this are held.
     #[n(9)]
     pub(super) as_of: u64,
+    /// The chain hash over the history up to `revision`.
+    #[n(10)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(super) chain: [u8; 32],
 }
 
 impl About {
-    pub(super) fn new(audience: &Audience, epoch: [u8; 16], revision: u64, lift_seq: u64) -> About {
+    pub(super) fn new(
+        audience: &Audience,
+        (epoch, chain): ([u8; 16], [u8; 32]),
+        revision: u64,
+        lift_seq: u64,
+    ) -> About {
         About {
             format: FORMAT,
             audience: audience.id.clone(),
@@ -72,6 +81,7 @@ impl About {
             state_digest: [0; 32],
             is_filter: audience.reach == v1::ReplicaReach::Filter,
             as_of: revision,
+            chain,
         }
     }
 }
@@ -151,7 +161,11 @@ pub(super) fn load(shared: &Shared, audience: &Arc<Audience>, epoch: &[u8]) -> b
         if about.is_filter { load_filter(&shared.dir, &about) } else { load_index(&shared.dir, INDEX, &about) };
     match loaded {
         Ok((writers, view)) => {
-            shared.hold(Held::new(writers, about.epoch, (about.revision, about.as_of), about.lift_seq), view, audience);
+            shared.hold(
+                Held::new(writers, (about.epoch, about.chain), (about.revision, about.as_of), about.lift_seq),
+                view,
+                audience,
+            );
             true
         }
         Err(problem) => {
@@ -217,7 +231,11 @@ pub(super) fn take_part(shared: &Shared, audience: &Arc<Audience>, about: &About
         loaded
     };
     write_whole(&shared.dir, ABOUT, &minicbor::to_vec(about).map_err(|error| error.to_string())?).map_err(text)?;
-    shared.hold(Held::new(writers, about.epoch, (about.revision, about.as_of), about.lift_seq), view, audience);
+    shared.hold(
+        Held::new(writers, (about.epoch, about.chain), (about.revision, about.as_of), about.lift_seq),
+        view,
+        audience,
+    );
     Ok(())
 }
 
@@ -254,7 +272,7 @@ pub(super) fn save(shared: &Shared) -> Result<(), Error> {
         let mut held = shared.held.lock();
         let Some(held) = held.as_mut() else { return Ok(()) };
         // Lifts told ahead are told again: what is told here can't keep bulk from undoing them.
-        let mut about = About::new(&audience, held.epoch, held.revision, held.changed_lift_seq);
+        let mut about = About::new(&audience, (held.epoch, held.chain), held.revision, held.changed_lift_seq);
         about.as_of = held.as_of;
         let sections = match &mut held.writers {
             Writers::Exact(writer, digest) => {

@@ -43,7 +43,7 @@ impl Ledger {
         let entries = self.entries_while(|entry| entry.at < when)?;
         match entries {
             0 => Ok(0),
-            entries => Ok(self.entry_after(entries - 1)?.map_or(0, |entry| entry.last_revision())),
+            entries => Ok(self.entry_after(entries - 1)?.map_or(0, |(entry, _)| entry.last_revision())),
         }
     }
 

@@ -17,8 +17,10 @@ use xinhub_index::{Change, Entry as IndexEntry, Key, Prf, Relations};
 use super::{Ledger, ReachError};
 use crate::command::CommandError;
 use crate::entry::{Entry, EventRecord};
+use crate::journal::Stored;
 use crate::table::{ERASED, OWN_UNIT_ONLY, Place};
 use crate::vault::{Opened, VaultError};
+use crate::writer::Published;
 use xinhub_domain::position::Position;
 
 /// Listings that are opened in one go while all of them are walked through.
@@ -64,6 +66,8 @@ pub struct Mark {
     pub revision: u64,
     /// How many lifts there were.
     pub lift_seq: u64,
+    /// The chain hash over the journal up to here: two histories of one past have it in common only up to where they part.
+    pub chain: [u8; 32],
     /// The journal's entry that ends with it.
     sequence: u64,
 }
@@ -124,7 +128,8 @@ impl Ledger {
     /// Where the history stands, for whoever begins to follow it here.
     pub fn mark(&self) -> Mark {
         let published = self.0.published.borrow();
-        Mark { revision: published.position.revision, lift_seq: published.lift_seq, sequence: published.sequence }
+        let Published { position, lift_seq, chain, sequence, .. } = *published;
+        Mark { revision: position.revision, lift_seq, chain, sequence }
     }
 
     /// Resolves once the history goes on beyond a mark; at once if it does already.
@@ -153,11 +158,11 @@ impl Ledger {
             return Ok((revision == end.revision).then_some(Mark { lift_seq, ..end }));
         }
         if revision == 0 {
-            return Ok(Some(Mark { revision, lift_seq, sequence: 0 }));
+            return Ok(Some(Mark { revision, lift_seq, ..Mark::default() }));
         }
         let low = self.sequence_of(revision)?;
-        let ends_there = self.entry_after(low)?.is_some_and(|entry| entry.last_revision() == revision);
-        Ok(ends_there.then_some(Mark { revision, lift_seq, sequence: low + 1 }))
+        let Some((entry, chain)) = self.entry_after(low)? else { return Ok(None) };
+        Ok((entry.last_revision() == revision).then_some(Mark { revision, lift_seq, chain, sequence: low + 1 }))
     }
 
     /// The lift that a token's position is of: when it was committed, and its number in the count of lifts, or that of a later one
@@ -189,7 +194,7 @@ impl Ledger {
         let (mut low, mut high) = (0, self.mark().sequence);
         while low < high {
             let middle = low + (high - low) / 2;
-            let Some(entry) = self.entry_after(middle)? else { break };
+            let Some((entry, _)) = self.entry_after(middle)? else { break };
             if early(&entry) {
                 low = middle + 1;
             } else {
@@ -199,14 +204,15 @@ impl Ledger {
         Ok(low)
     }
 
-    /// The entry behind so many.
-    pub(super) fn entry_after(&self, entries: u64) -> Result<Option<Entry>, CommandError> {
+    /// The entry behind so many, and the chain hash with it.
+    pub(super) fn entry_after(&self, entries: u64) -> Result<Option<(Entry, [u8; 32])>, CommandError> {
         let stored = self.0.vault.journal().after(entries).next().transpose().map_err(unreadable)?;
-        stored.map(|stored| Entry::decode(&stored.payload).map_err(unreadable)).transpose()
+        let entry = |stored: Stored| Ok((Entry::decode(&stored.payload).map_err(unreadable)?, stored.chain));
+        stored.map(entry).transpose()
     }
 
     fn lift_of(&self, before: u64, revision: u64) -> Result<Option<(Timestamp, u64)>, CommandError> {
-        let Some(entry) = self.entry_after(before)? else { return Ok(None) };
+        let Some((entry, _)) = self.entry_after(before)? else { return Ok(None) };
         let mut last = None;
         let mut is_lift = false;
         for record in &entry.events {
@@ -264,7 +270,7 @@ impl Ledger {
                     self.note(record, &clear, &mut touched.listings).map_err(unreadable)?;
                 }
             }
-            touched.mark.sequence = stored.sequence;
+            (touched.mark.sequence, touched.mark.chain) = (stored.sequence, stored.chain);
         }
         Ok(touched)
     }

@@ -203,7 +203,7 @@ async fn follow_lifts(
 ) -> Result<(), End> {
     let Some(LiftsIn::Open(open)) = first(call, &mut incoming).await?.message else { return Err(missing_open()) };
     let v1::FollowLiftsOpen { revision, lift_seq, .. } = open;
-    let at = At { epoch: &open.epoch, revision, lift_seq, terms: &open.terms };
+    let at = At { epoch: &open.epoch, revision, lift_seq, chain: &open.chain, terms: &open.terms };
     let (stream, follower) = Stream::open(call, out, (Line::Lifts, &open.instance_id, open.reach), at)?;
     let teller = blocking(move || LiftTeller::register(follower)).await?;
     // On record as it begins: a stream lasts for days, and a record waits for nobody.
@@ -277,7 +277,7 @@ async fn follow_changes(
 ) -> Result<(), End> {
     let Some(ChangesIn::Open(open)) = first(call, &mut incoming).await?.message else { return Err(missing_open()) };
     let v1::FollowChangesOpen { revision, lift_seq, .. } = open;
-    let at = At { epoch: &open.epoch, revision, lift_seq, terms: &open.terms };
+    let at = At { epoch: &open.epoch, revision, lift_seq, chain: &open.chain, terms: &open.terms };
     let (mut stream, follower) = Stream::open(call, out, (Line::Changes, &open.instance_id, open.reach), at)?;
     call.close_with(Code::Ok, None);
     let (hub, mut teller) = (call.hub(), ChangeTeller::new(follower));

@@ -134,7 +134,7 @@ impl Hub {
     /// Ends as a hub does that is stopped.
     pub fn stop(&self) {
         // What is not kept is worked out anew.
-        let _ = self.sync.remember(self.ledger.position().epoch);
+        let _ = self.sync.remember(&self.ledger);
         self.ledger.shutdown();
     }
 
@@ -192,7 +192,7 @@ impl Hub {
     ) -> Result<LiftStream, Ended<v1::FollowLiftsResponse>> {
         let Some(LiftsIn::Open(open)) = first.message else { return Err(missing_open().into()) };
         let v1::FollowLiftsOpen { revision, lift_seq, .. } = open;
-        let at = At { epoch: &open.epoch, revision, lift_seq, terms: &open.terms };
+        let at = At { epoch: &open.epoch, revision, lift_seq, chain: &open.chain, terms: &open.terms };
         let follower = self.follower(client, (Line::Lifts, &open.instance_id, open.reach), at)?;
         Ok(LiftStream { client: client.to_owned(), teller: LiftTeller::register(follower)? })
     }
@@ -208,7 +208,7 @@ impl Hub {
     ) -> Result<ChangeStream, Ended<v1::FollowChangesResponse>> {
         let Some(ChangesIn::Open(open)) = first.message else { return Err(missing_open().into()) };
         let v1::FollowChangesOpen { revision, lift_seq, .. } = open;
-        let at = At { epoch: &open.epoch, revision, lift_seq, terms: &open.terms };
+        let at = At { epoch: &open.epoch, revision, lift_seq, chain: &open.chain, terms: &open.terms };
         let follower = self.follower(client, (Line::Changes, &open.instance_id, open.reach), at)?;
         Ok(ChangeStream { client: client.to_owned(), teller: ChangeTeller::new(follower) })
     }

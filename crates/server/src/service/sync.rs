@@ -150,6 +150,7 @@ pub(super) fn manifest(
             bytes: snapshot.bytes,
             entries: snapshot.entries,
             sha256: snapshot.sha256.to_vec(),
+            chain: snapshot.chain.to_vec(),
             state_digest: if reach == Reach::Exact { snapshot.state_digest.to_vec() } else { Vec::new() },
         }),
         lease_ms: u32::try_from(sync.lease_ms()).unwrap_or(u32::MAX),

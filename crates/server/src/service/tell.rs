@@ -71,6 +71,8 @@ pub(super) struct At<'a> {
     pub(super) epoch: &'a [u8],
     pub(super) revision: u64,
     pub(super) lift_seq: u64,
+    /// The chain hash over the history up to `revision`, as the replica was told it.
+    pub(super) chain: &'a [u8],
     /// Empty where it is an older one, which doesn't say.
     pub(super) terms: &'a [u8],
 }
@@ -104,8 +106,8 @@ impl Follower {
             return Err(End::Resync(v1::ResyncReason::Epoch));
         }
         let mark = ledger.mark_at(revision, lift_seq).map_err(super::status::command)?;
-        // Nobody has applied a lift that has not been.
-        let mark = mark.filter(|_| lift_seq <= ledger.lift_seq());
+        // Nobody has applied a lift that has not been; and a history that was set back and went on is another one.
+        let mark = mark.filter(|mark| lift_seq <= ledger.lift_seq() && mark.chain == *at.chain);
         // Further behind than this a snapshot is shorter, for either side.
         let mark = mark.filter(|mark| ledger.position().revision - mark.revision <= MAX_BEHIND_EVENTS);
         let mark = mark.ok_or(End::Resync(v1::ResyncReason::Position))?;
@@ -273,11 +275,11 @@ impl ChangeTeller {
     /// What of the next stretch goes out.
     pub(super) fn tell(&mut self, step: &Step) -> ChangesOut {
         let (revision, lift_seq) = (step.mark.revision, step.mark.lift_seq);
-        let (prev_revision, as_of) = (self.follower.mark.revision, step.as_of);
+        let (prev_revision, as_of, chain) = (self.follower.mark.revision, step.as_of, step.mark.chain.to_vec());
         let changes = step.told(self.follower.reach).clone();
         self.travelling.push((revision, changes.len()));
         self.follower.mark = step.mark;
-        ChangesOut::Batch(v1::ChangeBatch { prev_revision, revision, lift_seq, changes, as_of })
+        ChangesOut::Batch(v1::ChangeBatch { prev_revision, revision, lift_seq, changes, as_of, chain })
     }
 
     /// Takes what the replica says.

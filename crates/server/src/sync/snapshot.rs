@@ -29,7 +29,7 @@ const MOST_PARTS: usize = 64;
 const MAX_BEHIND_EVENTS: u64 = 200_000;
 /// How long one stays after a newer one was made: whoever began to fetch it can end.
 const KEPT: Duration = Duration::from_secs(3_600);
-const FORMAT: u16 = 3;
+const FORMAT: u16 = 4;
 
 /// What a snapshot is, as it stands beside its file.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -66,6 +66,10 @@ pub(crate) struct Snapshot {
     /// A filter over the keys, and not the index.
     #[n(12)]
     is_filter: bool,
+    /// Of the history up to its revision.
+    #[n(13)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(crate) chain: [u8; 32],
 }
 
 impl Snapshot {
@@ -164,6 +168,18 @@ impl Snapshots {
         self.make(lacking, ledger, one_at_a_time).await?;
         let gone = || io::Error::other("the snapshot that was made is behind already");
         Ok(self.fresh(feed, reach, ledger).ok_or_else(gone)?)
+    }
+
+    /// Passes over those that the history doesn't lead to: it was set back, and went on otherwise. Reads the disk.
+    pub(super) fn pass_over_others(&self, ledger: &Ledger) -> Result<(), CommandError> {
+        let mut known = self.known.lock();
+        let mut kept = Vec::with_capacity(known.len());
+        for one in known.drain(..) {
+            let mark = ledger.mark_at(one.revision, one.lift_seq)?;
+            kept.extend(mark.is_some_and(|mark| mark.chain == one.chain).then_some(one));
+        }
+        *known = kept;
+        Ok(())
     }
 
     /// Makes new ones, and so learns the digest of what there is.
@@ -275,6 +291,7 @@ fn make(dir: &Path, feeds: &[Arc<Feed>], ledger: &Ledger) -> Result<Vec<Snapshot
                 epoch: position.epoch,
                 revision: mark.revision,
                 lift_seq: mark.lift_seq,
+                chain: mark.chain,
                 bytes: out.bytes,
                 entries,
                 sha256: finished(out.context.clone()),
