@@ -302,7 +302,7 @@ until xinhub lifts "$token" --context leizhou --output json >"$dir/json" && grep
     ((SECONDS < deadline)) || fail "the lift does not become complete"
     sleep 0.5
 done
-expect "$dir/json" '"subscribers":1, "acknowledged":1, "pending":0,'
+expect "$dir/json" '"subscribers":1, "acknowledged":1, "pending":0, "complete":true, "complete_time":"20'
 run 0 xinhub lifts "$token" --context leizhou --lang zh
 
 begin "The bank's next answer is clear: at least as new as the revocation" "银行随即得到CLEAR：不早于该撤销"

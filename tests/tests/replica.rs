@@ -59,7 +59,10 @@ async fn a_lift_is_pushed_confirmed_and_complete() {
     let complete = until("the lift is complete", || async {
         Some(status(&court.client, &lift).await).filter(|seen| seen.complete)
     });
-    assert!(complete.await.complete_time.is_none());
+    let completed = complete.await.complete_time.unwrap();
+    let lifted = lift.position.clone().unwrap().time.unwrap();
+    assert!((completed.seconds, completed.nanos) > (lifted.seconds, lifted.nanos));
+    assert_eq!(status(&court.client, &lift).await.complete_time, Some(completed), "it stays what it was");
     assert_eq!(following.lifts(), 1);
     let state = following.replica.state();
     assert!(state.answers() && state.trouble.is_none(), "{state:?}");

@@ -140,7 +140,7 @@ impl Server {
             draining: CancellationToken::new(),
         });
         let mark = hub.sync.begin(&hub.ledger, &hub.authority.policy());
-        tokio::spawn(Arc::clone(&hub.sync).keep(hub.draining.clone()));
+        tokio::spawn(Arc::clone(&hub.sync).keep(hub.ledger.clone(), hub.draining.clone()));
         for line in [Line::Lifts, Line::Changes] {
             tokio::spawn(Arc::clone(&hub.sync).follow(line, hub.ledger.clone(), mark, hub.draining.clone()));
         }

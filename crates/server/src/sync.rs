@@ -5,6 +5,7 @@
 //! audience, and whoever is slow never slows the writer nor grows memory: past what is kept in memory it is led on from the
 //! journal; a subscriber is durable before its first beat, and a lift waits for its whole lease, also after a restart.
 
+mod completed;
 mod feed;
 mod snapshot;
 mod subscribers;
@@ -30,6 +31,7 @@ use xinhub_ledger::keys::Key;
 use xinhub_ledger::{Audience, Ledger, Mark, Touched};
 
 use crate::config::CallLimits;
+use completed::Completed;
 pub use feed::Line;
 pub(crate) use feed::{Feed, Step};
 pub(crate) use snapshot::Snapshot;
@@ -67,6 +69,7 @@ pub struct Replication {
     /// By the boot clock: when the hub started, and since when lifts have been visible, oldest first.
     started_ms: u64,
     visible: Mutex<VecDeque<(u64, u64)>>,
+    completed: Completed,
     /// Up to where every feed is told of changes, and the revision of the newest entry that was. Held while a step is told, so that a
     /// new feed begins between two.
     told: Mutex<(Mark, u64)>,
@@ -99,6 +102,8 @@ pub(crate) struct LiftStatus {
     /// Milliseconds until nobody is answered from before it any more.
     pub(crate) left_ms: u64,
     pub(crate) complete: bool,
+    /// By when it was, to a second or so.
+    pub(crate) completed: Option<Timestamp>,
 }
 
 /// A digest that is kept over a stop.
@@ -133,6 +138,7 @@ impl Replication {
             feeds: ArcSwap::default(),
             subscribers: Subscribers::open(&dir, limits.lease, limits.max_replicas_per_client, Arc::clone(&clock))?,
             snapshots: Snapshots::open(dir.clone())?,
+            completed: Completed::new(dir.clone()),
             dir,
             parent,
             started_ms: clock.boot_ms(),
@@ -188,6 +194,12 @@ impl Replication {
         if let Err(error) = self.snapshots.pass_over_others(ledger) {
             tracing::warn!(%error, "snapshots for replicas are made anew");
         }
+        if let Err(error) = self.completed.recall(ledger.position().epoch, mark.lift_seq) {
+            tracing::warn!(%error, "when lifts were complete is not known any more: they count as complete from now on");
+        }
+        if mark.lift_seq > self.completed.last() {
+            self.visible.lock().push_back((mark.lift_seq, self.started_ms));
+        }
         if let Err(error) = self.recall(ledger) {
             tracing::warn!(%error, "digests of what audiences hold are worked out anew");
         }
@@ -228,12 +240,34 @@ impl Replication {
     /// Where a lift stands. It is over once no replica's lease from before it may last, and what was answered online just before it was
     /// visible, which may be used for a lease, is over too; of both also what is from before a restart. By the boot clock: the wall may be set.
     pub(crate) fn lift_status(&self, lift_seq: u64) -> LiftStatus {
+        let status = self.lift_status_now(lift_seq);
+        if status.complete {
+            self.note_complete();
+        }
+        // What was complete stays so.
+        match self.completed.time(lift_seq) {
+            None => status,
+            completed => LiftStatus { left_ms: 0, complete: true, completed, ..status },
+        }
+    }
+
+    /// Notes which lifts are complete by now.
+    fn note_complete(&self) {
+        let last = self.completed.last();
+        let since: Vec<u64> = self.visible.lock().iter().map(|(seq, _)| *seq).filter(|seq| *seq > last).collect();
+        let over = since.into_iter().take_while(|seq| self.lift_status_now(*seq).complete).last();
+        if let Some(lift_seq) = over {
+            self.completed.note(lift_seq, self.clock.wall());
+        }
+    }
+
+    fn lift_status_now(&self, lift_seq: u64) -> LiftStatus {
         let standing = self.subscribers.standing(lift_seq);
         let visible_ms = self.visible_for_ms(lift_seq);
         let online_ms = self.lease_ms().saturating_sub(visible_ms.unwrap_or(0));
         let left_ms = online_ms.max(standing.pending_ms).max(self.subscribers.before_ms());
         let complete = standing.pending == 0 && visible_ms.is_some() && left_ms == 0;
-        LiftStatus { standing, left_ms, complete }
+        LiftStatus { standing, left_ms, complete, completed: None }
     }
 
     /// For how long a lift has been visible at least; `None` while it is on its way. A lift from before the start counts from there:
@@ -267,16 +301,20 @@ impl Replication {
         self.feeds.store(Arc::new(feeds.collect()));
     }
 
-    /// Makes what replicas confirm durable, soon after they do, until `stop`.
-    pub(crate) async fn keep(self: Arc<Self>, stop: CancellationToken) {
+    /// Makes what replicas confirm, and which lifts are complete, durable soon after they do and are, until `stop`.
+    pub(crate) async fn keep(self: Arc<Self>, ledger: Ledger, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(SAVE_EVERY) => {}
             }
-            let this = Arc::clone(&self);
-            if let Ok(Err(error)) = tokio::task::spawn_blocking(move || this.subscribers.save_changed()).await {
-                tracing::error!(%error, "what replicas have confirmed can't be made durable");
+            let (this, epoch) = (Arc::clone(&self), ledger.position().epoch);
+            let save = move || {
+                this.note_complete();
+                this.subscribers.save_changed().and_then(|()| this.completed.save_changed(epoch))
+            };
+            if let Ok(Err(error)) = tokio::task::spawn_blocking(save).await {
+                tracing::error!(%error, "what replicas have confirmed, and when lifts were complete, can't be made durable");
             }
         }
     }

@@ -307,14 +307,14 @@ async fn get_lift_status(
         let problem = "is not that of a lift: give back the position that the lift was answered with";
         Failure::field(Reason::InvalidField, "position", problem)
     })?;
-    let LiftStatus { standing, left_ms, complete } = hub.sync.lift_status(lift_seq);
-    let end = call.now().0.saturating_add(i64::try_from(left_ms).unwrap_or(i64::MAX));
+    let LiftStatus { standing, left_ms, complete, completed } = hub.sync.lift_status(lift_seq);
+    let end = Timestamp(call.now().0.saturating_add(i64::try_from(left_ms).unwrap_or(i64::MAX)));
     Ok(v1::GetLiftStatusResponse {
         subscribers: standing.subscribers,
         acknowledged: standing.acknowledged,
         lease_run_out: standing.lease_run_out,
         pending: standing.pending,
         complete,
-        complete_time: (!complete).then(|| timestamp_to(Timestamp(end))),
+        complete_time: if complete { completed } else { Some(end) }.map(timestamp_to),
     })
 }
