@@ -51,17 +51,24 @@ impl Completed {
         Completed { dir, moments: Mutex::default(), changed: AtomicBool::new(false) }
     }
 
-    /// Takes what is kept of a history that has come to this lift. One that was set back has not come to all that was noted.
+    /// Takes what is kept of a history that has come to this lift. One that was set back has not come to all that was noted: that is
+    /// gone for good, before other lifts have its numbers.
     pub(super) fn recall(&self, epoch: [u8; 16], lift_seq: u64) -> io::Result<()> {
         let bytes = match fs::read(self.dir.join(FILE)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             read => read?,
         };
         let kept: Kept = minicbor::decode(&bytes).map_err(io::Error::other)?;
-        if kept.epoch == epoch {
-            *self.moments.lock() = kept.moments.into_iter().filter(|moment| moment.lift_seq <= lift_seq).collect();
+        if kept.epoch != epoch {
+            return Ok(());
         }
-        Ok(())
+        let mut moments = kept.moments;
+        let reached = moments.partition_point(|moment| moment.lift_seq <= lift_seq);
+        let was_set_back = reached < moments.len();
+        moments.truncate(reached);
+        *self.moments.lock() = moments;
+        self.changed.store(was_set_back, Ordering::Relaxed);
+        self.save_changed(epoch)
     }
 
     /// The last lift that is known to be complete.
@@ -136,7 +143,9 @@ mod tests {
         };
         assert_eq!(recalled([1; 16], 9), times(&completed));
         assert_eq!(recalled([2; 16], 9), [None; 5], "of another history");
-        assert_eq!(recalled([1; 16], 6), [Some(30), Some(30), None, None, None], "the history was set back");
+        let set_back = [Some(30), Some(30), None, None, None];
+        assert_eq!(recalled([1; 16], 6), set_back);
+        assert_eq!(recalled([1; 16], 9), set_back, "it has gone on, and nothing was noted yet");
     }
 
     #[test]
