@@ -12,8 +12,9 @@ mod subscribers;
 mod sum;
 
 use std::collections::VecDeque;
-use std::io;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -419,7 +420,7 @@ impl Replication {
             Some(KeptDigest { key_digest: feed.key_digest(), epoch, revision, lanes: total.to_bytes(), chain })
         };
         let kept: Vec<KeptDigest> = self.feeds.load().iter().filter_map(kept).collect();
-        std::fs::write(self.dir.join(DIGESTS), minicbor::to_vec(&kept).map_err(io::Error::other)?)
+        write_whole(&self.dir.join(DIGESTS), &minicbor::to_vec(&kept).map_err(io::Error::other)?)
     }
 
     fn recall(&self, ledger: &Ledger) -> io::Result<()> {
@@ -438,6 +439,16 @@ impl Replication {
         }
         Ok(())
     }
+}
+
+/// Writes a small file, whole or not at all. Durable when it returns.
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = File::create(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(new, path)?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn audiences(feeds: &[Arc<Feed>]) -> Vec<Audience> {

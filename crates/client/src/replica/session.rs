@@ -495,8 +495,8 @@ impl Changes {
         match message.message {
             Some(ChangesIn::Batch(batch)) => {
                 let to = (batch.revision, batch.lift_seq);
-                let as_of = (batch.as_of, bytes(&batch.chain, "a chain hash")?);
-                with_held(&self.shared, |held| held.change(batch.prev_revision, to, as_of, &batch.changes))?;
+                let read_at = (batch.as_of, bytes(&batch.chain, "a chain hash")?);
+                with_held(&self.shared, |held| held.change(batch.prev_revision, to, read_at, &batch.changes))?;
                 show(&self.shared);
                 self.applied = Some(batch.revision);
                 Ok(())

@@ -4,14 +4,16 @@
 //! forgets is noted again, with a later time: never with one at which it was not so yet.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use minicbor::{Decode, Encode};
 use parking_lot::Mutex;
 use xinhub_domain::time::Timestamp;
+
+use super::write_whole;
 
 const FILE: &str = "completed";
 /// Moments that are kept. Of a lift before the first of them that one is told, by which it was complete too.
@@ -102,22 +104,14 @@ impl Completed {
             return Ok(());
         }
         let kept = Kept { epoch, moments: self.moments.lock().clone() };
-        let saved = minicbor::to_vec(&kept).map_err(io::Error::other).and_then(|bytes| write(&self.dir, &bytes));
+        let saved = minicbor::to_vec(&kept)
+            .map_err(io::Error::other)
+            .and_then(|bytes| write_whole(&self.dir.join(FILE), &bytes));
         if saved.is_err() {
             self.changed.store(true, Ordering::Relaxed);
         }
         saved
     }
-}
-
-fn write(dir: &Path, bytes: &[u8]) -> io::Result<()> {
-    let path = dir.join(FILE);
-    let new = path.with_extension("new");
-    let mut file = File::create(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(new, path)?;
-    File::open(dir)?.sync_all()
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use xinhub_domain::time::Timestamp;
 use xinhub_index::{Change, FilterWriter, Heads, SectionWriter, StateDigest, encode_change, read_changes};
 use xinhub_ledger::{CommandError, Ledger};
 
-use super::Feed;
+use super::{Feed, write_whole};
 
 /// How many files a pass sorts by, over all audiences, and for each at least and at most: of 15 million entries a 64th takes 6 MB.
 const FILES: usize = 256;
@@ -399,12 +399,7 @@ impl Hashed {
         fs::rename(self.path, path.with_extension("snap"))?;
         // Last: what has a text is whole.
         let text = minicbor::to_vec(snapshot).map_err(io::Error::other)?;
-        let about = path.with_extension("about.new");
-        let mut file = File::create(&about)?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        fs::rename(about, path.with_extension("about"))?;
-        File::open(dir)?.sync_all()
+        write_whole(&path.with_extension("about"), &text)
     }
 }
 

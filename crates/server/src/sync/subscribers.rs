@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +16,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use xinhub_domain::time::Timestamp;
 use xinhub_ledger::clock::Clock;
+
+use super::write_whole;
 
 const FILE: &str = "subscribers";
 /// Followed by the longest lease that may stand, in milliseconds.
@@ -307,12 +309,7 @@ impl Subscribers {
             // Writing to a string can't fail.
             let _ = writeln!(text, "{}\t{line}", who.client);
         }
-        let new = self.path.with_extension("new");
-        let mut file = File::create(&new)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, &self.path)?;
-        File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()
+        write_whole(&self.path, text.as_bytes())
     }
 }
 
