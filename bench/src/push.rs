@@ -195,7 +195,7 @@ async fn listen(hub: Hub, open: v1::FollowLiftsOpen, beat_ms: u64, told: mpsc::S
                 }
             }
             Some(In::Beat(_)) | None => {}
-            Some(In::Resync(resync)) => return Err(format!("sent away: {resync:?}").into()),
+            Some(sent @ (In::Resync(_) | In::Drain(_))) => return Err(format!("sent away: {sent:?}").into()),
         }
     }
 }

@@ -115,7 +115,7 @@ async fn follow_lifts(hub: Hub, instance_id: Vec<u8>, place: Place) -> Result<()
                 send(Out::Ping(v1::Ping { number: pings })).await?;
             }
             Some(In::Opened(_)) => {}
-            Some(In::Resync(_)) | None => return Err("a follower has to begin anew".into()),
+            Some(In::Resync(_) | In::Drain(_)) | None => return Err("a follower has to begin anew".into()),
         }
     }
     Err("the stream of lifts has ended".into())

@@ -36,12 +36,12 @@ pub struct Following {
 }
 
 impl Following {
-    /// A replica of a client's, of the widest reach that it has.
+    /// A replica of a client's, which answers by itself.
     pub async fn of(hub: &Hub, client: &str) -> Following {
         Following::at(&connected(hub, client, None).await, TempDir::new().unwrap(), |config| config).await
     }
 
-    /// A replica in a directory, set up as it is told; once it holds the list.
+    /// A replica in a directory, exact unless it is set up otherwise; once it holds the list.
     pub async fn at(
         hub: &xinhub_client::Hub,
         dir: TempDir,
@@ -49,7 +49,7 @@ impl Following {
     ) -> Following {
         let lifts = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&lifts);
-        let config = ReplicaConfig::new(dir.path()).on_lift(move |_| {
+        let config = ReplicaConfig::new(dir.path()).reach(ReplicaReach::Exact).on_lift(move |_| {
             count.fetch_add(1, Ordering::Relaxed);
         });
         let replica = Replica::open(hub, set_up(config)).unwrap();

@@ -309,6 +309,16 @@ impl Hub {
         self.process = None;
     }
 
+    /// Takes away all that it has written, while it does not run, and makes it anew: with the same keys it is another history.
+    ///
+    /// # Panics
+    /// Where it can't be made.
+    pub fn begin_anew(&self) {
+        fs::remove_dir_all(self.data_dir()).unwrap();
+        let made = self.daemon("init");
+        assert!(made.status.success(), "init: {}", String::from_utf8_lossy(&made.stderr));
+    }
+
     /// kill -9, and start again.
     pub async fn kill_and_restart(&mut self) {
         self.kill();

@@ -20,6 +20,7 @@ pub struct Proxy {
     cuts: watch::Sender<()>,
     way: watch::Sender<Way>,
     connections: Arc<AtomicU64>,
+    down: Arc<Down>,
     accepting: JoinHandle<()>,
 }
 
@@ -34,6 +35,19 @@ enum Way {
     StalledOne(u64),
     /// Little by little of one connection.
     Trickling(u64),
+}
+
+/// What comes from the hub, in bytes: so much has, and no more than so much may.
+#[derive(Debug)]
+struct Down {
+    passed: AtomicU64,
+    most: AtomicU64,
+}
+
+impl Down {
+    fn left(&self) -> u64 {
+        self.most.load(Ordering::Relaxed).saturating_sub(self.passed.load(Ordering::Relaxed))
+    }
 }
 
 /// Of one connection that trickles, at a time and between two times.
@@ -51,24 +65,25 @@ impl Proxy {
         let target = Arc::new(Mutex::new(target));
         let (cuts, way) = (watch::channel(()).0, watch::channel(Way::Open).0);
         let connections = Arc::new(AtomicU64::new(0));
+        let down = Arc::new(Down { passed: AtomicU64::new(0), most: AtomicU64::new(u64::MAX) });
         let accepting = {
             let (target, cuts, way) = (Arc::clone(&target), cuts.clone(), way.clone());
-            let connections = Arc::clone(&connections);
+            let (connections, down) = (Arc::clone(&connections), Arc::clone(&down));
             tokio::spawn(async move {
                 while let Ok((client, _)) = listener.accept().await {
                     let number = connections.fetch_add(1, Ordering::Relaxed) + 1;
                     let hub = *target.lock();
-                    let (mut cut, way) = (cuts.subscribe(), way.subscribe());
+                    let (mut cut, way, down) = (cuts.subscribe(), way.subscribe(), Arc::clone(&down));
                     tokio::spawn(async move {
                         tokio::select! {
                             _ = cut.changed() => {}
-                            () = forward(client, hub, number, way) => {}
+                            () = forward(client, hub, number, (way, down)) => {}
                         }
                     });
                 }
             })
         };
-        Proxy { address, target, cuts, way, connections, accepting }
+        Proxy { address, target, cuts, way, connections, down, accepting }
     }
 
     /// Where it listens.
@@ -101,6 +116,17 @@ impl Proxy {
         self.way.send_replace(Way::Trickling(self.connections()));
     }
 
+    /// How many bytes have come from the hub.
+    pub fn passed(&self) -> u64 {
+        self.down.passed.load(Ordering::Relaxed)
+    }
+
+    /// Lets so many more bytes come from the hub, on all connections together, and then nothing.
+    pub fn let_through(&self, bytes: u64) {
+        self.down.most.store(self.passed().saturating_add(bytes), Ordering::Relaxed);
+        self.stall(false);
+    }
+
     /// How many connections there were.
     pub fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
@@ -114,11 +140,16 @@ impl Drop for Proxy {
     }
 }
 
-async fn forward(mut client: TcpStream, hub: SocketAddr, number: u64, mut way: watch::Receiver<Way>) {
+async fn forward(
+    mut client: TcpStream,
+    hub: SocketAddr,
+    number: u64,
+    (mut way, down): (watch::Receiver<Way>, Arc<Down>),
+) {
     let Ok(mut server) = TcpStream::connect(hub).await else { return };
     loop {
         let now = *way.borrow_and_update();
-        if now == Way::Stalled || now == Way::StalledOne(number) {
+        if now == Way::Stalled || now == Way::StalledOne(number) || down.left() == 0 {
             // Half-open: neither side hears of it.
             if way.changed().await.is_err() {
                 return;
@@ -129,7 +160,7 @@ async fn forward(mut client: TcpStream, hub: SocketAddr, number: u64, mut way: w
         tokio::select! {
             biased;
             changed = way.changed() => if changed.is_err() { return },
-            ended = pump(&mut client, &mut server, most) => if ended { return },
+            ended = pump(&mut client, &mut server, most, &down) => if ended { return },
         }
         if most == TRICKLE_BYTES {
             tokio::time::sleep(TRICKLE_EVERY).await;
@@ -139,16 +170,20 @@ async fn forward(mut client: TcpStream, hub: SocketAddr, number: u64, mut way: w
 
 /// Passes on what there is, one way or the other; whether either side has ended. What a stall finds half written is torn, which TLS
 /// takes for a cut.
-async fn pump(client: &mut TcpStream, server: &mut TcpStream, most: usize) -> bool {
+async fn pump(client: &mut TcpStream, server: &mut TcpStream, most: usize, down: &Down) -> bool {
     let (mut there, mut back) = ([0; 16 * 1024], [0; 16 * 1024]);
+    let most_back = usize::try_from(down.left()).unwrap_or(most).min(most);
     let moved = tokio::select! {
         _ = client.readable() => client.try_read(&mut there[..most]).map(|read| (read, true)),
-        _ = server.readable() => server.try_read(&mut back[..most]).map(|read| (read, false)),
+        _ = server.readable() => server.try_read(&mut back[..most_back]).map(|read| (read, false)),
     };
     match moved {
         Ok((0, _)) => true,
         Ok((read, true)) => server.write_all(&there[..read]).await.is_err(),
-        Ok((read, false)) => client.write_all(&back[..read]).await.is_err(),
+        Ok((read, false)) => {
+            down.passed.fetch_add(read as u64, Ordering::Relaxed);
+            client.write_all(&back[..read]).await.is_err()
+        }
         Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
     }
 }

@@ -7,9 +7,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
+use xinhub_client::{Fault, Replica, ReplicaConfig};
+use xinhub_tests::file::{Form, options, row, send};
 use xinhub_tests::following::{Following, connected, leased};
 use xinhub_tests::v1::{self, MutationOutcome, ReplicaReach, Verdict};
-use xinhub_tests::wait::until;
+use xinhub_tests::wait::{until, within};
 use xinhub_tests::{Ask, Code, Hub, Proxy, Reason, Subject, parties, refused};
 
 const LOAN: &str = "credit.lending";
@@ -195,6 +197,96 @@ async fn set_back(reach: ReplicaReach, others: &[Subject]) -> (Hub, Following, S
     }
     let following = follow(&hub, dir).await;
     (hub, following, kept, lost)
+}
+
+/// Of another history nothing that is held says anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_of_another_history_begins_anew() {
+    let mut hub = Hub::start_with(leased(2)).await;
+    let proxy = Proxy::to(hub.grpc()).await;
+    let (before, after) = (Subject::person(), Subject::person());
+    hub.court().await.list(&before).await;
+    let following = follow(&hub, Some(&proxy), TempDir::new().unwrap()).await;
+    following.until_clear(&loan(&before), false).await;
+    let was = following.replica.state();
+    hub.stop().await;
+    hub.begin_anew();
+    hub.serve().await;
+    proxy.lead_to(hub.grpc());
+    // Nothing that it held is left, though it never stopped, and what is new is there.
+    hub.court().await.list(&after).await;
+    following.until_clear(&loan(&before), true).await;
+    following.until_clear(&loan(&after), false).await;
+    let state = following.replica.state();
+    assert_ne!(state.epoch, was.epoch);
+    assert_ne!(state.token(), was.token());
+    assert_eq!((state.entries, state.alarms, state.lag()), (1, 0, 0), "{state:?}");
+}
+
+/// A change that is lost between stream and index is found out by the digest that beats carry.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_lacks_somebody_finds_it_out() {
+    let hub = Hub::start_with(leased(2)).await;
+    let (court, first, lost) = (hub.court().await, Subject::person(), Subject::person());
+    court.list(&first).await;
+    let bank = connected(&hub, parties::BANK, None).await;
+    let set_up = |config: ReplicaConfig| config.with_fault(Some(Fault::ChangeLost));
+    let following = Following::at(&bank, TempDir::new().unwrap(), set_up).await;
+    following.until_clear(&loan(&first), false).await;
+    let proved = until("it is proved that it holds what the hub has told", || async {
+        let state = following.replica.state();
+        (state.compared_revision > 0).then_some(state)
+    });
+    assert_eq!(proved.await.alarms, 0);
+    let listed = court.list(&lost).await;
+    let alarmed = until("it finds out that it lacks somebody", || async {
+        let state = following.replica.state();
+        (state.alarms == 1).then_some(state)
+    });
+    alarmed.await;
+    following.until_clear(&loan(&lost), false).await;
+    let there = hub.status().await.revision;
+    until("it is proved that it is whole again", || async {
+        (following.replica.state().compared_revision >= there).then_some(())
+    })
+    .await;
+    court.remove(listed.listing).await.unwrap();
+    following.until_clear(&loan(&lost), true).await;
+    assert_eq!(following.replica.state().alarms, 1);
+}
+
+/// What was fetched of a list before a cut is not fetched again, also where the hub was killed meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_is_fetched_on_from_where_it_broke_off() {
+    const ROWS: usize = 12_000;
+    /// Of the list, beside what a connection begins with.
+    const BEFORE: u64 = 200_000;
+    let mut hub = Hub::start_with(leased(2)).await;
+    let rows: Vec<_> = (0..ROWS).map(|_| row(&Subject::person())).collect();
+    let (court, file) = (hub.client(parties::COURT).await, Form::default().listings(&rows));
+    let sent = send(&court, options(v1::ImportFile::Listings), &file).await.unwrap();
+    assert_eq!(sent.counts().0, ROWS as u64);
+    let proxy = Proxy::to(hub.grpc()).await;
+    let bank = connected(&hub, parties::BANK, Some(&proxy)).await;
+    proxy.let_through(BEFORE);
+    let dir = TempDir::new().unwrap();
+    let replica = Replica::open(&bank, ReplicaConfig::new(dir.path()).reach(ReplicaReach::Exact)).unwrap();
+    let cut = until("a part of the list is there", || async {
+        let state = replica.state();
+        (state.fetched_bytes > BEFORE / 2).then_some(state)
+    });
+    let cut = cut.await;
+    assert!(cut.fetched_bytes < cut.snapshot_bytes - BEFORE / 4, "{cut:?}");
+    hub.kill_and_restart().await;
+    proxy.lead_to(hub.grpc());
+    let before = proxy.passed();
+    proxy.let_through(u64::MAX);
+    proxy.cut();
+    within(replica.synced()).await;
+    let came = proxy.passed() - before;
+    let state = replica.state();
+    assert_eq!((state.entries, state.snapshot_bytes), (ROWS as u64, cut.snapshot_bytes), "{state:?}");
+    assert!(came < cut.snapshot_bytes - BEFORE / 4, "{came} bytes came, of a list of {}", cut.snapshot_bytes);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

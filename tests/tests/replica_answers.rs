@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use xinhub_client::By;
+use xinhub_client::v1::ReplicaReach;
+use xinhub_client::{By, ReplicaConfig};
 use xinhub_ledger::keys::Keyring;
 use xinhub_server::audit::{AuditReader, Entry, ReportedWhat};
 use xinhub_tests::court::actor;
@@ -185,9 +186,8 @@ async fn a_filter_says_who_is_clear_and_asks_for_every_hit() {
     let hub = Hub::start_with(leased(2)).await;
     let (court, before, after) = (hub.court().await, Subject::person(), Subject::person());
     let first = court.list(&before).await;
-    // A caller of one bit keeps no more than a filter, whatever it asks for.
     let hotel = connected(&hub, parties::HOTEL, None).await;
-    let following = Following::at(&hotel, TempDir::new().unwrap(), |config| config).await;
+    let following = Following::filter(&hotel, TempDir::new().unwrap()).await;
     let strangers: Vec<Subject> = (0..40).map(|_| Subject::person()).collect();
     let mut clear = 0;
     for stranger in &strangers {
@@ -206,15 +206,16 @@ async fn a_filter_says_who_is_clear_and_asks_for_every_hit() {
     // It goes on from its directory.
     let dir = following.close().await;
     court.remove(second.listing).await.unwrap();
-    let following = Following::at(&hotel, dir, |config| config).await;
+    let following = Following::filter(&hotel, dir).await;
     following.until_clear(&room(&before), true).await;
     following.until_clear(&room(&after), true).await;
     assert!(following.path().join("filter.snap").exists());
-    // A bank may have either; of its filter, too, every hit is asked.
+    // A bank may have either, and has the one that tells it less where it asks for neither; of its filter, too, every hit is asked.
     let bank = connected(&hub, parties::BANK, None).await;
     let third = Subject::organisation();
     court.list(&third).await;
-    let filter = Following::filter(&bank, TempDir::new().unwrap()).await;
+    let unsaid = |config: ReplicaConfig| config.reach(ReplicaReach::Unspecified);
+    let filter = Following::at(&bank, TempDir::new().unwrap(), unsaid).await;
     let told = filter.check(loan(&third)).await;
     assert_eq!((told.by, told.verdict()), (By::Hub, Verdict::Consider));
 }

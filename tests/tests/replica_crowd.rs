@@ -30,6 +30,8 @@ const STREAMS: usize = 50;
 const BEFORE: u64 = 50;
 const AFTER: u64 = 600;
 const SLOW_WINDOW_BYTES: u32 = 1_024;
+/// What a subscriber may cost the hub in memory: both ends of a stream, and its place among those that lifts wait for.
+const MAX_BYTES_EACH: u64 = 64 << 10;
 /// In which nearly every one of the others has a lift, once it is acknowledged: half of a lease, on a machine that does much besides.
 const MOST_ARE_TOLD_WITHIN: Duration = Duration::from_secs(5);
 /// By how much the hub may grow in all: 1 KiB for each lift that one who doesn't read misses would be 30 MiB.
@@ -99,6 +101,7 @@ async fn who_does_not_read_holds_nobody_up() {
     let (tell, mut heard) = mpsc::channel(2 * SUBSCRIBERS);
     let (stop, stopped) = watch::channel(());
     let ready = Arc::new(AtomicU64::new(0));
+    let nobody = hub.resident_bytes();
     let mut readers = Vec::new();
     for _ in 0..(SUBSCRIBERS - SLOW) / STREAMS {
         let client = hub.client(parties::BANK).await;
@@ -118,7 +121,7 @@ async fn who_does_not_read_holds_nobody_up() {
                             let _ = out.try_send(v1::FollowLiftsRequest { message: Some(ack) });
                             tell.send((lift.lift_seq, Instant::now())).await.unwrap();
                         }
-                        Some(In::Beat(_)) | None => {}
+                        Some(In::Beat(_) | In::Drain(_)) | None => {}
                         Some(In::Resync(resync)) => panic!("{resync:?}"),
                     }
                 }
@@ -127,6 +130,8 @@ async fn who_does_not_read_holds_nobody_up() {
     }
     let all = (SUBSCRIBERS - SLOW) as u64;
     until("all are subscribed", || async { (ready.load(Ordering::Relaxed) == all).then_some(()) }).await;
+    let each = hub.resident_bytes().saturating_sub(nobody) / all;
+    assert!(each < MAX_BYTES_EACH, "{each} bytes each");
     let without = lifts(&court, BEFORE, &mut heard, 2).await;
     let before = hub.resident_bytes();
     let channel = raw::connect_with_window(&hub, parties::BANK, SLOW_WINDOW_BYTES).await.unwrap();
@@ -139,7 +144,7 @@ async fn who_does_not_read_holds_nobody_up() {
     let at = |took: &[Duration], percent: usize| took[(took.len() - 1) * percent / 100];
     println!(
         "from the court's acknowledgement to receipt: p50 {:?}, p99 {:?} without; p50 {:?}, p99 {:?} beside {SLOW} that don't read; \
-         the hub has grown by {} KiB",
+         the hub has grown by {} KiB, and by {each} bytes for each that subscribed",
         at(&without, 50),
         at(&without, 99),
         at(&with, 50),

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, Write};
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use serde::Serialize;
 
 use crate::exit::Failure;
@@ -68,6 +68,16 @@ impl Out {
         table.set_header(header);
         table.add_rows(rows);
         self.text(&table.to_string())
+    }
+
+    /// A row of a table that comes row by row: each cell has its width, the last what it needs.
+    pub(crate) fn row<const N: usize>(&mut self, widths: [u16; N], cells: [String; N]) -> Result<(), Failure> {
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING).add_row(cells);
+        for (column, width) in table.column_iter_mut().zip(widths).take(N - 1) {
+            column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width)));
+        }
+        self.text(table.trim_fmt().trim_start())
     }
 
     /// Flat things of a kind as CSV, one a row; the header goes above the first page alone.

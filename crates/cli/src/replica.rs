@@ -22,14 +22,16 @@ use crate::shapes;
 
 /// Events that wait to be shown.
 const AHEAD: usize = 1_024;
+/// Of the columns of what is watched.
+const WIDTHS: [u16; 7] = [8, 12, 10, 12, 10, 12, 0];
 
 /// A replica, and where it keeps itself.
 #[derive(Debug, Args)]
 struct PlaceArgs {
     /// The replica's own directory; made where it is missing
     dir: PathBuf,
-    /// What it holds: a filter that says who is clear, or the exact list; the widest granted if not given. A directory that holds
-    /// another sort is filled anew
+    /// What it holds: a filter that says who is clear, or the exact list; a filter if not given, unless the exact list alone is granted. A
+    /// directory that holds another sort is filled anew
     #[arg(long, value_name = "REACH", value_parser = codes::parser::<v1::ReplicaReach>())]
     reach: Option<v1::ReplicaReach>,
 }
@@ -102,10 +104,13 @@ pub(crate) struct State {
     event: &'static str,
     synced: bool,
     revision: u64,
+    token: String,
     lift_seq: u64,
     entries: u64,
+    lag: u64,
     age_ms: u64,
     lease_ms: u64,
+    alarms: u64,
     trouble: Option<String>,
 }
 
@@ -116,10 +121,13 @@ impl From<&ReplicaState> for State {
             event: "state",
             synced: state.synced,
             revision: state.revision,
+            token: shapes::hex(&state.token()),
             lift_seq: state.lift_seq,
             entries: state.entries,
+            lag: state.lag(),
             age_ms: if state.synced { ms(state.age()) } else { 0 },
             lease_ms: ms(state.lease()),
+            alarms: state.alarms,
             trouble: state.trouble.clone(),
         }
     }
@@ -224,6 +232,7 @@ fn show(state: &ReplicaState, out: &mut Out) -> Result<(), Failure> {
         (name("revision", "修订号"), shape.revision.to_string()),
         (name("lifts", "解除次数"), shape.lift_seq.to_string()),
         (name("entries", "条目数"), shape.entries.to_string()),
+        (name("token", "令牌"), shape.token.clone()),
         (name("trouble", "故障"), shape.trouble.clone().unwrap_or_default()),
     ];
     out.record(&shape, || lines)
@@ -258,6 +267,7 @@ pub(crate) async fn watch(args: WatchArgs, global: &GlobalArgs, out: &mut Out) -
             last = Some(seen);
         }
     });
+    header(out)?;
     let mut left = args.lifts.unwrap_or(u64::MAX);
     while left > 0 {
         let event = tokio::select! {
@@ -265,9 +275,9 @@ pub(crate) async fn watch(args: WatchArgs, global: &GlobalArgs, out: &mut Out) -
             _ = tokio::signal::ctrl_c() => None,
         };
         match event {
-            Some(Event::State(state)) => line(&State::from(&state), out)?,
+            Some(Event::State(state)) => changed(&State::from(&state), out)?,
             Some(Event::Lift(lifted)) => {
-                line(&Lift::from(lifted), out)?;
+                heard(&Lift::from(lifted), out)?;
                 left -= 1;
             }
             None => break,
@@ -277,15 +287,47 @@ pub(crate) async fn watch(args: WatchArgs, global: &GlobalArgs, out: &mut Out) -
     Ok(Exit::Success)
 }
 
-/// One line per event: a JSON object, or its fields one after the other.
-fn line<T: Serialize>(event: &T, out: &mut Out) -> Result<(), Failure> {
+/// What is watched comes line by line: JSON objects, or rows under this.
+fn header(out: &mut Out) -> Result<(), Failure> {
+    let lang = out.lang;
     if out.format == Format::Json {
-        out.json(event)?;
+        return Ok(());
+    }
+    let names = [
+        lang.pick("event", "事件"),
+        lang.pick("revision", "修订号"),
+        lang.pick("lifts", "解除次数"),
+        lang.pick("entries", "条目数"),
+        lang.pick("behind", "落后"),
+        lang.pick("lease s", "租约秒数"),
+        lang.pick("trouble", "故障"),
+    ];
+    out.row(WIDTHS, names.map(str::to_owned))?;
+    out.flush()
+}
+
+fn changed(state: &State, out: &mut Out) -> Result<(), Failure> {
+    if out.format == Format::Json {
+        out.json(state)?;
     } else {
-        let value = serde_json::to_value(event).unwrap_or_default();
-        let fields = value.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-        let text: Vec<String> = fields.map(|(name, value)| format!("{name}={value}")).collect();
-        out.text(&format!("{}\n", text.join(" ")))?;
+        let event = out.lang.pick("state", "状态").to_owned();
+        let [revision, lifts, entries, lag] =
+            [state.revision, state.lift_seq, state.entries, state.lag].map(|number| number.to_string());
+        let lease = format!("{:.1}", Duration::from_millis(state.lease_ms).as_secs_f64());
+        out.row(WIDTHS, [event, revision, lifts, entries, lag, lease, state.trouble.clone().unwrap_or_default()])?;
+    }
+    out.flush()
+}
+
+fn heard(lift: &Lift, out: &mut Out) -> Result<(), Failure> {
+    if out.format == Format::Json {
+        out.json(lift)?;
+    } else {
+        let event = out.lang.pick("lift", "解除").to_owned();
+        let [revision, number] = [lift.revision, lift.lift_seq].map(|number| number.to_string());
+        // How many entries it concerned, and not how many there are.
+        let keys = format!("-{}", lift.keys);
+        out.row(WIDTHS, [event, revision, number, keys, String::new(), String::new(), String::new()])?;
     }
     out.flush()
 }

@@ -29,6 +29,7 @@ use xinhub_api::convert::{self, Inquiry};
 use xinhub_api::v1;
 use xinhub_domain::decision::{Answer, FieldMask};
 use xinhub_domain::measure::{Catalogue, Measure};
+use xinhub_domain::position::Position;
 use xinhub_domain::time::Timestamp;
 use xinhub_index::Prf;
 
@@ -59,6 +60,13 @@ pub struct ReplicaState {
     pub revision: u64,
     /// How far it has applied lifts: at least as far.
     pub lift_seq: u64,
+    /// How far the hub was by its last beat.
+    pub hub_revision: u64,
+    /// How far it is proved that what it holds is what the hub has told, by the digests of both; 0 of a filter, which has none.
+    pub compared_revision: u64,
+    /// How often it was not, or what the hub sent could not be taken again and again. Each time the list was fetched anew; each is a fault to
+    /// be looked into, here or at the hub.
+    pub alarms: u64,
     /// How many keys have an entry; of a filter, how many came since it was made.
     pub entries: u64,
     /// What it takes in memory, in bytes.
@@ -86,6 +94,16 @@ impl ReplicaState {
     /// How long its lease still lasts.
     pub fn lease(&self) -> Duration {
         Duration::from_millis(self.lease_until_ms.saturating_sub(Clock::default().boot_ms()))
+    }
+
+    /// How many revisions it is behind where the hub was by its last beat.
+    pub fn lag(&self) -> u64 {
+        self.hub_revision.saturating_sub(self.revision)
+    }
+
+    /// Where in the history it is: a token to ask the hub for an answer at least as new ([`v1::CheckRequest`]).
+    pub fn token(&self) -> Vec<u8> {
+        Position { epoch: self.epoch, revision: self.revision, time: Timestamp(0) }.token()
     }
 
     /// Whether it may answer from what it holds.
@@ -123,6 +141,8 @@ pub enum Fault {
     OverlayOff,
     /// Lifts are confirmed as they come, and applied when bulk brings them.
     LiftsInBulk,
+    /// Somebody who is listed is lost on the way from the stream into the index, once.
+    ChangeLost,
 }
 
 impl std::fmt::Debug for ReplicaConfig {
@@ -146,7 +166,7 @@ impl ReplicaConfig {
         self
     }
 
-    /// Which reach it is to have: the widest that is granted where nothing is said.
+    /// Which reach it is to have. A filter where nothing is said, which tells its holder less; `exact` where that alone is granted.
     #[must_use]
     pub fn reach(mut self, reach: ReplicaReach) -> ReplicaConfig {
         self.reach = reach;
@@ -315,7 +335,8 @@ impl Shared {
     /// Shows what was loaded, under what it was made for.
     fn hold(&self, mut held: Held, view: View, audience: &Arc<Audience>) {
         let (epoch, audience) = (held.epoch, Arc::clone(audience));
-        held.overlay = self.fault != Some(Fault::OverlayOff);
+        // Lost once, and not again in what is fetched anew.
+        held.fault = self.fault.filter(|fault| *fault != Fault::ChangeLost || self.state.borrow().alarms == 0);
         *self.held.lock() = Some(held);
         self.standing.store(Some(Arc::new(Standing { epoch, audience, view: Arc::new(view) })));
     }
@@ -330,16 +351,23 @@ impl Shared {
         });
     }
 
+    /// Says nothing against anybody until a beat gives another lease.
+    fn end_lease(&self) {
+        self.times.lease_until.store(0, Ordering::Release);
+        self.state.send_modify(|state| state.lease_until_ms = 0);
+    }
+
     /// Answers nothing from what was held any more.
     fn forget(&self) {
-        self.times.lease_until.store(0, Ordering::Release);
+        self.end_lease();
         self.times.heard.store(0, Ordering::Release);
         self.standing.store(None);
         *self.held.lock() = None;
         self.state.send_modify(|state| {
             // What is fetched next may be older: nobody is to take it for what was held before.
-            (state.synced, state.lease_until_ms, state.heard_ms) = (false, 0, 0);
-            (state.revision, state.lift_seq, state.entries, state.memory_bytes) = (0, 0, 0, 0);
+            (state.synced, state.heard_ms) = (false, 0);
+            (state.revision, state.lift_seq, state.compared_revision) = (0, 0, 0);
+            (state.entries, state.memory_bytes) = (0, 0);
         });
     }
 

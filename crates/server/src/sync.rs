@@ -51,7 +51,7 @@ const REMEMBERED_LIFTS: usize = 4_096;
 /// How long to wait after a failure of the disk before it is tried again.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// How often it is looked whether a feed knows the digest of what it tells.
-const ANCHOR_EVERY: Duration = Duration::from_secs(30);
+const ANCHOR_EVERY: Duration = Duration::from_secs(10);
 /// The file of digests that are kept over a stop.
 const DIGESTS: &str = "digests";
 
@@ -154,11 +154,21 @@ impl Replication {
         })
     }
 
-    /// Keeps so little in memory, and does this wrong.
+    /// Keeps so little in memory, has replicas that are so far behind begin anew, and does this wrong.
     #[cfg(feature = "faults")]
     #[must_use]
-    pub(crate) fn simulated(self, max_ring_bytes: usize, fault: Option<Fault>) -> Replication {
+    pub(crate) fn simulated(
+        mut self,
+        (max_ring_bytes, max_behind_events): (usize, u64),
+        fault: Option<Fault>,
+    ) -> Replication {
+        self.snapshots.max_behind_events = max_behind_events / 2;
         Replication { max_ring_bytes, fault, ..self }
+    }
+
+    /// Events that a replica may be behind and still be led on: further a snapshot is shorter, for either side.
+    pub(crate) fn max_behind_events(&self) -> u64 {
+        2 * self.snapshots.max_behind_events
     }
 
     pub(crate) fn has(&self, fault: Fault) -> bool {

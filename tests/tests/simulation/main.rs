@@ -63,6 +63,42 @@ fn a_seed_does_the_same_again() {
     assert_ne!(first.unwrap().trace, live(43, Plan::default()).unwrap().trace);
 }
 
+/// What can't be read, or follows on what never came, comes again, and a replica holds meanwhile what it held.
+#[test]
+fn what_can_not_be_taken_comes_again() {
+    let plan = Plan { damages: true, ..Plan::default() };
+    let lives: Vec<Held> = (0..SEEDS).map(|seed| live(seed, plan).unwrap_or_else(|problem| panic!("{problem}"))).collect();
+    println!("{lives:?}");
+    let sum = |of: fn(&Held) -> u64| lives.iter().map(of).sum::<u64>();
+    assert!(sum(|held| held.refused) > 20 && sum(|held| held.broken) > 20, "{lives:?}");
+}
+
+/// A replica that hears nothing goes on clearing for a day, and against nobody; past it, it says nothing of anybody.
+#[test]
+fn a_day_without_a_word_ends_all_answers() {
+    const HOUR_US: u64 = 3_600_000_000;
+    let world = World::new(11, Plan::default()).lived().unwrap_or_else(|problem| panic!("{problem}"));
+    let ends = world.now();
+    // By clocks that go up to a twentieth too fast or slow.
+    for (hours, clears) in [(0, true), (22, true), (27, false)] {
+        world.now_us.store(ends + hours * HOUR_US, std::sync::atomic::Ordering::SeqCst);
+        let (mut clear, mut asked) = (0, 0);
+        for node in &world.nodes {
+            let replica = node.replica.as_ref().unwrap();
+            assert_eq!(replica.is_leased(), hours == 0);
+            for person in &world.people {
+                let answer = replica.answer(node.measure, &person.inquiry);
+                let is_adverse = answer.as_ref().is_some_and(|answer| answer.verdict().is_adverse());
+                assert!(hours == 0 || !is_adverse, "after {hours} hours: {answer:?}");
+                clear += usize::from(answer.is_some() && !is_adverse);
+                asked += 1;
+            }
+        }
+        println!("after {hours} hours {clear} of {asked} are clear");
+        assert_eq!(clear > 0, clears, "after {hours} hours {clear} of {asked} are clear");
+    }
+}
+
 #[track_caller]
 fn noticed(plan: Plan) {
     let found = (0..NOTICED_WITHIN).find_map(|seed| Some((seed, live(seed, plan).err()?)));

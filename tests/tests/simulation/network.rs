@@ -12,6 +12,7 @@ use xinhub_tests::v1;
 use xinhub_tests::v1::follow_changes_request::Message as ChangesIn;
 use xinhub_tests::v1::follow_changes_response::Message as ChangesOut;
 use xinhub_tests::v1::follow_lifts_request::Message as LiftsIn;
+use xinhub_tests::v1::follow_lifts_response::Message as LiftsOut;
 
 /// The beginning, 2026-03-02, 10:00 in Shanghai: nothing falls due while a life lasts.
 pub(crate) const START: Timestamp = Timestamp(1_772_416_800_000);
@@ -102,6 +103,25 @@ impl Down {
             Down::Closed => Vec::new(),
         }
     }
+}
+
+/// Makes a message one that can't be taken: it can't be read, or follows on what never came. Says whether it is one that can be.
+pub(crate) fn damage(message: &mut Down, unreadable: bool) -> bool {
+    let (changes, prev) = match message {
+        Down::Lifts(v1::FollowLiftsResponse { message: Some(LiftsOut::Lift(lift)) }) => {
+            (&mut lift.changes, &mut lift.prev_lift_seq)
+        }
+        Down::Changes(v1::FollowChangesResponse { message: Some(ChangesOut::Batch(batch)) }) => {
+            (&mut batch.changes, &mut batch.prev_revision)
+        }
+        _ => return false,
+    };
+    if unreadable && !changes.is_empty() {
+        changes.truncate(changes.len() - 1);
+    } else {
+        *prev += 1_000_000;
+    }
+    true
 }
 
 /// Which of a replica's two connections.

@@ -10,9 +10,14 @@ use xinhub_client::ReplicaConfig;
 use xinhub_client::simulated::{Ended, Replica};
 use xinhub_ledger::Clock;
 use xinhub_server::service::simulated::Line;
+use xinhub_tests::v1;
+use xinhub_tests::v1::follow_changes_request::Message as ChangesIn;
 
-use super::network::{AHEAD, Connection, Down, HubEnd, KINDS, Kind, Up, Way};
+use super::network::{AHEAD, Connection, Down, HubEnd, KINDS, Kind, Up, Way, damage};
 use super::world::{Event, GIVEN_UP_US, MS, World};
+
+/// Where messages are damaged.
+const DAMAGED_ONE_IN: u64 = 40;
 
 /// The network.
 impl World {
@@ -88,7 +93,11 @@ impl World {
         }
         self.connections.insert(id, connection);
         match message {
-            Some(message) if self.nodes[at].session == session => {
+            Some(mut message) if self.nodes[at].session == session => {
+                if self.plan.damages && !self.ending && self.random.random_range(0..DAMAGED_ONE_IN) == 0 {
+                    let unreadable = self.random.random();
+                    self.held.faults += u64::from(damage(&mut message, unreadable));
+                }
                 self.note("down", &message.bytes());
                 self.replica_takes(at, message)
             }
@@ -342,6 +351,7 @@ impl World {
         let said: Result<Option<(Kind, Up)>, Ended> = match message {
             Down::Manifest(manifest) => match replica.begin(*manifest) {
                 Ok(Some(request)) => {
+                    self.held.fetched += 1;
                     // What it holds from here on is another list.
                     self.nodes[at].seen_clear.clear();
                     Ok(Some((Kind::Changes, Up::Fetch(request))))
@@ -356,7 +366,14 @@ impl World {
             },
             Down::Lifts(message) => replica.lifts(message).map(|said| said.map(|said| (Kind::Lifts, Up::Lifts(said)))),
             Down::Changes(message) => {
-                replica.changes(message).map(|said| said.map(|said| (Kind::Changes, Up::Changes(said))))
+                let said = replica.changes(message);
+                if let Ok(Some(v1::FollowChangesRequest { message: Some(ChangesIn::Nack(nack)) })) = &said {
+                    self.held.refused += 1;
+                    if !self.plan.damages {
+                        return Err(format!("replica {at} refuses what a hub that is right has sent: {nack:?}"));
+                    }
+                }
+                said.map(|said| said.map(|said| (Kind::Changes, Up::Changes(said))))
             }
             Down::Closed => Err(replica.lost()),
         };
@@ -432,7 +449,8 @@ impl World {
     /// A session is over: both connections go, and the next begins within the time that the replica says.
     pub(crate) fn ended(&mut self, at: usize, ended: Ended) -> Result<(), String> {
         self.note("ended", format!("{at} {ended:?}").as_bytes());
-        if let Some(problem) = ended.broken {
+        self.held.broken += u64::from(ended.broken.is_some());
+        if let Some(problem) = ended.broken.filter(|_| !self.plan.damages) {
             return Err(format!("replica {at} and the hub, which are both right, have parted: {problem}"));
         }
         self.close(at);

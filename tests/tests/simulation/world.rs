@@ -38,11 +38,13 @@ pub(crate) struct Plan {
     pub(crate) hub_fault: Option<HubFault>,
     /// How fast the replicas' clocks go, from and to, in thousandths.
     pub(crate) rates: (u64, u64),
+    /// Whether what the hub sends can't always be taken.
+    pub(crate) damages: bool,
 }
 
 impl Default for Plan {
     fn default() -> Plan {
-        Plan { fault: None, hub_fault: None, rates: (950, 1_050) }
+        Plan { fault: None, hub_fault: None, rates: (950, 1_050), damages: false }
     }
 }
 
@@ -56,17 +58,21 @@ pub(crate) struct Held {
     /// How often somebody was spoken against, rightly; and how many leases began.
     pub(crate) adverse: u64,
     pub(crate) leases: u64,
+    /// How often a list was fetched, and how often what came was not taken: a batch, or what ended the session.
+    pub(crate) fetched: u64,
+    pub(crate) refused: u64,
+    pub(crate) broken: u64,
     /// Of everything that happened, in its order.
     pub(crate) trace: String,
 }
 
 impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Held { faults, lifts, completed, checks, adverse, leases, trace } = self;
+        let Held { faults, lifts, completed, checks, adverse, leases, fetched, refused, broken, trace } = self;
         write!(
             f,
             "{faults} faults, {lifts} lifts ({completed} seen complete) and {checks} checks; {adverse} adverse answers \
-             under {leases} leases; trace {trace}"
+             under {leases} leases; {fetched} lists fetched, {refused} batches refused, {broken} sessions broken; trace {trace}"
         )
     }
 }
@@ -251,7 +257,12 @@ impl World {
     }
 
     /// A life, to its end.
-    pub(crate) fn live(mut self) -> Result<Held, String> {
+    pub(crate) fn live(self) -> Result<Held, String> {
+        self.lived().map(|world| world.held)
+    }
+
+    /// A life to its end, and the world as it is then.
+    pub(crate) fn lived(mut self) -> Result<World, String> {
         let fail =
             |world: &World, problem: String| Err(format!("after {} ms, {}: {problem}", world.now() / MS, world.held));
         while let Some(Reverse((us, _, Slot(event)))) = self.queue.pop() {
@@ -268,7 +279,7 @@ impl World {
                     return fail(&self, problem);
                 }
                 self.held.trace = self.trace.finalize().to_hex()[..16].to_owned();
-                return Ok(self.held);
+                return Ok(self);
             }
             if us > LIFE_US + RECOVERY_US {
                 let states: Vec<_> = self.nodes.iter().map(|node| node.replica.as_ref().map(Replica::state)).collect();

@@ -4,13 +4,24 @@ use std::collections::{HashMap, VecDeque};
 
 use xinhub_index::{Change, Entry, Filter, Index, IndexWriter, Key, Relations, StateDigest, Until, read_changes};
 
+use super::Fault;
+
 /// Places of which the digest is remembered, for a beat that names one of them.
 const REMEMBERED: usize = 16;
 
-/// What came does not follow on what is held, or is damaged. Nothing of it was applied.
+/// Why what came was not applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("what the hub sent {0}")]
-pub(super) struct Broken(pub(super) &'static str);
+pub(super) enum Broken {
+    /// What is held stays as it was.
+    #[error("what the hub sent does not follow on what is held: it skips a {0}")]
+    Gap(&'static str),
+    /// What is held stays as it was.
+    #[error("what the hub sent can't be read: it {0}")]
+    Damaged(&'static str),
+    /// What is held is not what the hub has told.
+    #[error("what is held is not what the hub says that it has told: the digests of one place differ")]
+    Differs,
+}
 
 /// What look-ups read. Nobody waits for anybody.
 pub(super) enum View {
@@ -63,8 +74,8 @@ pub(super) struct Held {
     pub(super) lift_seq: u64,
     /// The lifts that are within `revision`.
     pub(super) changed_lift_seq: u64,
-    /// Whether lifts are kept from bulk that would undo them. Always, but where a test asks whether it would notice.
-    pub(super) overlay: bool,
+    /// What is done wrong, where a test asks whether it would notice.
+    pub(super) fault: Option<Fault>,
     /// Keys that lifts have changed beyond `revision`: changes from before that must not undo it.
     lifted: HashMap<Key, u64>,
     /// Entries as new as this are held.
@@ -73,6 +84,8 @@ pub(super) struct Held {
     digests: VecDeque<(u64, [u8; 32])>,
     /// What the hub's was at a place that is not reached yet.
     expected: Option<(u64, [u8; 32])>,
+    /// The last place at which it was the hub's.
+    pub(super) compared: u64,
 }
 
 impl Held {
@@ -90,11 +103,12 @@ impl Held {
             chain,
             lift_seq,
             changed_lift_seq: lift_seq,
-            overlay: true,
+            fault: None,
             lifted: HashMap::new(),
             as_of: as_of.max(revision),
             digests: VecDeque::new(),
             expected: None,
+            compared: 0,
         };
         held.note_digest();
         held
@@ -108,9 +122,9 @@ impl Held {
         bytes: &[u8],
     ) -> Result<usize, Broken> {
         if prev > self.lift_seq {
-            return Err(Broken("skips a lift"));
+            return Err(Broken::Gap("lift"));
         }
-        let changes = read_changes(bytes).map_err(Broken)?;
+        let changes = read_changes(bytes).map_err(Broken::Damaged)?;
         let keys = changes.len();
         // Told by the other stream already, and perhaps changed since: nothing of it is put.
         if revision > self.revision {
@@ -137,14 +151,16 @@ impl Held {
         bytes: &[u8],
     ) -> Result<(), Broken> {
         if prev > self.revision {
-            return Err(Broken("skips a change"));
+            return Err(Broken::Gap("change"));
         }
         if revision <= self.revision {
             return Ok(());
         }
-        for change in read_changes(bytes).map_err(Broken)? {
-            let newer = self.overlay && self.lifted.get(&change.0).is_some_and(|lifted| *lifted > revision);
-            if !newer {
+        let overlay = self.fault != Some(Fault::OverlayOff);
+        for change in read_changes(bytes).map_err(Broken::Damaged)? {
+            let newer = overlay && self.lifted.get(&change.0).is_some_and(|lifted| *lifted > revision);
+            let is_lost = change.1.is_some() && self.fault.take_if(|fault| *fault == Fault::ChangeLost).is_some();
+            if !newer && !is_lost {
                 self.put(change);
             }
         }
@@ -183,9 +199,11 @@ impl Held {
         self.expected = None;
         // Of a place that was passed in one step, or with newer entries, nothing can be said.
         match self.digests.iter().find(|(at, _)| *at == revision) {
-            Some((_, own)) if *own != digest => Err(Broken("is not what is held: the digests of one place differ")),
-            Some(_) | None => Ok(()),
+            Some((_, own)) if *own != digest => return Err(Broken::Differs),
+            Some(_) => self.compared = revision,
+            None => {}
         }
+        Ok(())
     }
 
     fn put(&mut self, (key, entry): Change) {
@@ -289,10 +307,11 @@ mod tests {
     fn what_skips_or_is_damaged_changes_nothing() {
         for (mut held, view) in both() {
             held.change(0, (5, 0), (5, [0; 32]), &listed()).unwrap();
-            assert_eq!(held.change(6, (8, 0), (8, [0; 32]), &absent()), Err(Broken("skips a change")));
-            assert_eq!(held.lift((1, 2), (8, 8), &absent()), Err(Broken("skips a lift")));
-            assert!(held.change(5, (8, 0), (8, [0; 32]), &absent()[..18]).is_err());
-            assert!(held.lift((0, 1), (8, 8), &absent()[..18]).is_err());
+            assert_eq!(held.change(6, (8, 0), (8, [0; 32]), &absent()), Err(Broken::Gap("change")));
+            assert_eq!(held.lift((1, 2), (8, 8), &absent()), Err(Broken::Gap("lift")));
+            let cut = &absent()[..18];
+            assert!(matches!(held.change(5, (8, 0), (8, [0; 32]), cut), Err(Broken::Damaged(_))));
+            assert!(matches!(held.lift((0, 1), (8, 8), cut), Err(Broken::Damaged(_))));
             assert!(!view.is_clear(&KEY));
             assert_eq!((held.revision, held.lift_seq), (5, 0));
         }
@@ -317,15 +336,16 @@ mod tests {
         let Writers::Exact(_, digest) = &held.writers else { panic!("an exact one") };
         let own = digest.value();
         assert_eq!(held.expect(5, own), Ok(()));
-        assert!(held.expect(5, [0; 32]).is_err());
+        assert_eq!(held.compared, 5);
+        assert_eq!(held.expect(5, [0; 32]), Err(Broken::Differs));
         // A place that is not reached yet is compared there.
         assert_eq!(held.expect(9, [0; 32]), Ok(()));
-        assert!(held.change(5, (9, 0), (9, [0; 32]), &[]).is_err());
+        assert_eq!(held.change(5, (9, 0), (9, [0; 32]), &[]), Err(Broken::Differs));
         // Where something newer is held, or the place was stepped over, nothing can be said.
         assert_eq!(held.expect(10, [0; 32]), Ok(()));
         assert_eq!(held.change(9, (12, 0), (14, [0; 32]), &absent()), Ok(()));
         assert_eq!(held.expect(12, [0; 32]), Ok(()));
         assert_eq!(held.change(12, (14, 0), (14, [0; 32]), &[]), Ok(()));
-        assert!(held.expect(14, [0; 32]).is_err());
+        assert_eq!(held.expect(14, [0; 32]), Err(Broken::Differs));
     }
 }

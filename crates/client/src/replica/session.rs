@@ -33,6 +33,8 @@ pub(super) const RETRY_MOST: Duration = Duration::from_secs(30);
 const STEADY: Duration = Duration::from_secs(30);
 /// Keys that may have changed since a filter was made: past it a new one is smaller.
 const MAX_BESIDE_FILTER: usize = 1_000_000;
+/// Sessions in a row that end with what can't be taken: past it the replica begins anew.
+const MAX_BROKEN: u32 = 3;
 /// The part of a lease that is used: the rest is for clocks that differ in speed.
 const LEASE_USED_PERCENT: u64 = 80;
 
@@ -45,8 +47,12 @@ pub(super) enum End {
     Resync(Duration),
     /// The connection, or the hub.
     Lost(Error),
-    /// What came does not fit.
+    /// The hub is stopping.
+    Drained(Duration),
+    /// What came can't be taken. What is held stays as it was.
     Broken(String),
+    /// What is held is not what the hub has told.
+    Parted(String),
 }
 
 impl From<Error> for End {
@@ -57,7 +63,10 @@ impl From<Error> for End {
 
 impl From<Broken> for End {
     fn from(broken: Broken) -> End {
-        End::Broken(broken.to_string())
+        match broken {
+            Broken::Gap(_) | Broken::Damaged(_) => End::Broken(broken.to_string()),
+            Broken::Differs => End::Parted(broken.to_string()),
+        }
     }
 }
 
@@ -79,11 +88,13 @@ impl End {
 /// How soon a replica comes again.
 pub(super) struct Tries {
     pause: Duration,
+    /// Sessions in a row that ended with what can't be taken.
+    broken: u32,
 }
 
 impl Tries {
     pub(super) fn new() -> Tries {
-        Tries { pause: RETRY_FIRST }
+        Tries { pause: RETRY_FIRST, broken: 0 }
     }
 
     /// What the end of a session means for what is held, and within how long the next one begins; `None`: no other does.
@@ -93,6 +104,7 @@ impl Tries {
         }
         let pause = self.pause;
         self.pause = (pause * 2).min(RETRY_MOST);
+        let broken = std::mem::take(&mut self.broken);
         match end {
             End::Stopped => None,
             End::Resync(within) => {
@@ -105,10 +117,24 @@ impl Tries {
                 tell(shared, Some(error.to_string()));
                 Some(pause)
             }
-            End::Broken(problem) => {
+            End::Drained(within) => {
+                tell(shared, Some("the hub is stopping; the replica connects again".to_owned()));
+                self.pause = RETRY_FIRST;
+                Some(within)
+            }
+            End::Broken(problem) if broken < MAX_BROKEN => {
+                tracing::error!(problem, "what the hub sent is not applied; the replica keeps what it holds");
+                self.broken = broken + 1;
+                // It may have been a lift: nothing is said against anybody until the hub has been heard again.
+                shared.end_lease();
+                tell(shared, Some(problem));
+                Some(pause)
+            }
+            End::Broken(problem) | End::Parted(problem) => {
                 tracing::error!(problem, "the replica and the hub have parted: it is fetched anew");
                 shared.forget();
                 store::discard(shared);
+                shared.state.send_modify(|state| state.alarms += 1);
                 tell(shared, Some(problem));
                 Some(pause)
             }
@@ -120,6 +146,7 @@ fn tell(shared: &Shared, trouble: Option<String>) {
     shared.state.send_modify(|state| state.trouble = trouble);
 }
 
+/// Where it is in which history, by revision and by lift.
 fn place(shared: &Shared) -> Option<([u8; 16], u64, u64)> {
     shared.held.lock().as_ref().map(|held| (held.epoch, held.revision, held.lift_seq))
 }
@@ -133,14 +160,15 @@ fn with_held<T>(shared: &Shared, act: impl FnOnce(&mut Held) -> Result<T, Broken
 
 /// Tells where the replica is.
 pub(super) fn show(shared: &Shared) {
-    let Some((epoch, revision, lift_seq)) = place(shared) else { return };
+    let at = shared.held.lock().as_ref().map(|held| (held.epoch, held.revision, held.lift_seq, held.compared));
+    let Some((epoch, revision, lift_seq, compared)) = at else { return };
     let standing = shared.standing.load();
     let (entries, bytes) = standing.as_ref().map_or((0, 0), |of| (of.view.entries(), of.view.bytes() as u64));
     let unreported = shared.records.load().as_ref().map_or(0, |records| records.taken());
     shared.times.revision.store(revision, Ordering::Release);
     shared.state.send_modify(|state| {
         (state.epoch, state.revision, state.lift_seq) = (epoch, revision, lift_seq);
-        (state.entries, state.memory_bytes, state.unreported) = (entries, bytes, unreported);
+        (state.compared_revision, state.entries, state.memory_bytes, state.unreported) = (compared, entries, bytes, unreported);
     });
 }
 
@@ -305,7 +333,7 @@ pub(super) fn follow(shared: &Arc<Shared>) -> Result<Opened, End> {
     let open = v1::FollowChangesOpen { instance_id, epoch, revision, lift_seq, reach, terms, chain };
     let open_changes = v1::FollowChangesRequest { message: Some(ChangesOut::Open(open)) };
     let lifts = Lifts::new(shared, audience);
-    let changes = Changes { shared: Arc::clone(shared), applied: None };
+    let changes = Changes { shared: Arc::clone(shared), applied: None, refused: None, awaits: false };
     show(shared);
     Ok(Opened { lifts, open_lifts, changes, open_changes })
 }
@@ -372,6 +400,9 @@ impl Lifts {
             }
             Some(LiftsIn::Beat(beat)) => self.applied = Some(self.heard_beat(&beat)?),
             Some(LiftsIn::Resync(resync)) => return Err(End::resync(&resync)),
+            Some(LiftsIn::Drain(drain)) => {
+                return Err(End::Drained(Duration::from_millis(u64::from(drain.within_ms))));
+            }
             // What a newer hub may say beside it.
             None => {}
         }
@@ -405,7 +436,8 @@ impl Lifts {
             return Err(End::Broken("a beat names a lift that did not come before it".to_owned()));
         }
         if let Some((at, digest)) = said("digest").and_then(digest_of) {
-            with_held(shared, |held| held.expect(at, digest))?;
+            let compared = with_held(shared, |held| held.expect(at, digest).map(|()| held.compared))?;
+            shared.state.send_if_modified(|state| std::mem::replace(&mut state.compared_revision, compared) != compared);
         }
         let Some(sent) = self.pings.answered(beat.ping) else { return Ok(applied) };
         let times = &shared.times;
@@ -413,7 +445,8 @@ impl Lifts {
             times.hub_ahead.store(time_ms - signed(times.clock.boot_ms()), Ordering::Release);
         }
         // What is held is all that there is, or was when the ping was sent; until a beat says so nothing is answered from it.
-        let holds_all = number("revision").is_some_and(|named| named <= revision);
+        let named = number("revision").unwrap_or(u64::MAX);
+        let holds_all = named <= revision;
         if holds_all {
             times.heard.fetch_max(sent.at_ms.max(1), Ordering::AcqRel);
         }
@@ -423,6 +456,7 @@ impl Lifts {
         times.lease_until.fetch_max(until_ms, Ordering::AcqRel);
         shared.state.send_modify(|state| {
             state.synced |= holds_all;
+            state.hub_revision = named;
             state.heard_ms = times.heard.load(Ordering::Acquire);
             state.lease_until_ms = times.lease_until.load(Ordering::Acquire);
         });
@@ -476,33 +510,59 @@ pub(super) struct Changes {
     shared: Arc<Shared>,
     /// Cumulative: where many batches come at once the last confirmation says it for all.
     applied: Option<u64>,
+    /// Why a batch was not applied, until that is said.
+    refused: Option<v1::NackReason>,
+    /// Until it comes again, what was under way behind it does not fit either.
+    awaits: bool,
 }
 
 impl Changes {
-    /// Whether there is something to confirm.
+    /// Whether there is something to confirm, or to refuse.
     pub(super) fn confirms(&self) -> bool {
-        self.applied.is_some()
+        self.applied.is_some() || self.refused.is_some()
     }
 
-    /// What there is to confirm.
+    /// What there is to confirm, or to refuse.
     pub(super) fn confirmation(&mut self) -> Option<v1::FollowChangesRequest> {
-        let revision = self.applied.take()?;
-        Some(v1::FollowChangesRequest { message: Some(ChangesOut::Ack(v1::ChangesAck { revision })) })
+        let applied = self.applied.take();
+        let message = match self.refused.take() {
+            Some(reason) => {
+                let (_, revision, _) = place(&self.shared)?;
+                ChangesOut::Nack(v1::ChangesNack { revision, reason: reason as i32 })
+            }
+            None => ChangesOut::Ack(v1::ChangesAck { revision: applied? }),
+        };
+        Some(v1::FollowChangesRequest { message: Some(message) })
     }
 
     /// Takes what the hub has sent.
     pub(super) fn take(&mut self, message: v1::FollowChangesResponse) -> Result<(), End> {
         match message.message {
-            Some(ChangesIn::Batch(batch)) => {
-                let to = (batch.revision, batch.lift_seq);
-                let read_at = (batch.as_of, bytes(&batch.chain, "a chain hash")?);
-                with_held(&self.shared, |held| held.change(batch.prev_revision, to, read_at, &batch.changes))?;
-                show(&self.shared);
-                self.applied = Some(batch.revision);
-                Ok(())
-            }
+            Some(ChangesIn::Batch(batch)) => match with_held(&self.shared, |held| Ok(apply(held, &batch)))? {
+                Ok(()) => {
+                    show(&self.shared);
+                    (self.applied, self.awaits) = (Some(batch.revision), false);
+                    Ok(())
+                }
+                Err(Broken::Gap(_)) if self.awaits => Ok(()),
+                Err(Broken::Gap(_)) => self.refuse(v1::NackReason::Gap),
+                Err(Broken::Damaged(_)) => self.refuse(v1::NackReason::Damaged),
+                Err(broken @ Broken::Differs) => Err(broken.into()),
+            },
             Some(ChangesIn::Resync(resync)) => Err(End::resync(&resync)),
             None => Ok(()),
         }
     }
+
+    /// The hub sends it once more, and what is held stays as it is meanwhile.
+    fn refuse(&mut self, reason: v1::NackReason) -> Result<(), End> {
+        tracing::error!(?reason, "a batch of changes is not applied; the hub is asked for it again");
+        (self.refused, self.awaits) = (Some(reason), true);
+        Ok(())
+    }
+}
+
+fn apply(held: &mut Held, batch: &v1::ChangeBatch) -> Result<(), Broken> {
+    let chain = batch.chain.as_slice().try_into().map_err(|_| Broken::Damaged("has a chain hash of another length"))?;
+    held.change(batch.prev_revision, (batch.revision, batch.lift_seq), (batch.as_of, chain), &batch.changes)
 }

@@ -59,7 +59,10 @@ impl Replica {
 
     fn end(&mut self, end: End) -> Ended {
         (self.fetch, self.streams) = (None, None);
-        let broken = if let End::Broken(problem) = &end { Some(problem.clone()) } else { None };
+        let broken = match &end {
+            End::Broken(problem) | End::Parted(problem) => Some(problem.clone()),
+            End::Stopped | End::Resync(_) | End::Lost(_) | End::Drained(_) => None,
+        };
         let lasted = Duration::from_millis(self.shared.times.clock.boot_ms().saturating_sub(self.began_ms));
         let within = self.tries.after(&self.shared, lasted, end).unwrap_or_default();
         Ended { within, broken }

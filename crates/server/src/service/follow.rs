@@ -73,7 +73,7 @@ impl<T> Stream<T> {
             }
         };
         if self.call.hub().draining.is_cancelled() {
-            return Err(draining());
+            return Err(End::Drain);
         }
         self.still_entitled(follower)?;
         Ok(Some(step))
@@ -97,8 +97,8 @@ impl<T> Stream<T> {
     }
 }
 
-fn draining() -> End {
-    Failure::new(Reason::Draining, "this hub is stopping; connect again and follow on from here").into()
+fn draining() -> Failure {
+    Failure::new(Reason::Draining, "this hub is stopping; connect again and follow on from here")
 }
 
 /// Reads or writes the disk, which no thread that carries messages waits for.
@@ -119,7 +119,7 @@ fn came<T>(message: Result<Option<T>, Status>) -> Result<T, End> {
 /// The first message, which is not waited for for ever.
 async fn first<T: Default>(call: &Call, incoming: &mut Streaming<T>) -> Result<T, End> {
     tokio::select! {
-        () = call.hub().draining.cancelled() => Err(draining()),
+        () = call.hub().draining.cancelled() => Err(End::Drain),
         message = tokio::time::timeout(OPEN_WITHIN, incoming.message()) => {
             message.map_err(|_| missing_open()).and_then(came)
         }
@@ -165,8 +165,12 @@ pub(super) fn lifts(call: Arc<Call>, incoming: Streaming<v1::FollowLiftsRequest>
     call.defer();
     Made::by(|out| async move {
         let end = follow_lifts(&call, incoming, out.clone()).await.err().unwrap_or(End::Gone);
-        let resync = |resync| v1::FollowLiftsResponse { message: Some(LiftsOut::Resync(resync)) };
-        finish(&call, &out, end, resync).await;
+        let last = match &end {
+            End::Resync(reason) => Some(LiftsOut::Resync(tell::resync(*reason))),
+            End::Drain => Some(LiftsOut::Drain(tell::drain())),
+            End::Gone | End::Failure(_) => None,
+        };
+        finish(&call, &out, end, last.map(|last| v1::FollowLiftsResponse { message: Some(last) })).await;
     })
 }
 
@@ -175,22 +179,24 @@ pub(super) fn changes(call: Arc<Call>, incoming: Streaming<v1::FollowChangesRequ
     call.defer();
     Made::by(|out| async move {
         let end = follow_changes(&call, incoming, out.clone()).await.err().unwrap_or(End::Gone);
-        let resync = |resync| v1::FollowChangesResponse { message: Some(ChangesOut::Resync(resync)) };
-        finish(&call, &out, end, resync).await;
+        let last = match &end {
+            End::Resync(reason) => Some(ChangesOut::Resync(tell::resync(*reason))),
+            End::Gone | End::Drain | End::Failure(_) => None,
+        };
+        finish(&call, &out, end, last.map(|last| v1::FollowChangesResponse { message: Some(last) })).await;
     })
 }
 
-async fn finish<T>(call: &Call, out: &mpsc::Sender<Result<T, Status>>, end: End, resync: impl FnOnce(v1::Resync) -> T) {
-    let (last, code, reason) = match end {
-        End::Gone => (None, Code::Ok, None),
-        End::Resync(reason) => (Some(Ok(resync(tell::resync(reason)))), Code::Ok, None),
-        End::Failure(failure) => {
-            let (code, reason) = (failure.code(), Some(failure.reason()));
-            (Some(Err(failure.into())), code, reason)
-        }
+/// Ends a stream with its last message, or with what went wrong.
+async fn finish<T>(call: &Call, out: &mpsc::Sender<Result<T, Status>>, end: End, last: Option<T>) {
+    let failure = match end {
+        End::Gone | End::Resync(_) => None,
+        End::Drain => Some(draining()),
+        End::Failure(failure) => Some(failure),
     };
+    let (code, reason) = failure.as_ref().map_or((Code::Ok, None), |failure| (failure.code(), Some(failure.reason())));
     call.close_with(code, reason);
-    if let Some(last) = last {
+    if let Some(last) = last.map(Ok).or_else(|| failure.map(|failure| Err(failure.into()))) {
         // Who doesn't read has no use for it.
         let _ = tokio::time::timeout(OPEN_WITHIN, out.send(last)).await;
     }
@@ -230,7 +236,7 @@ impl LiftStream {
             self.tell().await?;
             tokio::select! {
                 biased;
-                () = drains.as_mut() => return Err(draining()),
+                () = drains.as_mut() => return Err(End::Drain),
                 changed = policy.changed() => {
                     changed.map_err(|_| End::Gone)?;
                     self.stream.under_new_policy(&self.teller.follower)?;
@@ -294,7 +300,7 @@ async fn follow_changes(
         }
         tokio::select! {
             biased;
-            () = drains.as_mut() => return Err(draining()),
+            () = drains.as_mut() => return Err(End::Drain),
             changed = policy.changed() => {
                 changed.map_err(|_| End::Gone)?;
                 stream.under_new_policy(&teller.follower)?;

@@ -29,6 +29,8 @@ use crate::sync::{Feed, Replication, Snapshot, Subscriber};
 
 /// Replicas that are a little behind already have to be led on from the journal.
 const MAX_RING_BYTES: usize = 2_000;
+/// One that is further behind begins anew.
+const MAX_BEHIND_EVENTS: u64 = 60;
 
 /// See the module.
 #[derive(Debug)]
@@ -60,7 +62,7 @@ impl From<End> for Ended<v1::FollowChangesResponse> {
 
 fn last(end: End) -> Option<v1::Resync> {
     match end {
-        End::Gone | End::Failure(_) => None,
+        End::Gone | End::Drain | End::Failure(_) => None,
         End::Resync(reason) => Some(resync(reason)),
     }
 }
@@ -79,7 +81,7 @@ impl Hub {
         fault: Option<Fault>,
     ) -> io::Result<Hub> {
         let parent = keys.current(Purpose::Audience).clone();
-        let sync = Replication::open(dir, parent, limits, Arc::clone(&clock))?.simulated(MAX_RING_BYTES, fault);
+        let sync = Replication::open(dir, parent, limits, Arc::clone(&clock))?.simulated((MAX_RING_BYTES, MAX_BEHIND_EVENTS), fault);
         let signer =
             Signer::from_seed("simulated.hub", keys.current(Purpose::Log).bytes()).map_err(io::Error::other)?;
         let mark = sync.begin(&ledger, &policy);

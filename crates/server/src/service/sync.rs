@@ -102,13 +102,13 @@ pub(super) fn feed_of(sync: &Replication, permit: &SyncPermit) -> Result<Arc<Fee
     feed.ok_or_else(|| Failure::new(Reason::Overloaded, "the audience is being set up; try again"))
 }
 
-/// Which reach a replica is to have: the one it asks for, if it is granted; else the most that is.
+/// Which reach a replica is to have: the one it asks for, if it is granted; where it asks for none, the one that tells its holder less.
 pub(super) fn reach(permit: &SyncPermit, wanted: i32) -> Result<Reach, Failure> {
     let wanted = match v1::ReplicaReach::try_from(wanted) {
         Ok(v1::ReplicaReach::Filter) => Reach::Filter,
         Ok(v1::ReplicaReach::Exact) => Reach::Exact,
-        Ok(v1::ReplicaReach::Unspecified) if permit.may_hold(Reach::Exact) => Reach::Exact,
-        Ok(v1::ReplicaReach::Unspecified) => Reach::Filter,
+        Ok(v1::ReplicaReach::Unspecified) if permit.may_hold(Reach::Filter) => Reach::Filter,
+        Ok(v1::ReplicaReach::Unspecified) => Reach::Exact,
         Err(_) => return Err(Failure::field(Reason::InvalidField, "reach", "is `filter` or `exact`")),
     };
     if permit.may_hold(wanted) { Ok(wanted) } else { Err(Denial::ReachNotGranted { reach: wanted }.into()) }

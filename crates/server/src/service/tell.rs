@@ -24,8 +24,10 @@ use crate::sync::{Fault, Feed, Line, Replication, Step, Subscriber};
 const WINDOW_BYTES: usize = 256 * 1024;
 /// Within how long replicas begin anew, each by chance, so that they don't all come at once.
 const RESYNC_WITHIN_MS: u32 = 5_000;
-/// Events that a replica may be behind and still be led on.
-const MAX_BEHIND_EVENTS: u64 = 400_000;
+/// Within how long replicas come again to a hub that is stopping, or to the one that takes its place.
+const DRAIN_WITHIN_MS: u32 = 1_000;
+/// How often the same place may be refused: what can't be read after that won't be.
+const MAX_REFUSALS: u32 = 3;
 /// Events that a replica which is behind is led on by in one go.
 pub(super) const CATCH_UP_EVENTS: usize = 1_000;
 
@@ -36,6 +38,8 @@ pub(super) enum End {
     Gone,
     /// It has to begin anew.
     Resync(v1::ResyncReason),
+    /// The hub is stopping.
+    Drain,
     Failure(Failure),
 }
 
@@ -48,6 +52,11 @@ impl From<Failure> for End {
 /// What is said to a replica that has to begin anew.
 pub(super) fn resync(reason: v1::ResyncReason) -> v1::Resync {
     v1::Resync { reason: reason as i32, within_ms: RESYNC_WITHIN_MS }
+}
+
+/// What is said to a replica before the hub stops.
+pub(super) fn drain() -> v1::Drain {
+    v1::Drain { within_ms: DRAIN_WITHIN_MS }
 }
 
 pub(super) fn missing_open() -> End {
@@ -108,8 +117,7 @@ impl Follower {
         let mark = ledger.mark_at(revision, lift_seq).map_err(super::status::command)?;
         // Nobody has applied a lift that has not been; and a history that was set back and went on is another one.
         let mark = mark.filter(|mark| lift_seq <= ledger.lift_seq() && mark.chain == *at.chain);
-        // Further behind than this a snapshot is shorter, for either side.
-        let mark = mark.filter(|mark| ledger.position().revision - mark.revision <= MAX_BEHIND_EVENTS);
+        let mark = mark.filter(|mark| ledger.position().revision - mark.revision <= sync.max_behind_events());
         let mark = mark.ok_or(End::Resync(v1::ResyncReason::Position))?;
         Ok(Follower { ledger: ledger.clone(), sync: Arc::clone(sync), feed, who, reach, line, mark })
     }
@@ -258,13 +266,18 @@ impl LiftTeller {
 /// The change stream, as the hub has it.
 pub(super) struct ChangeTeller {
     pub(super) follower: Follower,
+    /// Up to where all is applied.
+    applied: Mark,
     /// What travels: where each batch ends, and its bytes.
-    travelling: Vec<(u64, usize)>,
+    travelling: Vec<(Mark, usize)>,
+    /// How often what follows on `applied` was refused.
+    refusals: u32,
 }
 
 impl ChangeTeller {
     pub(super) fn new(follower: Follower) -> ChangeTeller {
-        ChangeTeller { follower, travelling: Vec::new() }
+        let applied = follower.mark;
+        ChangeTeller { follower, applied, travelling: Vec::new(), refusals: 0 }
     }
 
     /// Whether more may travel.
@@ -277,7 +290,7 @@ impl ChangeTeller {
         let (revision, lift_seq) = (step.mark.revision, step.mark.lift_seq);
         let (prev_revision, as_of, chain) = (self.follower.mark.revision, step.as_of, step.mark.chain.to_vec());
         let changes = step.told(self.follower.reach).clone();
-        self.travelling.push((revision, changes.len()));
+        self.travelling.push((step.mark, changes.len()));
         self.follower.mark = step.mark;
         ChangesOut::Batch(v1::ChangeBatch { prev_revision, revision, lift_seq, changes, as_of, chain })
     }
@@ -286,10 +299,33 @@ impl ChangeTeller {
     pub(super) fn take(&mut self, message: v1::FollowChangesRequest) -> Result<(), End> {
         match message.message {
             Some(ChangesIn::Ack(ack)) => {
-                self.travelling.retain(|(revision, _)| *revision > ack.revision);
+                self.applied(ack.revision);
                 Ok(())
             }
+            Some(ChangesIn::Nack(nack)) => self.again(&nack),
             Some(ChangesIn::Open(_)) | None => Err(missing_open()),
         }
+    }
+
+    fn applied(&mut self, revision: u64) {
+        let applied = self.travelling.iter().rfind(|(mark, _)| mark.revision <= revision);
+        if let Some((mark, _)) = applied {
+            (self.applied, self.refusals) = (*mark, 0);
+        }
+        self.travelling.retain(|(mark, _)| mark.revision > revision);
+    }
+
+    /// What was refused goes out again.
+    fn again(&mut self, nack: &v1::ChangesNack) -> Result<(), End> {
+        self.applied(nack.revision);
+        self.refusals += 1;
+        let (client, reason) = (&self.follower.who.client, nack.reason());
+        tracing::error!(%client, ?reason, revision = nack.revision, times = self.refusals, "a replica refuses changes");
+        if nack.revision != self.applied.revision || self.refusals > MAX_REFUSALS {
+            return Err(End::Resync(v1::ResyncReason::Position));
+        }
+        self.follower.mark = self.applied;
+        self.travelling.clear();
+        Ok(())
     }
 }

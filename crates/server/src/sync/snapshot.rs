@@ -119,6 +119,8 @@ pub(crate) struct Snapshots {
     known: Arc<Mutex<Vec<Arc<Snapshot>>>>,
     /// One is made at a time, also where whoever asked for it has gone.
     making: Arc<AsyncMutex<()>>,
+    /// How many events one may be behind and still be given out; fewer only in simulations.
+    pub(super) max_behind_events: u64,
 }
 
 impl Snapshots {
@@ -141,7 +143,8 @@ impl Snapshots {
                 Some(_) | None => {}
             }
         }
-        Ok(Snapshots { dir, known: Arc::new(Mutex::new(known)), making: Arc::default() })
+        let (known, making) = (Arc::new(Mutex::new(known)), Arc::default());
+        Ok(Snapshots { dir, known, making, max_behind_events: MAX_BEHIND_EVENTS })
     }
 
     /// The snapshot that a replica of this audience begins with: one that is there, or a new one. Made anew, it is made for all of
@@ -232,7 +235,7 @@ impl Snapshots {
             known.is_of(feed, position.epoch)
                 && known.reach() == reach
                 && known.revision <= position.revision
-                && position.revision - known.revision <= MAX_BEHIND_EVENTS
+                && position.revision - known.revision <= self.max_behind_events
         };
         self.known.lock().iter().filter(usable).max_by_key(|known| known.revision).cloned()
     }
