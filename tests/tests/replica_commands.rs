@@ -11,7 +11,6 @@ use xinhub_tests::{Hub, Shell, Subject, parties};
 
 const LOAN: &[&str] = &["--measure", "credit.lending"];
 const EXACT: &[&str] = &["exact", "--reach", "exact"];
-const EXACT_LIFT: &[&str] = &["--reach", "exact", "--lifts", "1"];
 const ROOM: &[&str] = &["--measure", "consumption.hotel", "--item", "star_rated"];
 
 fn ask(shell: &Shell, client: &str, at: &[&str], subject: &Subject, measure: &[&str]) -> Ran {
@@ -84,16 +83,16 @@ async fn a_replica_answers_as_the_hub_does_and_says_who_did() {
 async fn what_is_watched_comes_line_by_line_and_a_lift_tells_how_far_it_is() {
     let hub = Hub::start_with(leased(2)).await;
     let (court, operator) = (hub.court().await, hub.client(parties::OPERATOR).await);
-    let followers = || async {
-        operator.admin().list_subscribers(v1::ListSubscribersRequest {}).await.unwrap().subscribers.len()
-    };
+    let followers =
+        || async { operator.admin().list_subscribers(v1::ListSubscribersRequest {}).await.unwrap().subscribers.len() };
     for (at, (format, lang)) in (1..).zip([("json", "en"), ("table", "zh")]) {
         let (freed, kept) = (Subject::person(), Subject::person());
         let listed = court.list(&freed).await;
         let shell = Shell::new(&hub, &[&freed, &kept]);
         let watching = tokio::task::spawn_blocking(move || {
             let words = ["watch", "replica", "--context", parties::BANK, "--output", format, "--lang", lang];
-            shell.run(&[&words[..], EXACT_LIFT].concat(), "").code(0)
+            // The list that the second begins with is from before the first lift.
+            shell.run(&[&words[..], &["--reach", "exact", "--lifts", &at.to_string()]].concat(), "").code(0)
         });
         until("it follows", || async { (followers().await == at).then_some(()) }).await;
         court.list(&kept).await;
@@ -103,8 +102,12 @@ async fn what_is_watched_comes_line_by_line_and_a_lift_tells_how_far_it_is() {
             let lines = watched.lines();
             let last = lines.last().unwrap();
             assert_eq!((&last["event"], &last["keys"]), (&"lift".into(), &1.into()), "{last}");
-            let states: Vec<_> = lines.iter().filter(|line| line["event"] == "state" && line["synced"] == true).collect();
-            assert!(states.iter().all(|state| state["token"].as_str().is_some_and(|token| token.len() == 50)), "{states:?}");
+            let states: Vec<_> =
+                lines.iter().filter(|line| line["event"] == "state" && line["synced"] == true).collect();
+            assert!(
+                states.iter().all(|state| state["token"].as_str().is_some_and(|token| token.len() == 50)),
+                "{states:?}"
+            );
             assert!(states.iter().all(|state| state["alarms"] == 0), "{states:?}");
         } else {
             let text = watched.text();

@@ -199,7 +199,9 @@ impl World {
                 self.looked += 1;
                 if told == Some(true) && freed.complete {
                     let lift = freed.lift_seq;
-                    return Err(Wrong::Spoken(format!("by replica {at}, against whom lift {lift} has freed, completely")));
+                    return Err(Wrong::Spoken(format!(
+                        "by replica {at}, against whom lift {lift} has freed, completely"
+                    )));
                 }
                 if told == Some(true) && before && is_applied() {
                     return Err(Wrong::Spoken(format!("replica {at} has undone lift {}", freed.lift_seq)));

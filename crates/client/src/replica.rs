@@ -445,8 +445,8 @@ impl Replica {
 
     /// Answers here, or not at all: `None` where only the hub can say. Whoever may not be answered from here is not.
     ///
-    /// A question about nobody who is listed allocates nothing, and no question waits for anybody. An adverse answer is on its way to
-    /// the disk when it is returned, and there within 100 ms.
+    /// A question about nobody who is listed allocates nothing, but a thread's first, and no question waits for anybody. An adverse answer is
+    /// on its way to the disk when it is returned, and there within 100 ms: while the disk takes longer there is none.
     pub fn answer(&self, measure: &str, item: Option<&str>, inquiry: &Inquiry) -> Option<Answer> {
         self.shared.answer(measure, item, inquiry, None)
     }

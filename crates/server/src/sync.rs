@@ -62,6 +62,8 @@ pub struct Replication {
     feeds: ArcSwap<Vec<Arc<Feed>>>,
     /// Replicas, and what they have confirmed.
     pub(crate) subscribers: Subscribers,
+    /// Whose turn it is to make them durable.
+    keeping: tokio::sync::Mutex<()>,
     /// What a replica begins with.
     pub(crate) snapshots: Snapshots,
     dir: PathBuf,
@@ -138,6 +140,7 @@ impl Replication {
         Ok(Replication {
             feeds: ArcSwap::default(),
             subscribers: Subscribers::open(&dir, limits.lease, limits.max_replicas_per_client, Arc::clone(&clock))?,
+            keeping: tokio::sync::Mutex::default(),
             snapshots: Snapshots::open(dir.clone())?,
             completed: Completed::new(dir.clone()),
             dir,
@@ -399,6 +402,19 @@ impl Replication {
         *lifted = touched.mark;
         self.told_lift.store(touched.mark.lift_seq, Ordering::Release);
         Some(touched.mark)
+    }
+
+    /// Makes durable who has subscribed. Whoever comes while that is written shares the next writing, and holds no thread up: after a
+    /// restart a thousand come at once.
+    pub(crate) async fn keep_subscribers(self: &Arc<Self>) -> io::Result<()> {
+        let wanted = self.subscribers.want();
+        let _turn = self.keeping.lock().await;
+        if self.subscribers.is_saved(wanted) {
+            return Ok(());
+        }
+        let this = Arc::clone(self);
+        let saved = tokio::task::spawn_blocking(move || this.subscribers.save_for(wanted)).await;
+        saved.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 
     /// Finds out the digests of feeds that don't know theirs, when nothing else goes on: after a crash, or for a new audience.

@@ -67,7 +67,8 @@ fn a_seed_does_the_same_again() {
 #[test]
 fn what_can_not_be_taken_comes_again() {
     let plan = Plan { damages: true, ..Plan::default() };
-    let lives: Vec<Held> = (0..SEEDS).map(|seed| live(seed, plan).unwrap_or_else(|problem| panic!("{problem}"))).collect();
+    let lives: Vec<Held> =
+        (0..SEEDS).map(|seed| live(seed, plan).unwrap_or_else(|problem| panic!("{problem}"))).collect();
     println!("{lives:?}");
     let sum = |of: fn(&Held) -> u64| lives.iter().map(of).sum::<u64>();
     assert!(sum(|held| held.refused) > 20 && sum(|held| held.broken) > 20, "{lives:?}");

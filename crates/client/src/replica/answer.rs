@@ -129,8 +129,8 @@ impl Shared {
         }
         let held = self.held.lock();
         // Between two changes: all are of one place. Nothing below waits for anybody.
-        held.as_ref()?;
-        let place = self.place()?;
+        let revision = held.as_ref()?.revision;
+        let place = Position { revision, ..self.place()? };
         let now = self.times.answers_at()?;
         let (measure, item) = (&*request.measure, convert::item(&request.item));
         let standing = self.standing.load();

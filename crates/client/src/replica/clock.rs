@@ -10,7 +10,7 @@ pub(super) struct Clock(Option<Arc<Turned>>);
 pub(super) type Turned = dyn Fn() -> (u64, i64) + Send + Sync;
 
 impl Clock {
-    #[cfg(feature = "faults")]
+    #[cfg(any(test, feature = "faults"))]
     pub(super) fn turned(clock: Arc<Turned>) -> Clock {
         Clock(Some(clock))
     }

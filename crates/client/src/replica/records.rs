@@ -46,6 +46,8 @@ const MAX_UNREPORTED: usize = 65_536;
 const MAX_WAITING: usize = 4_096;
 /// How long one waits for others: with a sync of up to as long again it is durable within 100 ms.
 const GATHER: Duration = Duration::from_millis(50);
+/// Where one waits for longer than that none is given any more, until the disk has caught up: so much is lost in a crash, and no more.
+const MAX_LATE_MS: u64 = 100;
 /// How often it is noted that the process lives, and questions that were answered clear are gathered.
 const LOOK_EVERY_MS: u64 = 1_000;
 const LOOK_EVERY: Duration = Duration::from_millis(LOOK_EVERY_MS);
@@ -63,6 +65,9 @@ pub(super) struct Records {
     waiting: ArrayQueue<Waiting>,
     /// Places taken: waiting, or not reported.
     taken: AtomicUsize,
+    /// By the boot clock, since when the oldest waits: of those in `waiting`, and of those that are being written; 0 for none.
+    waiting_since: AtomicU64,
+    writing_since: AtomicU64,
     failed: AtomicBool,
     stop: AtomicBool,
     clock: Clock,
@@ -120,6 +125,8 @@ impl Records {
         Ok(Arc::new(Records {
             waiting: ArrayQueue::new(MAX_WAITING),
             taken: AtomicUsize::new(kept.unreported.len()),
+            waiting_since: AtomicU64::new(0),
+            writing_since: AtomicU64::new(0),
             failed: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             durable: watch::channel(kept.last).0,
@@ -146,9 +153,11 @@ impl Records {
 
     /// Keeps an adverse answer; says whether there was a place for it. `durable` is told once it is on the disk.
     pub(super) fn take(&self, answer: v1::ReplicaAnswer, durable: Option<oneshot::Sender<()>>) -> bool {
-        if self.failed.load(Ordering::Acquire) || self.stop.load(Ordering::Acquire) {
+        if self.failed.load(Ordering::Acquire) || self.stop.load(Ordering::Acquire) || self.is_late() {
             return false;
         }
+        // Before it waits: whoever takes it up finds a time that is no later.
+        let _ = self.waiting_since.compare_exchange(0, self.clock.boot_ms(), Ordering::AcqRel, Ordering::Relaxed);
         if self.taken.fetch_add(1, Ordering::AcqRel) >= MAX_UNREPORTED
             || self.waiting.push(Waiting { entry: Entry::Answer(answer), durable }).is_err()
         {
@@ -161,8 +170,18 @@ impl Records {
         true
     }
 
+    /// Whether the disk is so far behind that a crash would lose more than it may.
+    fn is_late(&self) -> bool {
+        let now_ms = self.clock.boot_ms();
+        let since = [&self.waiting_since, &self.writing_since].map(|since| since.load(Ordering::Acquire));
+        since.into_iter().any(|since| since != 0 && now_ms.saturating_sub(since) > MAX_LATE_MS)
+    }
+
     /// How many places there are just now.
     pub(super) fn free(&self) -> usize {
+        if self.is_late() {
+            return 0;
+        }
         let unreported = MAX_UNREPORTED.saturating_sub(self.taken.load(Ordering::Acquire));
         unreported.min(MAX_WAITING - self.waiting.len().min(MAX_WAITING))
     }
@@ -229,7 +248,8 @@ impl Records {
                 }
                 return;
             }
-            std::thread::park_timeout(if self.waiting.is_empty() { LOOK_EVERY } else { Duration::ZERO });
+            let is_idle = self.waiting.is_empty() && self.waiting_since.load(Ordering::Acquire) == 0;
+            std::thread::park_timeout(if is_idle { LOOK_EVERY } else { Duration::ZERO });
             if !self.waiting.is_empty() && !self.stop.load(Ordering::Acquire) {
                 std::thread::sleep(GATHER);
             }
@@ -240,6 +260,7 @@ impl Records {
     pub(super) fn turn(&self, gathered: &mut Gathered, stops: bool) -> bool {
         let mut entries = Vec::new();
         let mut durable = Vec::new();
+        self.writing_since.store(self.waiting_since.swap(0, Ordering::AcqRel), Ordering::Release);
         while let Some(one) = self.waiting.pop() {
             entries.push(one.entry);
             durable.extend(one.durable);
@@ -253,6 +274,7 @@ impl Records {
         }
         let is_kept = entries.is_empty() || self.write(entries);
         if is_kept {
+            self.writing_since.store(0, Ordering::Release);
             for one in durable {
                 // Whoever waited may have gone.
                 let _ = one.send(());
@@ -527,6 +549,33 @@ mod tests {
         assert_eq!(references(&records), ["gap"]);
         assert_eq!(records.unreported(1)[0].sequence, 3);
         records.close();
+    }
+
+    /// A disk that takes its time: what a crash would lose does not grow meanwhile.
+    #[test]
+    fn while_the_disk_is_behind_nothing_more_is_taken() {
+        let (dir, now_ms) = (tempfile::tempdir().unwrap(), Arc::new(AtomicU64::new(1_000)));
+        let clock = Arc::clone(&now_ms);
+        let clock = Clock::turned(Arc::new(move || (clock.load(Ordering::Relaxed), 0)));
+        let records = Records::open(dir.path(), &KEY, 0, clock).unwrap();
+        let mut gathered = Gathered::default();
+        let takes = || records.take(answer("x"), None);
+        assert!(takes());
+        now_ms.fetch_add(MAX_LATE_MS, Ordering::Relaxed);
+        assert!(takes());
+        now_ms.fetch_add(1, Ordering::Relaxed);
+        assert!(!takes() && records.free() == 0);
+        assert!(records.turn(&mut gathered, false));
+        assert!(takes() && records.free() > 0);
+        // It counts from the oldest that waits.
+        now_ms.fetch_add(MAX_LATE_MS, Ordering::Relaxed);
+        assert!(takes());
+        now_ms.fetch_add(1, Ordering::Relaxed);
+        assert!(!takes());
+        assert!(records.turn(&mut gathered, false));
+        assert_eq!(records.unreported(usize::MAX).len(), 4);
+        now_ms.fetch_add(10 * MAX_LATE_MS, Ordering::Relaxed);
+        assert!(takes(), "nothing waits");
     }
 
     #[test]

@@ -168,7 +168,8 @@ pub(super) fn show(shared: &Shared) {
     shared.times.revision.store(revision, Ordering::Release);
     shared.state.send_modify(|state| {
         (state.epoch, state.revision, state.lift_seq) = (epoch, revision, lift_seq);
-        (state.compared_revision, state.entries, state.memory_bytes, state.unreported) = (compared, entries, bytes, unreported);
+        (state.compared_revision, state.entries, state.memory_bytes, state.unreported) =
+            (compared, entries, bytes, unreported);
     });
 }
 
@@ -437,7 +438,9 @@ impl Lifts {
         }
         if let Some((at, digest)) = said("digest").and_then(digest_of) {
             let compared = with_held(shared, |held| held.expect(at, digest).map(|()| held.compared))?;
-            shared.state.send_if_modified(|state| std::mem::replace(&mut state.compared_revision, compared) != compared);
+            shared
+                .state
+                .send_if_modified(|state| std::mem::replace(&mut state.compared_revision, compared) != compared);
         }
         let Some(sent) = self.pings.answered(beat.ping) else { return Ok(applied) };
         let times = &shared.times;

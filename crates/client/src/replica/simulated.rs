@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use xinhub_api::convert::{self, Inquiry};
 use xinhub_api::v1;
 use xinhub_domain::decision::Answer;
@@ -28,7 +29,7 @@ pub struct Replica {
     began_ms: u64,
     fetch: Option<Fetch>,
     streams: Option<(Lifts, Changes)>,
-    gathered: Gathered,
+    gathered: Mutex<Gathered>,
 }
 
 impl std::fmt::Debug for Replica {
@@ -53,7 +54,7 @@ impl Replica {
     /// [`Error::Config`] where the directory can't be used.
     pub fn open(config: ReplicaConfig, clock: Arc<Turned>) -> Result<Replica, Error> {
         let shared = Shared::open(config, Clock::turned(clock))?;
-        let (tries, gathered) = (Tries::new(), Gathered::default());
+        let (tries, gathered) = (Tries::new(), Mutex::default());
         Ok(Replica { shared, tries, began_ms: 0, fetch: None, streams: None, gathered })
     }
 
@@ -165,9 +166,9 @@ impl Replica {
     }
 
     /// Makes durable what it has answered.
-    pub fn record(&mut self) {
+    pub fn record(&self) {
         if let Some(records) = self.shared.records.load_full() {
-            records.turn(&mut self.gathered, false);
+            records.turn(&mut self.gathered.lock(), false);
         }
     }
 
@@ -203,9 +204,13 @@ impl Replica {
         convert::inquiry(Some(inquiry), "inquiry", self.shared.times.hub_now().date()).ok()
     }
 
-    /// See [`crate::Replica::answer`].
+    /// See [`crate::Replica::answer`]. The disk takes no time.
     pub fn answer(&self, measure: &str, inquiry: &Inquiry) -> Option<Answer> {
-        self.shared.answer(measure, None, inquiry, None)
+        let answer = self.shared.answer(measure, None, inquiry, None);
+        if answer.as_ref().is_some_and(|answer| answer.verdict().is_adverse()) {
+            self.record();
+        }
+        answer
     }
 
     /// Whether what it holds says that nobody has this identity's keys; `None` while it holds nothing.

@@ -23,7 +23,9 @@ use xinhub_ledger::Mark;
 use super::call::Call;
 use super::door::catalogued;
 use super::sync::{entitled, reach, subscriber, terms};
-use super::tell::{self, At, CATCH_UP_EVENTS, ChangeTeller, End, Follower, LiftTeller, Terms, missing_open};
+use super::tell::{
+    self, At, CATCH_UP_EVENTS, ChangeTeller, End, Follower, LiftTeller, Terms, missing_open, not_durable,
+};
 use crate::sync::{Line, Step};
 
 pub(super) type Lifts = Made<v1::FollowLiftsResponse>;
@@ -211,7 +213,8 @@ async fn follow_lifts(
     let v1::FollowLiftsOpen { revision, lift_seq, .. } = open;
     let at = At { epoch: &open.epoch, revision, lift_seq, chain: &open.chain, terms: &open.terms };
     let (stream, follower) = Stream::open(call, out, (Line::Lifts, &open.instance_id, open.reach), at)?;
-    let teller = blocking(move || LiftTeller::register(follower)).await?;
+    let teller = LiftTeller::register(follower)?;
+    call.hub().sync.keep_subscribers().await.map_err(|error| not_durable(&error))?;
     // On record as it begins: a stream lasts for days, and a record waits for nobody.
     call.close_with(Code::Ok, None);
     LiftStream { stream, teller }.run(incoming).await

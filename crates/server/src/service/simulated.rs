@@ -22,7 +22,7 @@ use xinhub_ledger::{CommandError, Ledger, Mark, Touched};
 use xinhub_translog::note::Signer;
 
 use super::sync::{feed_of, manifest, reach, terms};
-use super::tell::{At, ChangeTeller, End, Follower, LiftTeller, missing_open, resync};
+use super::tell::{At, ChangeTeller, End, Follower, LiftTeller, missing_open, not_durable, resync};
 use crate::config::CallLimits;
 pub use crate::sync::{Fault, Line};
 use crate::sync::{Feed, Replication, Snapshot, Subscriber};
@@ -81,7 +81,8 @@ impl Hub {
         fault: Option<Fault>,
     ) -> io::Result<Hub> {
         let parent = keys.current(Purpose::Audience).clone();
-        let sync = Replication::open(dir, parent, limits, Arc::clone(&clock))?.simulated((MAX_RING_BYTES, MAX_BEHIND_EVENTS), fault);
+        let sync = Replication::open(dir, parent, limits, Arc::clone(&clock))?
+            .simulated((MAX_RING_BYTES, MAX_BEHIND_EVENTS), fault);
         let signer =
             Signer::from_seed("simulated.hub", keys.current(Purpose::Log).bytes()).map_err(io::Error::other)?;
         let mark = sync.begin(&ledger, &policy);
@@ -196,7 +197,9 @@ impl Hub {
         let v1::FollowLiftsOpen { revision, lift_seq, .. } = open;
         let at = At { epoch: &open.epoch, revision, lift_seq, chain: &open.chain, terms: &open.terms };
         let follower = self.follower(client, (Line::Lifts, &open.instance_id, open.reach), at)?;
-        Ok(LiftStream { client: client.to_owned(), teller: LiftTeller::register(follower)? })
+        let teller = LiftTeller::register(follower)?;
+        self.sync.subscribers.save().map_err(|error| not_durable(&error))?;
+        Ok(LiftStream { client: client.to_owned(), teller })
     }
 
     /// Begins a change stream with the replica's first message.

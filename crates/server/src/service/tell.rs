@@ -72,6 +72,12 @@ fn superseded() -> End {
     .into()
 }
 
+/// The replica is not known to be one that lifts wait for: it has no beat.
+pub(super) fn not_durable(error: &std::io::Error) -> End {
+    tracing::error!(%error, "a subscriber can't be made durable");
+    Failure::new(Reason::Storage, "the subscription can't be made durable just now; try again").into()
+}
+
 /// By which audience and rules a replica decides, in short.
 pub(super) type Terms = [u8; 16];
 
@@ -168,7 +174,7 @@ struct Pings {
 }
 
 impl LiftTeller {
-    /// Durable before the first beat: from here on every lift waits for this replica. Writes the disk.
+    /// From here on every lift waits for this replica. That is to be durable before the first beat.
     pub(super) fn register(follower: Follower) -> Result<LiftTeller, End> {
         let (subscribers, told) = (&follower.sync.subscribers, follower.mark.lift_seq);
         let generation = match subscribers.register(&follower.who, follower.feed.id(), told) {
@@ -178,11 +184,7 @@ impl LiftTeller {
                     "this client keeps as many replicas as one may; end one, or come again once one has been silent";
                 return Err(Failure::new(Reason::Overloaded, text).into());
             }
-            Err(error) => {
-                tracing::error!(%error, "a subscriber can't be made durable");
-                let text = "the subscription can't be made durable just now; try again";
-                return Err(Failure::new(Reason::Storage, text).into());
-            }
+            Err(error) => return Err(not_durable(&error)),
         };
         let now_ms = follower.sync.now_ms();
         let pings = Pings { last: 0, answered: 0, beat_at_ms: now_ms };

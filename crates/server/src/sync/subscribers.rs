@@ -10,7 +10,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -103,8 +103,10 @@ pub(crate) struct Subscribers {
     known: Mutex<BTreeMap<Subscriber, Standing>>,
     /// Something was confirmed that is not durable yet.
     changed: AtomicBool,
-    /// One writes at a time, so that the file is never older than what was said to be durable.
-    writing: Mutex<()>,
+    /// How often something was to become durable, and how much of that is. One writes at a time, for all that came before it, so
+    /// that the file is never older than what was said to be durable.
+    wanted: AtomicU64,
+    writing: Mutex<u64>,
     /// Of one replica one report is taken at a time: what the one before it has put on record is known by then. By the last byte of
     /// its name, which is random.
     reporting: [tokio::sync::Mutex<()>; REPORTING],
@@ -122,9 +124,9 @@ impl Subscribers {
         let before = (lease_before_ms, now_ms + lease_before_ms);
         // Whenever the last beat went out before the stop, it was before now.
         let known = Mutex::new(parse(&text, before.1.saturating_sub(lease_ms))?);
-        let (changed, writing) = (AtomicBool::new(false), Mutex::default());
+        let (changed, wanted, writing) = (AtomicBool::new(false), AtomicU64::new(0), Mutex::default());
         let reporting = std::array::from_fn(|_| tokio::sync::Mutex::default());
-        let subscribers = Subscribers { path, lease, before, most, clock, known, changed, writing, reporting };
+        let subscribers = Subscribers { path, lease, before, most, clock, known, changed, wanted, writing, reporting };
         if lease_ms > lease_before_ms {
             // Durable before anything is answered that may be used for so long.
             subscribers.save()?;
@@ -147,42 +149,39 @@ impl Subscribers {
         self.before.1.saturating_sub(self.clock.boot_ms())
     }
 
-    /// Registers a replica that has applied every lift up to `lift_seq`. Durable when it returns; returns the number by which its
-    /// stream speaks for it.
+    /// Registers a replica that has applied every lift up to `lift_seq`; returns the number by which its stream speaks for it. Lifts wait
+    /// for it from here on, and after a restart once it is durable ([`Self::save`]).
     pub(crate) fn register(&self, who: &Subscriber, audience: &str, lift_seq: u64) -> io::Result<u64> {
         let (now, now_ms, lease_ms) = (self.clock.wall(), self.clock.boot_ms(), self.lease_ms());
         // One that may still answer is never forgotten: a lift would be called complete too early.
         let is_over = |standing: &Standing| standing.beat_ms.saturating_add(lease_ms) <= now_ms;
-        let generation = {
-            let mut known = self.known.lock();
-            let is_gone = |standing: &Standing| standing.ended || now.0 - standing.heard.0 >= SILENCE_MS;
-            known.retain(|other, standing| other == who || !is_gone(standing) || !is_over(standing));
-            let is_new = !known.contains_key(who);
-            let of_client = known.iter().filter(|(other, _)| other.client == who.client);
-            if is_new && of_client.clone().count() >= self.most {
-                let silent = of_client.min_by_key(|(_, standing)| standing.heard).map(|(other, _)| other.clone());
-                let gone = silent.filter(|other| known.get(other).is_some_and(is_over));
-                let gone = gone.ok_or_else(|| io::Error::from(io::ErrorKind::QuotaExceeded))?;
-                known.remove(&gone);
-            }
-            let beat_ms = now_ms.saturating_sub(lease_ms);
-            let standing = known.entry(who.clone()).or_insert_with(|| Standing::new(audience, now, beat_ms));
-            standing.ended = false;
-            audience.clone_into(&mut standing.audience);
-            // A replica that began anew has applied what its snapshot holds, and no more than it says.
-            let until_ms = standing.beat_ms.saturating_add(lease_ms);
-            let (before, before_ms) = standing.before;
-            // More than one may go by the name: as long as any may answer, the least that one has confirmed counts.
-            standing.before = if before_ms > now_ms {
-                (before.min(standing.acknowledged), before_ms.max(until_ms))
-            } else {
-                (standing.acknowledged, until_ms)
-            };
-            (standing.acknowledged, standing.heard) = (lift_seq, now);
-            standing.generation += 1;
-            standing.generation
+        let mut known = self.known.lock();
+        let is_gone = |standing: &Standing| standing.ended || now.0 - standing.heard.0 >= SILENCE_MS;
+        known.retain(|other, standing| other == who || !is_gone(standing) || !is_over(standing));
+        let is_new = !known.contains_key(who);
+        let of_client = known.iter().filter(|(other, _)| other.client == who.client);
+        if is_new && of_client.clone().count() >= self.most {
+            let silent = of_client.min_by_key(|(_, standing)| standing.heard).map(|(other, _)| other.clone());
+            let gone = silent.filter(|other| known.get(other).is_some_and(is_over));
+            let gone = gone.ok_or_else(|| io::Error::from(io::ErrorKind::QuotaExceeded))?;
+            known.remove(&gone);
+        }
+        let beat_ms = now_ms.saturating_sub(lease_ms);
+        let standing = known.entry(who.clone()).or_insert_with(|| Standing::new(audience, now, beat_ms));
+        standing.ended = false;
+        audience.clone_into(&mut standing.audience);
+        // A replica that began anew has applied what its snapshot holds, and no more than it says.
+        let until_ms = standing.beat_ms.saturating_add(lease_ms);
+        let (before, before_ms) = standing.before;
+        // More than one may go by the name: as long as any may answer, the least that one has confirmed counts.
+        standing.before = if before_ms > now_ms {
+            (before.min(standing.acknowledged), before_ms.max(until_ms))
+        } else {
+            (standing.acknowledged, until_ms)
         };
-        self.save().map(|()| generation)
+        (standing.acknowledged, standing.heard) = (lift_seq, now);
+        standing.generation += 1;
+        Ok(standing.generation)
     }
 
     /// Ends a subscription, durably; says whether there was one. Its lease is waited for all the same.
@@ -295,7 +294,26 @@ impl Subscribers {
 
     /// Makes what is known durable.
     pub(crate) fn save(&self) -> io::Result<()> {
-        let _one_at_a_time = self.writing.lock();
+        self.save_for(self.want())
+    }
+
+    /// What is known by now is to become durable, by [`Self::save_for`].
+    pub(super) fn want(&self) -> u64 {
+        self.wanted.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// Whether it is, for all that one knows without waiting.
+    pub(super) fn is_saved(&self, wanted: u64) -> bool {
+        self.writing.try_lock().is_some_and(|saved| *saved >= wanted)
+    }
+
+    /// Makes durable what was known when this was wanted, unless somebody has done it meanwhile.
+    pub(super) fn save_for(&self, wanted: u64) -> io::Result<()> {
+        let mut saved = self.writing.lock();
+        if *saved >= wanted {
+            return Ok(());
+        }
+        let all = self.wanted.load(Ordering::Acquire);
         let lease_ms = if self.before_ms() > 0 { self.lease_ms().max(self.before.0) } else { self.lease_ms() };
         let mut text = format!("{HEADER}{lease_ms}\n");
         for (who, standing) in self.known.lock().iter() {
@@ -309,7 +327,9 @@ impl Subscribers {
             // Writing to a string can't fail.
             let _ = writeln!(text, "{}\t{line}", who.client);
         }
-        write_whole(&self.path, text.as_bytes())
+        write_whole(&self.path, text.as_bytes())?;
+        *saved = all;
+        Ok(())
     }
 }
 
@@ -434,6 +454,7 @@ mod tests {
             let second = open(2);
             assert_eq!((second.before_ms(), second.standing(5).pending_ms), (20_000, 20_000));
             second.register(&who("hotel"), "audience", 4).unwrap();
+            second.save().unwrap();
         }
         let third = open(2);
         clock.advance_ms(19_999);
