@@ -1,7 +1,10 @@
 //! `push`: from a court's acknowledgement of a lift until each of so many subscribers has it, next to a bare broadcast.
 
+use std::collections::VecDeque;
 use std::fmt::Write;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +31,8 @@ const WARM_UP: usize = 5;
 const CONFIRM_AFTER: Duration = Duration::from_millis(50);
 /// A receipt that takes longer ends the run.
 const COMES_WITHIN: Duration = Duration::from_secs(60);
+/// As the client SDK does: the part of a lease that is used.
+const LEASE_USED_PERCENT: u64 = 80;
 /// Between two lifts.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Beside an import: between two lifts, between two looks at the lease, and how many lifts there are listings for.
@@ -102,9 +107,61 @@ struct Beside {
     last_ratio: f64,
     /// From the court's request to its acknowledgement, with the import and without: the median.
     acknowledged_ms: [f64; 2],
-    /// The shortest that the lease of a replica was, and how often it was seen lapsed.
+    /// The least that was left of any lease, a subscriber's when it was renewed or a replica's at any time, and how often nothing was.
     least_lease_ms: u64,
     lapses: u64,
+}
+
+/// What was left of leases.
+#[derive(Debug)]
+struct Leases {
+    least_ms: AtomicU64,
+    lapses: AtomicU64,
+}
+
+impl Leases {
+    fn begin(&self) {
+        self.least_ms.store(u64::MAX, Ordering::Relaxed);
+        self.lapses.store(0, Ordering::Relaxed);
+    }
+
+    fn seen(&self, left: Duration) {
+        self.least_ms.fetch_min(u64::try_from(left.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.lapses.fetch_add(u64::from(left.is_zero()), Ordering::Relaxed);
+    }
+}
+
+/// How a subscriber keeps its lease; it sends nothing where there is none.
+struct Lease {
+    beat_ms: u64,
+    lasts: Duration,
+    leases: Arc<Leases>,
+    /// When pings were sent that are not answered yet, by their number.
+    sent: VecDeque<(u64, Instant)>,
+    until: Option<Instant>,
+}
+
+impl Lease {
+    fn new(manifest: Option<&v1::GetManifestResponse>, leases: &Arc<Leases>) -> Lease {
+        let ms = |of: fn(&v1::GetManifestResponse) -> u32| manifest.map_or(0, |manifest| u64::from(of(manifest)));
+        Lease {
+            beat_ms: ms(|manifest| manifest.beat_ms),
+            lasts: Duration::from_millis(ms(|manifest| manifest.lease_ms) * LEASE_USED_PERCENT / 100),
+            leases: Arc::clone(leases),
+            sent: VecDeque::new(),
+            until: None,
+        }
+    }
+
+    fn renewed(&mut self, ping: u64) {
+        while let Some((number, at)) = self.sent.pop_front_if(|(number, _)| *number <= ping) {
+            if number == ping
+                && let Some(until) = self.until.replace(at + self.lasts)
+            {
+                self.leases.seen(until.saturating_duration_since(Instant::now()));
+            }
+        }
+    }
 }
 
 /// The whole run.
@@ -126,6 +183,7 @@ struct Crowd<'a> {
     subscribers: usize,
     last: u64,
     instances: Vec<Vec<u8>>,
+    leases: Arc<Leases>,
     /// Holds their tasks.
     _listening: JoinSet<()>,
 }
@@ -160,8 +218,14 @@ async fn due(unconfirmed: Option<(Instant, u64)>) -> u64 {
     lift_seq
 }
 
-/// Listens until it is dropped, confirms as a replica does, and says when each lift came. `beat_ms` of 0: it sends nothing.
-async fn listen(hub: Hub, open: v1::FollowLiftsOpen, beat_ms: u64, told: mpsc::Sender<(u64, Instant)>) -> Result<()> {
+/// Listens until it is dropped, confirms as a replica does, and says when each lift came.
+async fn listen(
+    hub: Hub,
+    open: v1::FollowLiftsOpen,
+    mut lease: Lease,
+    told: mpsc::Sender<(u64, Instant)>,
+) -> Result<()> {
+    let beat_ms = lease.beat_ms;
     let (out, requests) = mpsc::channel(16);
     let request = |message| v1::FollowLiftsRequest { message: Some(message) };
     out.send(request(Out::Open(open))).await?;
@@ -181,6 +245,7 @@ async fn listen(hub: Hub, open: v1::FollowLiftsOpen, beat_ms: u64, told: mpsc::S
             }
             _ = every.tick(), if beat_ms > 0 => {
                 number += 1;
+                lease.sent.push_back((number, Instant::now()));
                 out.send(request(Out::Ping(v1::Ping { number }))).await?;
                 continue;
             }
@@ -194,7 +259,8 @@ async fn listen(hub: Hub, open: v1::FollowLiftsOpen, beat_ms: u64, told: mpsc::S
                     unconfirmed = Some((until, lift.lift_seq));
                 }
             }
-            Some(In::Beat(_)) | None => {}
+            Some(In::Beat(beat)) => lease.renewed(beat.ping),
+            None => {}
             Some(sent @ (In::Resync(_) | In::Drain(_))) => return Err(format!("sent away: {sent:?}").into()),
         }
     }
@@ -211,7 +277,7 @@ impl<'a> Crowd<'a> {
     ) -> Result<Crowd<'a>> {
         note(format_args!("{}: {} subscribers on {} connections", what, how.subscribers, how.connections));
         let snapshot = manifest.and_then(|manifest| manifest.snapshot.clone()).unwrap_or_default();
-        let beat_ms = manifest.map_or(0, |manifest| u64::from(manifest.beat_ms));
+        let leases = Arc::new(Leases { least_ms: AtomicU64::new(u64::MAX), lapses: AtomicU64::new(0) });
         let (told, mut receipts) = mpsc::channel(2 * how.subscribers);
         let (mut listening, mut instances) = (JoinSet::new(), Vec::new());
         for connection in 0..how.connections {
@@ -230,9 +296,9 @@ impl<'a> Crowd<'a> {
                     chain: snapshot.chain.clone(),
                     ..v1::FollowLiftsOpen::default()
                 };
-                let (hub, told) = (hub.clone(), told.clone());
+                let (hub, told, lease) = (hub.clone(), told.clone(), Lease::new(manifest, &leases));
                 listening.spawn(async move {
-                    if let Err(error) = listen(hub, open, beat_ms, told).await {
+                    if let Err(error) = listen(hub, open, lease, told).await {
                         note(format_args!("a subscriber has ended: {error}"));
                     }
                 });
@@ -242,7 +308,7 @@ impl<'a> Crowd<'a> {
             next(&mut receipts).await?;
         }
         let (subscribers, last) = (how.subscribers, snapshot.lift_seq);
-        Ok(Crowd { what, server, receipts, subscribers, last, instances, _listening: listening })
+        Ok(Crowd { what, server, receipts, subscribers, last, instances, leases, _listening: listening })
     }
 
     /// So many lifts, each once all have had the one before.
@@ -301,7 +367,7 @@ impl Receipts {
     }
 }
 
-/// Lifts for as long as rows are imported, and watches the lease of a replica.
+/// Lifts for as long as rows are imported, and watches all leases.
 async fn beside_import(
     world: &World,
     (crowd, trigger): (&mut Crowd<'_>, &mut Trigger),
@@ -313,33 +379,36 @@ async fn beside_import(
     world.synthesize(&Synthetic { rows, seed, listings: "more.csv" }).await?;
     let dir = tempfile::tempdir_in(world.path("."))?;
     let bank = world.client(crowd.server, BANK).await?;
-    let replica = Replica::open(&bank, ReplicaConfig::new(dir.path()))?;
+    let replica = Replica::open(&bank, ReplicaConfig::new(dir.path()).reach(v1::ReplicaReach::Exact))?;
     tokio::time::timeout(COMES_WITHIN, replica.synced()).await?;
-    let server = crowd.server;
-    let (mut receipts, mut least, mut lapses) = (Receipts::default(), Duration::MAX, 0);
+    let (server, leases) = (crowd.server, Arc::clone(&crowd.leases));
+    let mut receipts = Receipts::default();
     let cpu_before = server.usage()?.cpu_s;
-    let mut import = pin!(world.import(server, "more.csv"));
-    let mut pause = interval(BETWEEN_LIFTS);
-    pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let imported = loop {
-        tokio::select! {
-            imported = &mut import => break imported?,
-            _ = pause.tick() => {}
-        }
-        let mut told = pin!(crowd.tell(trigger, &mut receipts));
+    leases.begin();
+    let watch = async {
         loop {
-            let lease = replica.state().lease();
-            least = least.min(lease);
-            lapses += u64::from(lease.is_zero());
+            leases.seen(replica.state().lease());
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+    };
+    let lift = async {
+        let mut import = pin!(world.import(server, "more.csv"));
+        let mut pause = interval(BETWEEN_LIFTS);
+        pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
             tokio::select! {
-                told = &mut told => break told?,
-                () = tokio::time::sleep(BETWEEN_LOOKS) => {}
+                imported = &mut import => return imported,
+                _ = pause.tick() => crowd.tell(trigger, &mut receipts).await?,
             }
         }
     };
+    let imported = tokio::select! {
+        imported = lift => imported?,
+        () = watch => return Err("it is watched until the import ends".into()),
+    };
     let (lifts, measured) = (receipts.last_ms.len(), receipts.measured(server.usage()?.cpu_s - cpu_before)?);
     replica.close().await?;
-    let least_lease_ms = u64::try_from(least.as_millis())?;
+    let (least_lease_ms, lapses) = (leases.least_ms.load(Ordering::Relaxed), leases.lapses.load(Ordering::Relaxed));
     let last_ratio = measured.last_ms / quiet.last_ms.median;
     let acknowledged_ms =
         [measured.acknowledged_ms, Spread::of(quiet.rounds.iter().map(|one| one.acknowledged_ms)).median];
@@ -460,8 +529,8 @@ pub(crate) fn text(figures: &Figures) -> String {
             text,
             "\nBeside an import of {rows} rows that took {seconds:.1} s, {lifts} lifts: half of the receipts within {p50_ms:.1} ms, 99 of \
              100 within {p99_ms:.1} ms, the last of a lift's after {last_ms:.1} ms, {last_ratio:.2}× what it was without. The court had its \
-             acknowledgement {with:.1} ms after it asked, {without:.1} ms without. The lease of a replica was {least_lease_ms} ms at the \
-             least, and seen lapsed {lapses} times."
+             acknowledgement {with:.1} ms after it asked, {without:.1} ms without. Of any subscriber's lease, and of a replica's, \
+             {least_lease_ms} ms were left at the least, and {lapses} times nothing."
         );
     }
     text
