@@ -173,6 +173,10 @@ async fn forward(
 async fn pump(client: &mut TcpStream, server: &mut TcpStream, most: usize, down: &Down) -> bool {
     let (mut there, mut back) = ([0; 16 * 1024], [0; 16 * 1024]);
     let most_back = usize::try_from(down.left()).unwrap_or(most).min(most);
+    if most_back == 0 {
+        // Another connection has had the last of it.
+        return false;
+    }
     let moved = tokio::select! {
         _ = client.readable() => client.try_read(&mut there[..most]).map(|read| (read, true)),
         _ = server.readable() => server.try_read(&mut back[..most_back]).map(|read| (read, false)),

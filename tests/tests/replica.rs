@@ -7,9 +7,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use xinhub_client::{Fault, Replica, ReplicaConfig};
 use xinhub_tests::file::{Form, options, row, send};
 use xinhub_tests::following::{Following, connected, leased};
+use xinhub_tests::v1::follow_lifts_request::Message as Out;
+use xinhub_tests::v1::follow_lifts_response::Message as In;
 use xinhub_tests::v1::{self, MutationOutcome, ReplicaReach, Verdict};
 use xinhub_tests::wait::{until, within};
 use xinhub_tests::{Ask, Code, Hub, Proxy, Reason, Subject, parties, refused};
@@ -197,6 +201,43 @@ async fn set_back(reach: ReplicaReach, others: &[Subject]) -> (Hub, Following, S
     }
     let following = follow(&hub, dir).await;
     (hub, following, kept, lost)
+}
+
+/// A hub that stops says so, and what its replicas hold is good for the one that comes after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hub_that_stops_says_so() {
+    let mut hub = Hub::start_with(leased(2)).await;
+    let proxy = Proxy::to(hub.grpc()).await;
+    let (kept, later) = (Subject::person(), Subject::person());
+    hub.court().await.list(&kept).await;
+    let following = follow(&hub, Some(&proxy), TempDir::new().unwrap()).await;
+    let bank = hub.client(parties::BANK).await;
+    let snapshot = bank.sync().get_manifest(manifest()).await.unwrap().snapshot.unwrap();
+    let v1::Snapshot { epoch, revision, lift_seq, chain, .. } = snapshot;
+    let open = v1::FollowLiftsOpen { instance_id: vec![7; 16], epoch, revision, lift_seq, chain, ..Default::default() };
+    let (out, requests) = mpsc::channel(1);
+    out.send(v1::FollowLiftsRequest { message: Some(Out::Open(open)) }).await.unwrap();
+    let mut stream = bank.sync().follow_lifts(ReceiverStream::new(requests)).await.unwrap();
+    assert!(matches!(within(stream.next()).await.unwrap().unwrap().message, Some(In::Opened(_))));
+    hub.terminate();
+    let drained = async {
+        while let Some(said) = stream.next().await.unwrap() {
+            if matches!(said.message, Some(In::Drain(_))) {
+                return true;
+            }
+        }
+        false
+    };
+    assert!(within(drained).await);
+    assert!(hub.ended().await.success());
+    hub.serve().await;
+    proxy.lead_to(hub.grpc());
+    hub.court().await.list(&later).await;
+    following.until_clear(&loan(&later), false).await;
+    following.until_clear(&loan(&kept), false).await;
+    until("the trouble is over", || async { following.replica.state().trouble.is_none().then_some(()) }).await;
+    let state = following.replica.state();
+    assert_eq!((state.alarms, state.entries), (0, 2), "{state:?}");
 }
 
 /// Of another history nothing that is held says anything.

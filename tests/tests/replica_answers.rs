@@ -46,7 +46,8 @@ async fn an_adverse_answer_is_given_under_a_lease_alone_and_goes_on_record() {
     let way = connected(&hub, parties::BANK, Some(&proxy)).await;
     let following = Following::at(&way, TempDir::new().unwrap(), |config| config).await;
     following.until_leased().await;
-    let told = following.check(loan(&debtor).reference("loan-17")).await;
+    // Each waits for the disk: while that is behind, the hub is asked.
+    let told = following.replica.check_recorded(loan(&debtor).reference("loan-17").request()).await.unwrap();
     assert_eq!((told.by, told.verdict()), (By::Replica, Verdict::Consider));
     let answer = told.response.answer.clone().unwrap();
     // The hub's own words, but for the listings' numbers.

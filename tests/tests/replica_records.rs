@@ -76,7 +76,7 @@ async fn what_is_answered_as_recorded_is_on_the_disk() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_answered_last_is_on_record_once_a_replica_is_closed() {
     const CLEAR: u64 = 300;
-    let mut hub = Hub::start_with(leased(2)).await;
+    let mut hub = Hub::start_with(leased(30)).await;
     let debtor = Subject::person();
     hub.court().await.list(&debtor).await;
     let following = Following::of(&hub, parties::BANK).await;
@@ -85,10 +85,12 @@ async fn what_was_answered_last_is_on_record_once_a_replica_is_closed() {
     for _ in 0..CLEAR {
         assert!(following.is_clear(nobody.clone()).await);
     }
-    for _ in 0..3 {
-        let told = following.check(loan(&debtor)).await;
+    for _ in 0..2 {
+        let told = following.replica.check_recorded(loan(&debtor).request()).await.unwrap();
         assert_eq!((told.by, told.verdict()), (By::Replica, Verdict::Consider));
     }
+    let told = following.check(loan(&debtor)).await;
+    assert_eq!((told.by, told.verdict()), (By::Replica, Verdict::Consider));
     following.close().await;
     let (adverse, gaps, clears) = on_record(&mut hub).await;
     assert_eq!((adverse, gaps), (3, 0));

@@ -366,7 +366,8 @@ impl Shared {
         self.state.send_modify(|state| {
             // What is fetched next may be older: nobody is to take it for what was held before.
             (state.synced, state.heard_ms) = (false, 0);
-            (state.revision, state.lift_seq, state.compared_revision) = (0, 0, 0);
+            (state.revision, state.lift_seq) = (0, 0);
+            (state.hub_revision, state.compared_revision) = (0, 0);
             (state.entries, state.memory_bytes) = (0, 0);
         });
     }

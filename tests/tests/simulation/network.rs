@@ -87,6 +87,16 @@ impl Up {
 }
 
 impl Down {
+    /// Whether the hub can't lead a replica on from where it is.
+    pub(crate) fn sends_away(&self) -> bool {
+        let resync = match self {
+            Down::Lifts(v1::FollowLiftsResponse { message: Some(LiftsOut::Resync(resync)) })
+            | Down::Changes(v1::FollowChangesResponse { message: Some(ChangesOut::Resync(resync)) }) => resync,
+            _ => return false,
+        };
+        resync.reason() == v1::ResyncReason::Position
+    }
+
     /// As [`Up::bytes`].
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut told = self.clone();

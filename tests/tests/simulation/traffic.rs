@@ -14,10 +14,12 @@ use xinhub_tests::v1;
 use xinhub_tests::v1::follow_changes_request::Message as ChangesIn;
 
 use super::network::{AHEAD, Connection, Down, HubEnd, KINDS, Kind, Up, Way, damage};
-use super::world::{Event, GIVEN_UP_US, MS, World};
+use super::world::{Damage, Event, GIVEN_UP_US, MS, World};
 
-/// Where messages are damaged.
-const DAMAGED_ONE_IN: u64 = 40;
+/// Where messages are damaged: single ones, and for how many it goes on where it does.
+const DAMAGED_ONE_IN: u64 = 25;
+const ALL_ONE_IN: u64 = 400;
+const ALL_FOR: u64 = 12;
 
 /// The network.
 impl World {
@@ -94,14 +96,29 @@ impl World {
         self.connections.insert(id, connection);
         match message {
             Some(mut message) if self.nodes[at].session == session => {
-                if self.plan.damages && !self.ending && self.random.random_range(0..DAMAGED_ONE_IN) == 0 {
-                    let unreadable = self.random.random();
-                    self.held.faults += u64::from(damage(&mut message, unreadable));
-                }
+                self.damage(at, &mut message);
                 self.note("down", &message.bytes());
                 self.replica_takes(at, message)
             }
             Some(_) | None => Ok(()),
+        }
+    }
+
+    /// What comes to a replica can't be taken, by the plan and by chance.
+    fn damage(&mut self, at: usize, message: &mut Down) {
+        let is_damaged = match self.plan.damage {
+            Damage::Nothing => false,
+            Damage::Batches => matches!(message, Down::Changes(_)) && self.random.random_range(0..DAMAGED_ONE_IN) == 0,
+            Damage::All => {
+                if self.random.random_range(0..ALL_ONE_IN) == 0 {
+                    self.nodes[at].damaged = ALL_FOR;
+                }
+                self.nodes[at].damaged > 0 || self.random.random_range(0..DAMAGED_ONE_IN) == 0
+            }
+        };
+        if is_damaged && !self.ending && damage(message, self.random.random()) {
+            self.held.faults += 1;
+            self.nodes[at].damaged = self.nodes[at].damaged.saturating_sub(1);
         }
     }
 
@@ -347,11 +364,11 @@ impl World {
     }
 
     pub(crate) fn replica_takes(&mut self, at: usize, message: Down) -> Result<(), String> {
+        self.held.sent_away += u64::from(message.sends_away());
         let Some(replica) = self.nodes[at].replica.as_mut() else { return Ok(()) };
         let said: Result<Option<(Kind, Up)>, Ended> = match message {
             Down::Manifest(manifest) => match replica.begin(*manifest) {
                 Ok(Some(request)) => {
-                    self.held.fetched += 1;
                     // What it holds from here on is another list.
                     self.nodes[at].seen_clear.clear();
                     Ok(Some((Kind::Changes, Up::Fetch(request))))
@@ -369,7 +386,7 @@ impl World {
                 let said = replica.changes(message);
                 if let Ok(Some(v1::FollowChangesRequest { message: Some(ChangesIn::Nack(nack)) })) = &said {
                     self.held.refused += 1;
-                    if !self.plan.damages {
+                    if self.plan.damage == Damage::Nothing {
                         return Err(format!("replica {at} refuses what a hub that is right has sent: {nack:?}"));
                     }
                 }
@@ -450,7 +467,7 @@ impl World {
     pub(crate) fn ended(&mut self, at: usize, ended: Ended) -> Result<(), String> {
         self.note("ended", format!("{at} {ended:?}").as_bytes());
         self.held.broken += u64::from(ended.broken.is_some());
-        if let Some(problem) = ended.broken.filter(|_| !self.plan.damages) {
+        if let Some(problem) = ended.broken.filter(|_| self.plan.damage == Damage::Nothing) {
             return Err(format!("replica {at} and the hub, which are both right, have parted: {problem}"));
         }
         self.close(at);

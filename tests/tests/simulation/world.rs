@@ -38,13 +38,24 @@ pub(crate) struct Plan {
     pub(crate) hub_fault: Option<HubFault>,
     /// How fast the replicas' clocks go, from and to, in thousandths.
     pub(crate) rates: (u64, u64),
-    /// Whether what the hub sends can't always be taken.
-    pub(crate) damages: bool,
+    /// What the hub sends that can't be taken.
+    pub(crate) damage: Damage,
+}
+
+/// What is damaged on its way from a hub to its replicas.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Damage {
+    #[default]
+    Nothing,
+    /// Single batches, and nothing else goes wrong.
+    Batches,
+    /// Lifts too, and at times everything for a while.
+    All,
 }
 
 impl Default for Plan {
     fn default() -> Plan {
-        Plan { fault: None, hub_fault: None, rates: (950, 1_050), damages: false }
+        Plan { fault: None, hub_fault: None, rates: (950, 1_050), damage: Damage::Nothing }
     }
 }
 
@@ -58,21 +69,25 @@ pub(crate) struct Held {
     /// How often somebody was spoken against, rightly; and how many leases began.
     pub(crate) adverse: u64,
     pub(crate) leases: u64,
-    /// How often a list was fetched, and how often what came was not taken: a batch, or what ended the session.
-    pub(crate) fetched: u64,
+    /// How often the hub could not lead a replica on from where it was.
+    pub(crate) sent_away: u64,
+    /// How often what came was not taken: a batch, or what ended the session.
     pub(crate) refused: u64,
     pub(crate) broken: u64,
+    /// How often a replica gave up what it held since it could not be led on from there.
+    pub(crate) alarms: u64,
     /// Of everything that happened, in its order.
     pub(crate) trace: String,
 }
 
 impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Held { faults, lifts, completed, checks, adverse, leases, fetched, refused, broken, trace } = self;
+        let Held { faults, lifts, completed, checks, adverse, leases, sent_away, refused, broken, alarms, trace } =
+            self;
         write!(
             f,
             "{faults} faults, {lifts} lifts ({completed} seen complete) and {checks} checks; {adverse} adverse answers \
-             under {leases} leases; {fetched} lists fetched, {refused} batches refused, {broken} sessions broken; trace {trace}"
+             under {leases} leases; {sent_away} sent away, {refused} batches refused, {broken} sessions broken, {alarms} alarms; trace {trace}"
         )
     }
 }
@@ -118,6 +133,8 @@ pub(crate) struct Node {
     /// Whom it was seen to hold clear since their lift, by person.
     pub(crate) seen_clear: BTreeMap<usize, u64>,
     pub(crate) lease_until_ms: u64,
+    /// So many messages more that come to it can't be taken.
+    pub(crate) damaged: u64,
 }
 
 pub(crate) struct World {
@@ -202,6 +219,7 @@ impl World {
                 paused_us: 0,
                 seen_clear: BTreeMap::new(),
                 lease_until_ms: 0,
+                damaged: 0,
             }
         });
         let nodes = nodes.collect();
@@ -234,7 +252,9 @@ impl World {
         for event in [Event::Act, Event::Look, Event::Keep] {
             world.after(MS, event);
         }
-        world.after(3_000 * MS, Event::Disturb);
+        if world.plan.damage != Damage::Batches {
+            world.after(3_000 * MS, Event::Disturb);
+        }
         world
     }
 
@@ -278,6 +298,8 @@ impl World {
                 if let Err(problem) = self.compare() {
                     return fail(&self, problem);
                 }
+                let states = self.nodes.iter().filter_map(|node| node.replica.as_ref()).map(Replica::state);
+                self.held.alarms = states.map(|state| state.alarms).sum();
                 self.held.trace = self.trace.finalize().to_hex()[..16].to_owned();
                 return Ok(self);
             }

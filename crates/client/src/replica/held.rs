@@ -200,7 +200,7 @@ impl Held {
         // Of a place that was passed in one step, or with newer entries, nothing can be said.
         match self.digests.iter().find(|(at, _)| *at == revision) {
             Some((_, own)) if *own != digest => return Err(Broken::Differs),
-            Some(_) => self.compared = revision,
+            Some(_) => self.compared = self.compared.max(revision),
             None => {}
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! What a replica has answered by itself, kept until the hub has it on record.
 //!
-//! Promises: an adverse answer has its place here before it is given, or is not given; what has a place is durable within 100 ms; and
-//! it is kept until the hub has confirmed it, through restarts on either side. A process that ends without a word leaves a gap of
+//! Promises: an adverse answer has its place here before it is given, or is not given; it is durable within 100 ms, and while one has waited
+//! for longer none is given; and it is kept until the hub has confirmed it, through restarts on either side. A process that ends without a word leaves a gap of
 //! a tenth of a second, which is told to the hub too.
 //!
 //! The file `records`: 16 bytes of head (`XHRECS`, zero, format; the number before the first entry, u64), CRC-32C of it, four zeros;
@@ -156,18 +156,27 @@ impl Records {
         if self.failed.load(Ordering::Acquire) || self.stop.load(Ordering::Acquire) || self.is_late() {
             return false;
         }
-        // Before it waits: whoever takes it up finds a time that is no later.
-        let _ = self.waiting_since.compare_exchange(0, self.clock.boot_ms(), Ordering::AcqRel, Ordering::Relaxed);
-        if self.taken.fetch_add(1, Ordering::AcqRel) >= MAX_UNREPORTED
-            || self.waiting.push(Waiting { entry: Entry::Answer(answer), durable }).is_err()
-        {
+        if self.taken.fetch_add(1, Ordering::AcqRel) >= MAX_UNREPORTED {
             self.taken.fetch_sub(1, Ordering::AcqRel);
             return false;
         }
+        let now_ms = self.clock.boot_ms();
+        self.waits_since(now_ms);
+        if self.waiting.push(Waiting { entry: Entry::Answer(answer), durable }).is_err() {
+            self.taken.fetch_sub(1, Ordering::AcqRel);
+            return false;
+        }
+        // Those before it may have been taken up meanwhile, and their time with them.
+        self.waits_since(now_ms);
         if let Some(writer) = self.writer.get() {
             writer.unpark();
         }
         true
+    }
+
+    /// One waits since then, unless another does for longer. Too early a time is put right by the next turn.
+    fn waits_since(&self, now_ms: u64) {
+        let _ = self.waiting_since.compare_exchange(0, now_ms, Ordering::AcqRel, Ordering::Acquire);
     }
 
     /// Whether the disk is so far behind that a crash would lose more than it may.
@@ -250,7 +259,7 @@ impl Records {
             }
             let is_idle = self.waiting.is_empty() && self.waiting_since.load(Ordering::Acquire) == 0;
             std::thread::park_timeout(if is_idle { LOOK_EVERY } else { Duration::ZERO });
-            if !self.waiting.is_empty() && !self.stop.load(Ordering::Acquire) {
+            if !self.waiting.is_empty() && !self.is_late() && !self.stop.load(Ordering::Acquire) {
                 std::thread::sleep(GATHER);
             }
         }
@@ -260,7 +269,10 @@ impl Records {
     pub(super) fn turn(&self, gathered: &mut Gathered, stops: bool) -> bool {
         let mut entries = Vec::new();
         let mut durable = Vec::new();
-        self.writing_since.store(self.waiting_since.swap(0, Ordering::AcqRel), Ordering::Release);
+        // In this order: at no time is neither known.
+        let since = self.waiting_since.load(Ordering::Acquire);
+        self.writing_since.store(since, Ordering::Release);
+        let _ = self.waiting_since.compare_exchange(since, 0, Ordering::AcqRel, Ordering::Acquire);
         while let Some(one) = self.waiting.pop() {
             entries.push(one.entry);
             durable.extend(one.durable);
@@ -581,7 +593,9 @@ mod tests {
     #[test]
     fn there_are_so_many_places_and_no_more() {
         let dir = tempfile::tempdir().unwrap();
-        let records = open_kept(dir.path(), &KEY, 0).unwrap();
+        // However long the disk takes.
+        let records = Records::open(dir.path(), &KEY, 0, Clock::turned(Arc::new(|| (1_000, 0)))).unwrap();
+        records.keep().unwrap();
         let mut taken = 0;
         while taken <= MAX_UNREPORTED + MAX_WAITING && records.take(answer("x"), None) {
             taken += 1;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use xinhub_api::reason::Reason;
 use xinhub_api::v1;
 use xinhub_api::v1::follow_changes_request::Message as ChangesOut;
 use xinhub_api::v1::follow_changes_response::Message as ChangesIn;
@@ -29,11 +30,13 @@ use crate::Error;
 /// Between two tries where the hub isn't reached: at first, and at most. Each waits by a chance of its own.
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 pub(super) const RETRY_MOST: Duration = Duration::from_secs(30);
+/// How soon a replica comes again to a hub that is stopping and does not say.
+const DRAINED_WITHIN: Duration = Duration::from_secs(1);
 /// A session that stood for so long counts as a success: the next try is a first one.
 const STEADY: Duration = Duration::from_secs(30);
 /// Keys that may have changed since a filter was made: past it a new one is smaller.
 const MAX_BESIDE_FILTER: usize = 1_000_000;
-/// Sessions in a row that end with what can't be taken: past it the replica begins anew.
+/// Sessions that end with what can't be taken, and none between that stands for long: past it the replica begins anew.
 const MAX_BROKEN: u32 = 3;
 /// The part of a lease that is used: the rest is for clocks that differ in speed.
 const LEASE_USED_PERCENT: u64 = 80;
@@ -57,7 +60,10 @@ pub(super) enum End {
 
 impl From<Error> for End {
     fn from(error: Error) -> End {
-        End::Lost(error)
+        match error {
+            Error::Hub(refusal) if refusal.reason == Some(Reason::Draining) => End::Drained(DRAINED_WITHIN),
+            error => End::Lost(error),
+        }
     }
 }
 
@@ -88,7 +94,7 @@ impl End {
 /// How soon a replica comes again.
 pub(super) struct Tries {
     pause: Duration,
-    /// Sessions in a row that ended with what can't be taken.
+    /// Sessions that ended with what can't be taken, since one stood for long or all was fetched.
     broken: u32,
 }
 
@@ -100,18 +106,18 @@ impl Tries {
     /// What the end of a session means for what is held, and within how long the next one begins; `None`: no other does.
     pub(super) fn after(&mut self, shared: &Shared, lasted: Duration, end: End) -> Option<Duration> {
         if lasted > STEADY {
-            self.pause = RETRY_FIRST;
+            (self.pause, self.broken) = (RETRY_FIRST, 0);
         }
         let pause = self.pause;
         self.pause = (pause * 2).min(RETRY_MOST);
-        let broken = std::mem::take(&mut self.broken);
         match end {
             End::Stopped => None,
             End::Resync(within) => {
                 tracing::info!("the replica is fetched anew");
+                self.broken = 0;
                 shared.forget();
                 store::discard(shared);
-                Some(within)
+                Some(within.max(pause))
             }
             End::Lost(error) => {
                 tell(shared, Some(error.to_string()));
@@ -122,9 +128,9 @@ impl Tries {
                 self.pause = RETRY_FIRST;
                 Some(within)
             }
-            End::Broken(problem) if broken < MAX_BROKEN => {
+            End::Broken(problem) if self.broken < MAX_BROKEN => {
                 tracing::error!(problem, "what the hub sent is not applied; the replica keeps what it holds");
-                self.broken = broken + 1;
+                self.broken += 1;
                 // It may have been a lift: nothing is said against anybody until the hub has been heard again.
                 shared.end_lease();
                 tell(shared, Some(problem));
@@ -132,6 +138,7 @@ impl Tries {
             }
             End::Broken(problem) | End::Parted(problem) => {
                 tracing::error!(problem, "the replica and the hub have parted: it is fetched anew");
+                self.broken = 0;
                 shared.forget();
                 store::discard(shared);
                 shared.state.send_modify(|state| state.alarms += 1);
@@ -334,7 +341,7 @@ pub(super) fn follow(shared: &Arc<Shared>) -> Result<Opened, End> {
     let open = v1::FollowChangesOpen { instance_id, epoch, revision, lift_seq, reach, terms, chain };
     let open_changes = v1::FollowChangesRequest { message: Some(ChangesOut::Open(open)) };
     let lifts = Lifts::new(shared, audience);
-    let changes = Changes { shared: Arc::clone(shared), applied: None, refused: None, awaits: false };
+    let changes = Changes { shared: Arc::clone(shared), applied: None, refused: None, passed_over: None };
     show(shared);
     Ok(Opened { lifts, open_lifts, changes, open_changes })
 }
@@ -430,7 +437,7 @@ impl Lifts {
         let is_ours = text.starts_with("xinhub beat 1\n")
             && said("epoch") == Some(&*format!("{:032x}", u128::from_be_bytes(epoch)))
             && said("audience") == Some(&*audience.id);
-        let (Some(lift_seq), true) = (number("lift_seq"), is_ours) else {
+        let (Some(lift_seq), Some(named), true) = (number("lift_seq"), number("revision"), is_ours) else {
             return Err(End::Broken("a beat is of another history or audience".to_owned()));
         };
         if lift_seq > applied && shared.fault != Some(Fault::LiftsInBulk) {
@@ -442,13 +449,13 @@ impl Lifts {
                 .state
                 .send_if_modified(|state| std::mem::replace(&mut state.compared_revision, compared) != compared);
         }
+        shared.state.send_if_modified(|state| std::mem::replace(&mut state.hub_revision, named) != named);
         let Some(sent) = self.pings.answered(beat.ping) else { return Ok(applied) };
         let times = &shared.times;
         if let Some(time_ms) = number("time_ms").and_then(|time| i64::try_from(time).ok()) {
             times.hub_ahead.store(time_ms - signed(times.clock.boot_ms()), Ordering::Release);
         }
         // What is held is all that there is, or was when the ping was sent; until a beat says so nothing is answered from it.
-        let named = number("revision").unwrap_or(u64::MAX);
         let holds_all = named <= revision;
         if holds_all {
             times.heard.fetch_max(sent.at_ms.max(1), Ordering::AcqRel);
@@ -459,7 +466,6 @@ impl Lifts {
         times.lease_until.fetch_max(until_ms, Ordering::AcqRel);
         shared.state.send_modify(|state| {
             state.synced |= holds_all;
-            state.hub_revision = named;
             state.heard_ms = times.heard.load(Ordering::Acquire);
             state.lease_until_ms = times.lease_until.load(Ordering::Acquire);
         });
@@ -515,8 +521,8 @@ pub(super) struct Changes {
     applied: Option<u64>,
     /// Why a batch was not applied, until that is said.
     refused: Option<v1::NackReason>,
-    /// Until it comes again, what was under way behind it does not fit either.
-    awaits: bool,
+    /// Where the last batch ended that was not applied: until what was refused comes again, what was under way behind it follows on that.
+    passed_over: Option<u64>,
 }
 
 impl Changes {
@@ -542,30 +548,39 @@ impl Changes {
     pub(super) fn take(&mut self, message: v1::FollowChangesResponse) -> Result<(), End> {
         match message.message {
             Some(ChangesIn::Batch(batch)) => match with_held(&self.shared, |held| Ok(apply(held, &batch)))? {
-                Ok(()) => {
+                Ok(revision) => {
                     show(&self.shared);
-                    (self.applied, self.awaits) = (Some(batch.revision), false);
+                    (self.applied, self.passed_over) = (Some(revision), None);
                     Ok(())
                 }
-                Err(Broken::Gap(_)) if self.awaits => Ok(()),
-                Err(Broken::Gap(_)) => self.refuse(v1::NackReason::Gap),
-                Err(Broken::Damaged(_)) => self.refuse(v1::NackReason::Damaged),
+                Err(Broken::Gap(_)) if self.passed_over == Some(batch.prev_revision) => {
+                    self.passed_over = Some(batch.revision);
+                    Ok(())
+                }
+                Err(Broken::Gap(_)) => self.refuse(v1::NackReason::Gap, &batch),
+                Err(Broken::Damaged(_)) => self.refuse(v1::NackReason::Damaged, &batch),
                 Err(broken @ Broken::Differs) => Err(broken.into()),
             },
+            // What was refused again and again.
+            Some(ChangesIn::Resync(_)) if self.passed_over.is_some() => {
+                Err(End::Parted("what the hub sends can't be applied, again and again".to_owned()))
+            }
             Some(ChangesIn::Resync(resync)) => Err(End::resync(&resync)),
             None => Ok(()),
         }
     }
 
     /// The hub sends it once more, and what is held stays as it is meanwhile.
-    fn refuse(&mut self, reason: v1::NackReason) -> Result<(), End> {
+    fn refuse(&mut self, reason: v1::NackReason, batch: &v1::ChangeBatch) -> Result<(), End> {
         tracing::error!(?reason, "a batch of changes is not applied; the hub is asked for it again");
-        (self.refused, self.awaits) = (Some(reason), true);
+        (self.refused, self.passed_over) = (Some(reason), Some(batch.revision));
         Ok(())
     }
 }
 
-fn apply(held: &mut Held, batch: &v1::ChangeBatch) -> Result<(), Broken> {
+/// Applies a batch; up to where all is applied then.
+fn apply(held: &mut Held, batch: &v1::ChangeBatch) -> Result<u64, Broken> {
     let chain = batch.chain.as_slice().try_into().map_err(|_| Broken::Damaged("has a chain hash of another length"))?;
-    held.change(batch.prev_revision, (batch.revision, batch.lift_seq), (batch.as_of, chain), &batch.changes)
+    held.change(batch.prev_revision, (batch.revision, batch.lift_seq), (batch.as_of, chain), &batch.changes)?;
+    Ok(held.revision)
 }

@@ -102,6 +102,8 @@ pub(super) struct Follower {
     reach: Reach,
     line: Line,
     mark: Mark,
+    /// Up to where what is told comes from the journal, also where it is in memory: as it was told it was refused.
+    anew_to: u64,
 }
 
 impl Follower {
@@ -125,7 +127,8 @@ impl Follower {
         let mark = mark.filter(|mark| lift_seq <= ledger.lift_seq() && mark.chain == *at.chain);
         let mark = mark.filter(|mark| ledger.position().revision - mark.revision <= sync.max_behind_events());
         let mark = mark.ok_or(End::Resync(v1::ResyncReason::Position))?;
-        Ok(Follower { ledger: ledger.clone(), sync: Arc::clone(sync), feed, who, reach, line, mark })
+        let anew_to = 0;
+        Ok(Follower { ledger: ledger.clone(), sync: Arc::clone(sync), feed, who, reach, line, mark, anew_to })
     }
 
     /// Whether a right to a replica, and the feed that goes with it, leave the stream as it began.
@@ -144,7 +147,7 @@ impl Follower {
 
     /// The next stretch, if it is in memory.
     pub(super) fn next(&self) -> Option<Step> {
-        self.feed.next(self.line, self.mark)
+        if self.mark.revision < self.anew_to { None } else { self.feed.next(self.line, self.mark) }
     }
 
     /// The next stretch, of so many events or a few more, from the journal. Reads the disk.
@@ -326,6 +329,7 @@ impl ChangeTeller {
         if nack.revision != self.applied.revision || self.refusals > MAX_REFUSALS {
             return Err(End::Resync(v1::ResyncReason::Position));
         }
+        self.follower.anew_to = self.follower.mark.revision.max(self.follower.anew_to);
         self.follower.mark = self.applied;
         self.travelling.clear();
         Ok(())

@@ -436,6 +436,30 @@ mod tests {
     }
 
     #[test]
+    fn those_who_come_together_share_one_writing() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(Timestamp(1_772_337_600_000)));
+        let subscribers = Subscribers::open(dir.path(), LEASE, MOST, clock.clone()).unwrap();
+        let register = |client| {
+            subscribers.register(&who(client), "audience", 1).unwrap();
+            subscribers.want()
+        };
+        let (first, second) = (register("bank"), register("hotel"));
+        assert!(!subscribers.is_saved(first));
+        // Nothing is said to be durable that is not.
+        fs::create_dir(dir.path().join("subscribers.new")).unwrap();
+        assert!(subscribers.save_for(first).is_err());
+        assert!(!subscribers.is_saved(first) && !subscribers.is_saved(second));
+        fs::remove_dir(dir.path().join("subscribers.new")).unwrap();
+        subscribers.save_for(first).unwrap();
+        assert!(subscribers.is_saved(first) && subscribers.is_saved(second));
+        let third = register("platform");
+        assert!(!subscribers.is_saved(third), "it came behind the writing");
+        let text = fs::read_to_string(dir.path().join(FILE)).unwrap();
+        assert!(text.contains("bank") && text.contains("hotel") && !text.contains("platform"), "{text}");
+    }
+
+    #[test]
     fn a_lease_from_before_a_restart_is_waited_for_however_it_is_configured_now() {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(Timestamp(1_772_337_600_000)));
