@@ -103,6 +103,11 @@ impl Tally {
         Ok(())
     }
 
+    /// How long the answers of each class took, if there were any.
+    pub(crate) fn latencies(&self) -> [Option<Latency>; 2] {
+        [&self.main, &self.other].map(Latency::of)
+    }
+
     fn calls(&self) -> u64 {
         self.main.len() + self.other.len()
     }

@@ -1,6 +1,7 @@
 //! `publish`: a court lists somebody and takes that down again, next to a bare sync of the same disk. Each is answered only when it
 //! is durable; what waits during one sync goes into the next.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::tz::{Offset, TimeZone};
@@ -80,22 +81,40 @@ async fn callers(court: Hub, clear: Questions, burst: Burst) -> Result<Tally> {
 }
 
 async fn publish_until(end: Instant, court: Hub, clear: Questions) -> Result<Tally> {
-    let (registry, mut tally) = (court.registry(), Tally::new()?);
+    let mut tally = Tally::new()?;
+    while Instant::now() < end {
+        publish_and_lift(&court, &clear, &mut tally).await?;
+    }
+    Ok(tally)
+}
+
+async fn publish_and_lift(court: &Hub, clear: &Questions, tally: &mut Tally) -> Result<()> {
+    let (registry, publish) = (court.registry(), publish(clear)?);
+    let began = Instant::now();
+    let published = registry.publish(publish).await?.outcome.unwrap_or_default();
+    tally.record(Class::Main, began.elapsed())?;
+    let remove = v1::RemoveRequest { mutation: new(), listing: published.listing, ground: "performed".to_owned() };
+    let began = Instant::now();
+    let removed = registry.remove(remove).await?.outcome.unwrap_or_default();
+    tally.record(Class::Other, began.elapsed())?;
+    let states = [published.state(), removed.state()];
+    if states != [v1::ListingState::Listed, v1::ListingState::Removed] {
+        return Err(format!("a listing was published and taken down, and is {states:?}").into());
+    }
+    Ok(())
+}
+
+/// One clerk lists and lifts until something else is done: how long the hub took to acknowledge it, and what came of the other.
+pub(crate) async fn publish_beside<T>(
+    court: &Hub,
+    clear: &Questions,
+    other: impl Future<Output = T>,
+) -> Result<(Tally, T)> {
+    let (mut other, mut tally) = (pin!(other), Tally::new()?);
     loop {
-        let publish = publish(&clear)?;
-        let began = Instant::now();
-        if began >= end {
-            return Ok(tally);
-        }
-        let published = registry.publish(publish).await?.outcome.unwrap_or_default();
-        tally.record(Class::Main, began.elapsed())?;
-        let remove = v1::RemoveRequest { mutation: new(), listing: published.listing, ground: "performed".to_owned() };
-        let began = Instant::now();
-        let removed = registry.remove(remove).await?.outcome.unwrap_or_default();
-        tally.record(Class::Other, began.elapsed())?;
-        let states = [published.state(), removed.state()];
-        if states != [v1::ListingState::Listed, v1::ListingState::Removed] {
-            return Err(format!("a listing was published and taken down, and is {states:?}").into());
+        tokio::select! {
+            done = &mut other => return Ok((tally, done)),
+            published = publish_and_lift(court, clear, &mut tally) => published?,
         }
     }
 }

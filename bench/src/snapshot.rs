@@ -3,7 +3,9 @@
 
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,19 +15,22 @@ use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 use xinhub_client::{Replica, ReplicaConfig, v1};
 
+use crate::ask::questions;
 use crate::compare::{Compared, Contender, Spread, compare, new_table};
-use crate::load::{Call, Class, Line, Shape};
+use crate::load::{Call, Class, Latency, Line, Shape};
 use crate::process::{On, Server};
+use crate::publish::publish_beside;
 use crate::report::Run;
-use crate::world::{BANK, World};
+use crate::world::{BANK, COURT, World};
 use crate::{Common, Result, note, tls};
 
 const FETCH: &str = "snapshot, FetchChunks";
 const RAW: &str = "raw bytes over rustls";
 /// Written at a time by the raw side: as much as a chunk of a snapshot.
 const WRITE_BYTES: usize = 64 * 1024;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 /// A replica's fetch of 10 million entries on a slow machine.
-const SYNC_LIMIT: std::time::Duration = std::time::Duration::from_secs(600);
+const SYNC_LIMIT: Duration = Duration::from_secs(600);
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -38,11 +43,22 @@ pub(crate) struct Args {
 pub(crate) struct Figures {
     /// Making the snapshot, by the hub.
     pub(crate) made_s: f64,
+    /// A court beside that.
+    beside: Beside,
     pub(crate) bytes: u64,
     pub(crate) entries: u64,
     pub(crate) compared: Compared,
     /// From an empty directory to a replica that answers, the snapshot being there.
     pub(crate) serving_s: Spread,
+}
+
+/// One clerk who lists and lifts, while a snapshot is made and as long as nothing else goes on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Beside {
+    listed: [Option<Latency>; 2],
+    lifted: [Option<Latency>; 2],
+    /// What the hub has in memory before, and at most while it makes the snapshot.
+    rss_mib: [f64; 2],
 }
 
 impl Figures {
@@ -60,14 +76,21 @@ pub(crate) async fn run(args: Args) -> Result<()> {
 }
 
 pub(crate) async fn measure(world: &World, seconds: f64, rounds: u16) -> Result<Figures> {
+    world.forget_snapshots()?;
     let hub = world.serve(On::Servers).await?;
     let raw = world.serve_raw().await?;
-    let bank = world.client(&hub, BANK).await?;
+    let (bank, court) = (world.client(&hub, BANK).await?, world.client(&hub, COURT).await?);
+    let (clear, _) = questions(world)?;
+    note("a court at work, alone");
+    let (alone, ()) = publish_beside(&court, &clear, tokio::time::sleep(Duration::from_secs_f64(seconds))).await?;
     note("having a snapshot made");
+    let before = hub.usage()?.rss_mib;
     let since = Instant::now();
-    let request = v1::GetManifestRequest { instance_id: vec![7; 16], reach: v1::ReplicaReach::Exact.into() };
-    let manifest = bank.sync().get_manifest(request).await?;
+    let (made_beside, made) = publish_beside(&court, &clear, made(&bank, &hub)).await?;
     let made_s = since.elapsed().as_secs_f64();
+    let (manifest, peak) = made?;
+    let ([alone_listed, alone_lifted], [listed, lifted]) = (alone.latencies(), made_beside.latencies());
+    let beside = Beside { listed: [alone_listed, listed], lifted: [alone_lifted, lifted], rss_mib: [before, peak] };
     let snapshot = manifest.snapshot.ok_or("a manifest without a snapshot")?;
     let bytes = snapshot.bytes;
     let fetch = Contender::new(FETCH, &hub, || async { Ok(fetches(world.client(&hub, BANK).await?, &snapshot)) });
@@ -85,7 +108,20 @@ pub(crate) async fn measure(world: &World, seconds: f64, rounds: u16) -> Result<
     }
     raw.stop().await?;
     hub.stop().await?;
-    Ok(Figures { made_s, bytes, entries: snapshot.entries, compared, serving_s: Spread::of(serving_s) })
+    Ok(Figures { made_s, beside, bytes, entries: snapshot.entries, compared, serving_s: Spread::of(serving_s) })
+}
+
+/// Has a snapshot made; the most that the hub had in memory meanwhile.
+async fn made(bank: &xinhub_client::Hub, hub: &Server) -> Result<(v1::GetManifestResponse, f64)> {
+    let request = v1::GetManifestRequest { instance_id: vec![7; 16], reach: v1::ReplicaReach::Exact.into() };
+    let (sync, mut peak) = (bank.sync(), hub.usage()?.rss_mib);
+    let mut manifest = pin!(sync.get_manifest(request));
+    loop {
+        tokio::select! {
+            manifest = &mut manifest => return Ok((manifest?, peak)),
+            () = tokio::time::sleep(BETWEEN_LOOKS) => peak = peak.max(hub.usage()?.rss_mib),
+        }
+    }
 }
 
 fn fetches(hub: xinhub_client::Hub, snapshot: &v1::Snapshot) -> Line {
@@ -171,7 +207,18 @@ async fn answer(mut stream: TlsStream<TcpStream>) -> Result<()> {
 }
 
 pub(crate) fn text(figures: &Figures) -> String {
-    let Figures { made_s, bytes, entries, compared, serving_s } = figures;
+    let Figures {
+        made_s,
+        beside: Beside { listed, lifted, rss_mib: [before, peak] },
+        bytes,
+        entries,
+        compared,
+        serving_s,
+    } = figures;
+    let ms = |latencies: &[Option<Latency>; 2], of: fn(Latency) -> f64| {
+        let [alone, beside] = latencies.map(|latency| latency.map_or(f64::NAN, of) / 1e3);
+        format!("{beside:.1} ({alone:.1}) ms")
+    };
     let mut table = new_table(["bytes", "MiB/s", "MiB/s per server core", "× raw"]);
     let mib = *bytes as f64 / (1024.0 * 1024.0);
     for row in &compared.rows {
@@ -184,8 +231,13 @@ pub(crate) fn text(figures: &Figures) -> String {
         ]);
     }
     format!(
-        "{entries} entries, {mib:.1} MiB, of an audience. The manifest took {made_s:.2} s, in which the hub made the snapshot \
-         unless it had one.\n\n{table}\n\nFrom an empty directory to a replica of reach `exact` that answers: {} s.\n",
+        "{entries} entries, {mib:.1} MiB, of an audience. The hub made the snapshot in {made_s:.2} s. A clerk was acknowledged \
+         meanwhile, and in parentheses as long as nothing else went on: a listing after {} at half and {} at 99 of 100, a lift \
+         after {} and {}. The hub had {before:.0} MiB in memory before, and {peak:.0} MiB at most.\n\n{table}\n\nFrom an empty directory to a replica of reach `exact` that answers: {} s.\n",
+        ms(listed, |of| of.p50_us),
+        ms(listed, |of| of.p99_us),
+        ms(lifted, |of| of.p50_us),
+        ms(lifted, |of| of.p99_us),
         serving_s.text(2)
     )
 }

@@ -275,9 +275,13 @@ pub(crate) async fn watch(args: WatchArgs, global: &GlobalArgs, out: &mut Out) -
             _ = tokio::signal::ctrl_c() => None,
         };
         match event {
-            Some(Event::State(state)) => changed(&State::from(&state), out)?,
+            Some(Event::State(state)) => {
+                let state = State::from(&state);
+                line(&state, state.cells(out.lang), out)?;
+            }
             Some(Event::Lift(lifted)) => {
-                heard(&Lift::from(lifted), out)?;
+                let lift = Lift::from(lifted);
+                line(&lift, lift.cells(out.lang), out)?;
                 left -= 1;
             }
             None => break,
@@ -306,30 +310,32 @@ fn header(out: &mut Out) -> Result<(), Failure> {
     out.flush()
 }
 
-fn changed(state: &State, out: &mut Out) -> Result<(), Failure> {
+fn line<T: Serialize>(event: &T, cells: [String; 7], out: &mut Out) -> Result<(), Failure> {
     if out.format == Format::Json {
-        out.json(state)?;
+        out.json(event)?;
     } else {
-        let event = out.lang.pick("state", "状态").to_owned();
-        let [revision, lifts, entries, lag] =
-            [state.revision, state.lift_seq, state.entries, state.lag].map(|number| number.to_string());
-        let lease = format!("{:.1}", Duration::from_millis(state.lease_ms).as_secs_f64());
-        out.row(WIDTHS, [event, revision, lifts, entries, lag, lease, state.trouble.clone().unwrap_or_default()])?;
+        out.row(WIDTHS, cells)?;
     }
     out.flush()
 }
 
-fn heard(lift: &Lift, out: &mut Out) -> Result<(), Failure> {
-    if out.format == Format::Json {
-        out.json(lift)?;
-    } else {
-        let event = out.lang.pick("lift", "解除").to_owned();
-        let [revision, number] = [lift.revision, lift.lift_seq].map(|number| number.to_string());
-        // How many entries it concerned, and not how many there are.
-        let keys = format!("-{}", lift.keys);
-        out.row(WIDTHS, [event, revision, number, keys, String::new(), String::new(), String::new()])?;
+impl State {
+    fn cells(&self, lang: Lang) -> [String; 7] {
+        let event = lang.pick("state", "状态").to_owned();
+        let [revision, lifts, entries, lag] =
+            [self.revision, self.lift_seq, self.entries, self.lag].map(|number| number.to_string());
+        let lease = format!("{:.1}", Duration::from_millis(self.lease_ms).as_secs_f64());
+        [event, revision, lifts, entries, lag, lease, self.trouble.clone().unwrap_or_default()]
     }
-    out.flush()
+}
+
+impl Lift {
+    fn cells(&self, lang: Lang) -> [String; 7] {
+        let event = lang.pick("lift", "解除").to_owned();
+        // How many entries it concerned, and not how many there are.
+        let keys = format!("-{}", self.keys);
+        [event, self.revision.to_string(), self.lift_seq.to_string(), keys, String::new(), String::new(), String::new()]
+    }
 }
 
 pub(crate) async fn lifts(args: LiftsArgs, global: &GlobalArgs, out: &mut Out) -> Result<Exit, Failure> {
