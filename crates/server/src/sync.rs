@@ -405,16 +405,19 @@ impl Replication {
     }
 
     /// Makes durable who has subscribed. Whoever comes while that is written shares the next writing, and holds no thread up: after a
-    /// restart a thousand come at once.
+    /// restart a thousand come at once. It goes on by itself: a stream that its reader lets rest would keep the others waiting.
     pub(crate) async fn keep_subscribers(self: &Arc<Self>) -> io::Result<()> {
-        let wanted = self.subscribers.want();
-        let _turn = self.keeping.lock().await;
-        if self.subscribers.is_saved(wanted) {
-            return Ok(());
-        }
-        let this = Arc::clone(self);
-        let saved = tokio::task::spawn_blocking(move || this.subscribers.save_for(wanted)).await;
-        saved.unwrap_or_else(|error| Err(io::Error::other(error)))
+        let (this, wanted) = (Arc::clone(self), self.subscribers.want());
+        let kept = tokio::spawn(async move {
+            let _turn = this.keeping.lock().await;
+            if this.subscribers.is_saved(wanted) {
+                return Ok(());
+            }
+            let writing = Arc::clone(&this);
+            let saved = tokio::task::spawn_blocking(move || writing.subscribers.save_for(wanted)).await;
+            saved.unwrap_or_else(|error| Err(io::Error::other(error)))
+        });
+        kept.await.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 
     /// Finds out the digests of feeds that don't know theirs, when nothing else goes on: after a crash, or for a new audience.
