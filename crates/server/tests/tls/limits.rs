@@ -38,6 +38,7 @@ async fn connections_are_counted_in_all_and_per_client() {
     second.call().await.unwrap();
     assert!(!hub.call_once(hub.client_config(Some(&bank))).await, "a third of one client");
     eventually("counted", || hub.gate.stats().refused_per_client() == 1).await;
+    eventually("its slot is given back", || hub.gate.stats().active() == 2).await;
     let third = hub.connect(&hotel).await;
     third.call().await.unwrap();
     assert!(!hub.call_once(hub.client_config(Some(&hotel))).await, "a fourth in all");
