@@ -1,15 +1,10 @@
-//! What a replica answers by itself, by which right, and that it goes on record.
+//! What a replica answers by itself, and by which right.
 
 #![allow(clippy::unwrap_used)]
-
-use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use tempfile::TempDir;
 use xinhub_client::v1::ReplicaReach;
 use xinhub_client::{By, ReplicaConfig};
-use xinhub_ledger::keys::Keyring;
-use xinhub_server::audit::{AuditReader, Entry, ReportedWhat};
 use xinhub_tests::court::actor;
 use xinhub_tests::following::{Following, connected, leased};
 use xinhub_tests::subject::days_ago;
@@ -94,92 +89,6 @@ async fn an_adverse_answer_is_given_under_a_lease_alone_and_goes_on_record() {
     hub.stop().await;
     let checked = hub.daemon("fsck");
     assert!(checked.status.success(), "{checked:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_answered_survives_a_kill_and_is_recorded_once() {
-    let mut hub = Hub::start_with(leased(2)).await;
-    let proxy = Proxy::to(hub.grpc()).await;
-    let (court, debtor) = (hub.court().await, Subject::person());
-    court.list(&debtor).await;
-    let way = connected(&hub, parties::BANK, Some(&proxy)).await;
-    let following = Following::at(&way, TempDir::new().unwrap(), |config| config).await;
-    following.until_leased().await;
-    for _ in 0..3 {
-        let told = following.replica.check_recorded(loan(&debtor).request()).await.unwrap();
-        assert_eq!(told.by, By::Replica);
-    }
-    // The hub takes the report, and its answer is lost: it is sent again, to the hub after a kill.
-    let all = [following.path().join("records"), following.path().join("instance")];
-    let kept: Vec<Vec<u8>> = all.iter().map(|path| std::fs::read(path).unwrap()).collect();
-    all_reported(&following).await;
-    let dir = following.close().await;
-    for (name, bytes) in ["records", "instance"].iter().zip(kept) {
-        std::fs::write(dir.path().join(name), bytes).unwrap();
-    }
-    // As if the process had been killed.
-    std::fs::write(dir.path().join("alive"), "1").unwrap();
-    hub.kill_and_restart().await;
-    proxy.lead_to(hub.grpc());
-    let following = Following::at(&way, dir, |config| config).await;
-    all_reported(&following).await;
-    following.close().await;
-    let (adverse, gaps) = recorded(&mut hub).await;
-    assert_eq!(adverse.len(), 3, "each is recorded once");
-    assert_eq!(gaps, 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_reported_twice_at_the_same_time_goes_on_record_once() {
-    let mut hub = Hub::start_with(leased(2)).await;
-    let (court, debtor) = (hub.court().await, Subject::person());
-    court.list(&debtor).await;
-    let bank = connected(&hub, parties::BANK, None).await;
-    let following = Following::at(&bank, TempDir::new().unwrap(), |config| config).await;
-    following.until_leased().await;
-    let name = std::fs::read_to_string(following.path().join("instance")).unwrap();
-    let instance_id = u128::from_str_radix(&name.trim().replace('-', ""), 16).unwrap().to_be_bytes().to_vec();
-    let now = jiff::Timestamp::now().as_second();
-    let answer = |sequence| {
-        let answer = v1::ReplicaAnswer {
-            time: Some(xinhub_tests::timestamp(now)),
-            measure: LOAN.to_owned(),
-            identity: Some(debtor.identity()),
-            verdict: Verdict::Consider.into(),
-            reason: Why::ListedDebtor.into(),
-            ..v1::ReplicaAnswer::default()
-        };
-        v1::ReplicaEntry { sequence, entry: Some(v1::replica_entry::Entry::Answer(answer)) }
-    };
-    let request = v1::ReportAnswersRequest { instance_id, entries: (1..=5).map(answer).collect() };
-    // Each over a connection of its own.
-    let mut reports = tokio::task::JoinSet::new();
-    for _ in 0..8 {
-        let (bank, request) = (connected(&hub, parties::BANK, None).await, request.clone());
-        reports.spawn(async move { bank.audit().report_answers(request).await.unwrap().sequence });
-    }
-    assert_eq!(reports.join_all().await, [5; 8]);
-    following.close().await;
-    let (adverse, _) = recorded(&mut hub).await;
-    assert_eq!(adverse.len(), 5);
-}
-
-/// The ids of a replica's adverse answers on record, and how many gaps there are.
-async fn recorded(hub: &mut Hub) -> (BTreeSet<[u8; 16]>, usize) {
-    hub.stop().await;
-    let keys = Arc::new(Keyring::load(&hub.dir().join("keys")).unwrap());
-    let reader = AuditReader::inspect(&hub.data_dir().join("audit"), keys).unwrap();
-    let (mut adverse, mut gaps) = (BTreeSet::new(), 0);
-    for entry in reader.entries().unwrap() {
-        match entry.unwrap().1 {
-            Entry::Call(call) if call.method == "ReportAnswers" && call.verdict(0).is_some() => {
-                assert!(adverse.insert(call.id), "an answer is recorded twice");
-            }
-            Entry::Reported(reported) if matches!(reported.what, ReportedWhat::Gap { .. }) => gaps += 1,
-            Entry::Call(_) | Entry::Coarse(_) | Entry::Gap(_) | Entry::Reported(_) => {}
-        }
-    }
-    (adverse, gaps)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 use xinhub_client::v1::ReplicaReach;
 use xinhub_client::{Fault, Inquiry};
+use xinhub_tests::file::{Form, row, send_listings};
 use xinhub_tests::following::{Following, connected, leased};
 use xinhub_tests::v1::{self, Verdict};
 use xinhub_tests::wait::until;
@@ -135,7 +136,7 @@ impl World {
             }
             6..=8 => {
                 one.way.stall_newest();
-                short
+                if what == 6 { long } else { short }
             }
             9 => {
                 one.way.trickle_newest();
@@ -156,7 +157,7 @@ impl World {
         }
     }
 
-    /// Somebody is listed and lifted while the changes of all replicas are held up: the lift overtakes the listing.
+    /// While the changes of all replicas are held up somebody is listed and lifted, so that the lift overtakes the listing; and somebody is lifted whom they hold.
     async fn overtake(&mut self) -> Result<(), Wrong> {
         self.open_ways(true);
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -167,6 +168,9 @@ impl World {
             self.list().await;
         }
         self.lift(at).await;
+        if at > 0 {
+            self.lift(0).await;
+        }
         // Held up for longer than it takes the lift to be complete: whoever has confirmed it without applying it is found out.
         for _ in 0..HELD_UP_LOOKS {
             self.look().await?;
@@ -286,5 +290,31 @@ async fn a_seeded_fault_is_noticed() {
         println!("{fault:?}: {noticed:?} after {} faults", world.faults);
         // By what it says of somebody, and not by whatever else could go wrong.
         assert!(matches!(noticed, Err(Wrong::Spoken(_))), "{fault:?}: {noticed:?}");
+    }
+}
+
+/// The hub leads nobody on who is further behind than this.
+const BEYOND: usize = 400_001;
+
+/// Whoever was away for too much of the history is told so, and begins anew: no gap stays, and nobody who was lifted meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_too_far_behind_to_be_led_on_begins_anew() {
+    let mut world = World::new(11, THREE, None).await;
+    for _ in 0..3 {
+        world.list().await;
+    }
+    let snapshots: Vec<u64> = world.replicas.iter().map(|one| one.following.replica.state().snapshot_bytes).collect();
+    world.replicas.iter().for_each(|one| one.way.stall(true));
+    world.lift(0).await;
+    let rows: Vec<_> = (0..BEYOND).map(|_| row(&Subject::person())).collect();
+    let file = Form::default().listings(&rows);
+    let sent = send_listings(&world.hub.client(parties::COURT).await, &file).await.unwrap();
+    assert_eq!(sent.counts().0, BEYOND as u64);
+    world.open_ways(true);
+    let held = world.run(60).await;
+    assert_eq!(held, Ok(()));
+    for (one, before) in world.replicas.iter().zip(snapshots) {
+        let state = one.following.replica.state();
+        assert!(state.snapshot_bytes > before.max(BEYOND as u64), "it was led on: {before} bytes, and {state:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use xinhub_client::By;
 use xinhub_ledger::keys::Keyring;
 use xinhub_server::audit::{AuditReader, Entry, ReportedWhat};
 use xinhub_tests::following::{Following, connected, leased};
-use xinhub_tests::v1::Verdict;
+use xinhub_tests::v1::{self, AnswerReason as Why, Verdict};
 use xinhub_tests::wait::until;
 use xinhub_tests::{Ask, Hub, Proxy, Subject, parties};
 
@@ -23,23 +23,103 @@ fn loan(subject: &Subject) -> Ask {
     Ask::about(subject, LOAN)
 }
 
-/// What the hub has on record of its replicas: adverse answers, gaps, and how many were answered clear, by measure.
-async fn on_record(hub: &mut Hub) -> (usize, usize, BTreeMap<String, u64>) {
+/// What the hub has on record of its replicas.
+#[derive(Debug, Default)]
+struct OnRecord {
+    adverse: BTreeSet<[u8; 16]>,
+    gaps: usize,
+    /// How many were answered clear, by measure.
+    clears: BTreeMap<String, u64>,
+}
+
+async fn on_record(hub: &mut Hub) -> OnRecord {
     hub.stop().await;
     let keys = Arc::new(Keyring::load(&hub.dir().join("keys")).unwrap());
     let reader = AuditReader::inspect(&hub.data_dir().join("audit"), keys).unwrap();
-    let (mut adverse, mut gaps, mut clears) = (0, 0, BTreeMap::new());
+    let mut found = OnRecord::default();
     for entry in reader.entries().unwrap() {
         match entry.unwrap().1 {
-            Entry::Call(call) if call.method == "ReportAnswers" => adverse += usize::from(call.verdict(0).is_some()),
+            Entry::Call(call) if call.method == "ReportAnswers" && call.verdict(0).is_some() => {
+                assert!(found.adverse.insert(call.id), "an answer is recorded twice");
+            }
             Entry::Reported(reported) => match reported.what {
-                ReportedWhat::Gap { .. } => gaps += 1,
-                ReportedWhat::Clears { measure, count, .. } => *clears.entry(measure).or_default() += count,
+                ReportedWhat::Gap { .. } => found.gaps += 1,
+                ReportedWhat::Clears { measure, count, .. } => *found.clears.entry(measure).or_default() += count,
             },
             Entry::Call(_) | Entry::Coarse(_) | Entry::Gap(_) => {}
         }
     }
-    (adverse, gaps, clears)
+    found
+}
+
+async fn all_reported(following: &Following) {
+    until("the hub has it on record", || async { (following.replica.state().unreported == 0).then_some(()) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_answered_survives_a_kill_and_is_recorded_once() {
+    let mut hub = Hub::start_with(leased(2)).await;
+    let proxy = Proxy::to(hub.grpc()).await;
+    let (court, debtor) = (hub.court().await, Subject::person());
+    court.list(&debtor).await;
+    let way = connected(&hub, parties::BANK, Some(&proxy)).await;
+    let following = Following::at(&way, TempDir::new().unwrap(), |config| config).await;
+    following.until_leased().await;
+    for _ in 0..3 {
+        let told = following.replica.check_recorded(loan(&debtor).request()).await.unwrap();
+        assert_eq!(told.by, By::Replica);
+    }
+    // The hub takes the report, and its answer is lost: it is sent again, to the hub after a kill.
+    let all = [following.path().join("records"), following.path().join("instance")];
+    let kept: Vec<Vec<u8>> = all.iter().map(|path| std::fs::read(path).unwrap()).collect();
+    all_reported(&following).await;
+    let dir = following.close().await;
+    for (name, bytes) in ["records", "instance"].iter().zip(kept) {
+        std::fs::write(dir.path().join(name), bytes).unwrap();
+    }
+    // As if the process had been killed.
+    std::fs::write(dir.path().join("alive"), "1").unwrap();
+    hub.kill_and_restart().await;
+    proxy.lead_to(hub.grpc());
+    let following = Following::at(&way, dir, |config| config).await;
+    all_reported(&following).await;
+    following.close().await;
+    let found = on_record(&mut hub).await;
+    assert_eq!((found.adverse.len(), found.gaps), (3, 1), "each is recorded once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_reported_twice_at_the_same_time_goes_on_record_once() {
+    let mut hub = Hub::start_with(leased(2)).await;
+    let (court, debtor) = (hub.court().await, Subject::person());
+    court.list(&debtor).await;
+    let bank = connected(&hub, parties::BANK, None).await;
+    let following = Following::at(&bank, TempDir::new().unwrap(), |config| config).await;
+    following.until_leased().await;
+    let name = std::fs::read_to_string(following.path().join("instance")).unwrap();
+    let instance_id = u128::from_str_radix(&name.trim().replace('-', ""), 16).unwrap().to_be_bytes().to_vec();
+    let now = jiff::Timestamp::now().as_second();
+    let answer = |sequence| {
+        let answer = v1::ReplicaAnswer {
+            time: Some(xinhub_tests::timestamp(now)),
+            measure: LOAN.to_owned(),
+            identity: Some(debtor.identity()),
+            verdict: Verdict::Consider.into(),
+            reason: Why::ListedDebtor.into(),
+            ..v1::ReplicaAnswer::default()
+        };
+        v1::ReplicaEntry { sequence, entry: Some(v1::replica_entry::Entry::Answer(answer)) }
+    };
+    let request = v1::ReportAnswersRequest { instance_id, entries: (1..=5).map(answer).collect() };
+    // Each over a connection of its own.
+    let mut reports = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (bank, request) = (connected(&hub, parties::BANK, None).await, request.clone());
+        reports.spawn(async move { bank.audit().report_answers(request).await.unwrap().sequence });
+    }
+    assert_eq!(reports.join_all().await, [5; 8]);
+    following.close().await;
+    assert_eq!(on_record(&mut hub).await.adverse.len(), 5);
 }
 
 /// The directory of a process that dies as soon as it has its answer has the answer.
@@ -66,10 +146,10 @@ async fn what_is_answered_as_recorded_is_on_the_disk() {
     drop(following);
     let direct = connected(&hub, parties::BANK, None).await;
     let again = Following::at(&direct, copy, |config| config).await;
-    until("all is on record", || async { (again.replica.state().unreported == 0).then_some(()) }).await;
+    all_reported(&again).await;
     again.close().await;
-    let (adverse, gaps, _) = on_record(&mut hub).await;
-    assert_eq!((adverse, gaps), (ASKED, 1));
+    let found = on_record(&mut hub).await;
+    assert_eq!((found.adverse.len(), found.gaps), (ASKED, 1));
 }
 
 /// Who closes a replica has not to wait before for what it reports now and then.
@@ -92,10 +172,10 @@ async fn what_was_answered_last_is_on_record_once_a_replica_is_closed() {
     let told = following.check(loan(&debtor)).await;
     assert_eq!((told.by, told.verdict()), (By::Replica, Verdict::Consider));
     following.close().await;
-    let (adverse, gaps, clears) = on_record(&mut hub).await;
-    assert_eq!((adverse, gaps), (3, 0));
+    let found = on_record(&mut hub).await;
+    assert_eq!((found.adverse.len(), found.gaps), (3, 0));
     // How many, and of nobody whom.
-    assert_eq!(clears, BTreeMap::from([(LOAN.to_owned(), CLEAR)]));
+    assert_eq!(found.clears, BTreeMap::from([(LOAN.to_owned(), CLEAR)]));
 }
 
 /// Where there is no place for another answer on record, there is none against anybody.

@@ -153,14 +153,14 @@ impl Records {
 
     /// Keeps an adverse answer; says whether there was a place for it. `durable` is told once it is on the disk.
     pub(super) fn take(&self, answer: v1::ReplicaAnswer, durable: Option<oneshot::Sender<()>>) -> bool {
-        if self.failed.load(Ordering::Acquire) || self.stop.load(Ordering::Acquire) || self.is_late() {
+        let now_ms = self.clock.boot_ms();
+        if self.failed.load(Ordering::Acquire) || self.stop.load(Ordering::Acquire) || self.is_late(now_ms) {
             return false;
         }
         if self.taken.fetch_add(1, Ordering::AcqRel) >= MAX_UNREPORTED {
             self.taken.fetch_sub(1, Ordering::AcqRel);
             return false;
         }
-        let now_ms = self.clock.boot_ms();
         self.waits_since(now_ms);
         if self.waiting.push(Waiting { entry: Entry::Answer(answer), durable }).is_err() {
             self.taken.fetch_sub(1, Ordering::AcqRel);
@@ -180,15 +180,14 @@ impl Records {
     }
 
     /// Whether the disk is so far behind that a crash would lose more than it may.
-    fn is_late(&self) -> bool {
-        let now_ms = self.clock.boot_ms();
+    fn is_late(&self, now_ms: u64) -> bool {
         let since = [&self.waiting_since, &self.writing_since].map(|since| since.load(Ordering::Acquire));
         since.into_iter().any(|since| since != 0 && now_ms.saturating_sub(since) > MAX_LATE_MS)
     }
 
     /// How many places there are just now.
     pub(super) fn free(&self) -> usize {
-        if self.is_late() {
+        if self.is_late(self.clock.boot_ms()) {
             return 0;
         }
         let unreported = MAX_UNREPORTED.saturating_sub(self.taken.load(Ordering::Acquire));
@@ -259,7 +258,7 @@ impl Records {
             }
             let is_idle = self.waiting.is_empty() && self.waiting_since.load(Ordering::Acquire) == 0;
             std::thread::park_timeout(if is_idle { LOOK_EVERY } else { Duration::ZERO });
-            if !self.waiting.is_empty() && !self.is_late() && !self.stop.load(Ordering::Acquire) {
+            if !self.waiting.is_empty() && !self.is_late(self.clock.boot_ms()) && !self.stop.load(Ordering::Acquire) {
                 std::thread::sleep(GATHER);
             }
         }

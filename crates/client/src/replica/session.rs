@@ -547,22 +547,11 @@ impl Changes {
     /// Takes what the hub has sent.
     pub(super) fn take(&mut self, message: v1::FollowChangesResponse) -> Result<(), End> {
         match message.message {
-            Some(ChangesIn::Batch(batch)) => match with_held(&self.shared, |held| Ok(apply(held, &batch)))? {
-                Ok(revision) => {
-                    show(&self.shared);
-                    (self.applied, self.passed_over) = (Some(revision), None);
-                    Ok(())
-                }
-                Err(Broken::Gap(_)) if self.passed_over == Some(batch.prev_revision) => {
-                    self.passed_over = Some(batch.revision);
-                    Ok(())
-                }
-                Err(Broken::Gap(_)) => self.refuse(v1::NackReason::Gap, &batch),
-                Err(Broken::Damaged(_)) => self.refuse(v1::NackReason::Damaged, &batch),
-                Err(broken @ Broken::Differs) => Err(broken.into()),
-            },
+            Some(ChangesIn::Batch(batch)) => self.take_batch(&batch),
             // What was refused again and again.
-            Some(ChangesIn::Resync(_)) if self.passed_over.is_some() => {
+            Some(ChangesIn::Resync(resync))
+                if self.passed_over.is_some() && resync.reason() == v1::ResyncReason::Position =>
+            {
                 Err(End::Parted("what the hub sends can't be applied, again and again".to_owned()))
             }
             Some(ChangesIn::Resync(resync)) => Err(End::resync(&resync)),
@@ -570,11 +559,27 @@ impl Changes {
         }
     }
 
+    fn take_batch(&mut self, batch: &v1::ChangeBatch) -> Result<(), End> {
+        match with_held(&self.shared, |held| Ok(apply(held, batch)))? {
+            Ok(revision) => {
+                show(&self.shared);
+                (self.applied, self.passed_over) = (Some(revision), None);
+            }
+            // Under way before the hub heard of what was refused.
+            Err(Broken::Gap(_)) if self.passed_over == Some(batch.prev_revision) => {
+                self.passed_over = Some(batch.revision);
+            }
+            Err(Broken::Gap(_)) => self.refuse(v1::NackReason::Gap, batch),
+            Err(Broken::Damaged(_)) => self.refuse(v1::NackReason::Damaged, batch),
+            Err(broken @ Broken::Differs) => return Err(broken.into()),
+        }
+        Ok(())
+    }
+
     /// The hub sends it once more, and what is held stays as it is meanwhile.
-    fn refuse(&mut self, reason: v1::NackReason, batch: &v1::ChangeBatch) -> Result<(), End> {
+    fn refuse(&mut self, reason: v1::NackReason, batch: &v1::ChangeBatch) {
         tracing::error!(?reason, "a batch of changes is not applied; the hub is asked for it again");
         (self.refused, self.passed_over) = (Some(reason), Some(batch.revision));
-        Ok(())
     }
 }
 
