@@ -96,6 +96,11 @@ impl Following {
         until("a lease stands", || async { (!self.replica.state().lease().is_zero()).then_some(()) }).await;
     }
 
+    /// Waits until the hub has on record all that it has answered.
+    pub async fn until_reported(&self) {
+        until("the hub has it on record", || async { (self.replica.state().unreported == 0).then_some(()) }).await;
+    }
+
     /// Ends it, and gives its directory back.
     pub async fn close(self) -> TempDir {
         self.replica.close().await.unwrap();

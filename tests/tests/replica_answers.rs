@@ -28,10 +28,6 @@ async fn duties(client: &xinhub_client::Hub) -> Vec<u64> {
     duties.into_iter().map(|duty| duty.listing).collect()
 }
 
-async fn all_reported(following: &Following) {
-    until("the hub has it on record", || async { (following.replica.state().unreported == 0).then_some(()) }).await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_adverse_answer_is_given_under_a_lease_alone_and_goes_on_record() {
     let mut hub = Hub::start_with(leased(2)).await;
@@ -51,7 +47,7 @@ async fn an_adverse_answer_is_given_under_a_lease_alone_and_goes_on_record() {
     assert_eq!(without(answer), without(online));
     let recorded = following.replica.check_recorded(loan(&debtor).request()).await.unwrap();
     assert_eq!((recorded.by, recorded.verdict()), (By::Replica, Verdict::Consider));
-    all_reported(&following).await;
+    following.until_reported().await;
 
     // Past its lease it speaks against nobody, and of nobody who is clear does it ask.
     proxy.stall(true);

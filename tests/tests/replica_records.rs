@@ -52,10 +52,6 @@ async fn on_record(hub: &mut Hub) -> OnRecord {
     found
 }
 
-async fn all_reported(following: &Following) {
-    until("the hub has it on record", || async { (following.replica.state().unreported == 0).then_some(()) }).await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_answered_survives_a_kill_and_is_recorded_once() {
     let mut hub = Hub::start_with(leased(2)).await;
@@ -72,7 +68,7 @@ async fn what_was_answered_survives_a_kill_and_is_recorded_once() {
     // The hub takes the report, and its answer is lost: it is sent again, to the hub after a kill.
     let all = [following.path().join("records"), following.path().join("instance")];
     let kept: Vec<Vec<u8>> = all.iter().map(|path| std::fs::read(path).unwrap()).collect();
-    all_reported(&following).await;
+    following.until_reported().await;
     let dir = following.close().await;
     for (name, bytes) in ["records", "instance"].iter().zip(kept) {
         std::fs::write(dir.path().join(name), bytes).unwrap();
@@ -82,7 +78,7 @@ async fn what_was_answered_survives_a_kill_and_is_recorded_once() {
     hub.kill_and_restart().await;
     proxy.lead_to(hub.grpc());
     let following = Following::at(&way, dir, |config| config).await;
-    all_reported(&following).await;
+    following.until_reported().await;
     following.close().await;
     let found = on_record(&mut hub).await;
     assert_eq!((found.adverse.len(), found.gaps), (3, 1), "each is recorded once");
@@ -146,7 +142,7 @@ async fn what_is_answered_as_recorded_is_on_the_disk() {
     drop(following);
     let direct = connected(&hub, parties::BANK, None).await;
     let again = Following::at(&direct, copy, |config| config).await;
-    all_reported(&again).await;
+    again.until_reported().await;
     again.close().await;
     let found = on_record(&mut hub).await;
     assert_eq!((found.adverse.len(), found.gaps), (ASKED, 1));
