@@ -305,7 +305,7 @@ impl Ledger {
         let mut writer = Writer {
             journal: Some(journal),
             flight: None,
-            spent: None,
+            spent: Vec::new(),
             landing: Arc::default(),
             payload: Vec::new(),
             slots,

@@ -16,6 +16,10 @@ use crate::slots::{SlotError, SlotFile, SlotKey, SlotReader};
 use crate::storage::Storage;
 use crate::table::Place;
 
+pub(crate) mod recent;
+
+use recent::{Follower, Kept, Recent};
+
 /// The generation of record keys: a record is sealed under one key all its life.
 pub const RECORD_KEY_EPOCH: u32 = 1;
 
@@ -186,6 +190,7 @@ pub struct Vault {
     journal: Arc<dyn JournalReader>,
     slots: Arc<Vec<(RecordKind, SlotReader)>>,
     known: Arc<Mutex<Layouts>>,
+    recent: Arc<Kept>,
 }
 
 /// Where the events of an entry begin in its bytes, and where the last ends.
@@ -224,7 +229,7 @@ impl Layouts {
 impl Vault {
     /// Over a journal and its slot files.
     pub fn new(journal: Arc<dyn JournalReader>, slots: &Slots) -> Vault {
-        Vault { journal, slots: Arc::new(slots.readers()), known: Arc::default() }
+        Vault { journal, slots: Arc::new(slots.readers()), known: Arc::default(), recent: Arc::default() }
     }
 
     /// The journal that it opens events of.
@@ -250,6 +255,36 @@ impl Vault {
         let damaged = VaultError::Sealed { revision: clear.revision };
         let Ok(bytes) = crypto::open(&key, &associated_data(clear), sealed) else { return Err(damaged) };
         minicbor::decode(&bytes).map(|body| Opened::Body(Box::new(body))).map_err(|_| damaged)
+    }
+
+    /// Keeps what an import has just written, open, until its followers are past it. Returns what there is no room for any more.
+    pub(crate) fn keep(&self, recent: Arc<Recent>) -> Vec<Arc<Recent>> {
+        self.recent.put(recent)
+    }
+
+    /// The entry of a number in the journal, while it is kept open.
+    pub(crate) fn recent(&self, sequence: u64) -> Option<Arc<Recent>> {
+        self.recent.entry(sequence)
+    }
+
+    /// A follower needs no entry up to this one any more.
+    pub(crate) fn passed(&self, follower: Follower, sequence: u64) {
+        self.recent.passed(follower, sequence);
+    }
+
+    /// Keeps nothing open any more.
+    pub(crate) fn forget_recent(&self) {
+        self.recent.clear();
+    }
+
+    /// [`Vault::read`], for whoever only looks at it: what is still open is not copied.
+    pub(crate) fn look<T>(&self, place: Place, look: impl FnOnce(&Opened) -> T) -> Result<T, VaultError> {
+        if let Some(recent) = self.recent.at(place)
+            && let Some((_, prepared)) = recent.event(place)
+        {
+            return Ok(look(&prepared.opened));
+        }
+        Ok(look(&self.read(place)?.1))
     }
 
     /// Reads and opens the event at a place.

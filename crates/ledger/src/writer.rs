@@ -31,6 +31,7 @@ use crate::journal::Journal;
 use crate::plan::pending::Pending;
 use crate::plan::{Planner, clock as clock_plan};
 use crate::resident::Resident;
+use crate::vault::recent::Recent;
 use crate::vault::{Slots, Vault};
 use xinhub_domain::position::Position;
 
@@ -41,7 +42,7 @@ mod queue;
 mod take;
 
 use batch::{Batch, Reply};
-use flight::{Flight, Spent};
+use flight::Flight;
 pub(crate) use queue::{LULL, Queue};
 
 /// How often the writer looks at the clock when nothing else wakes it.
@@ -114,7 +115,7 @@ pub(crate) struct Writer {
     /// The entry that is on its way.
     pub flight: Option<Flight>,
     /// What the next that appends is to give back.
-    pub spent: Option<Spent>,
+    pub spent: Vec<Arc<Recent>>,
     /// Wakes the writer when it has landed.
     pub landing: Arc<Notify>,
     /// An entry's bytes, again and again.
@@ -173,7 +174,7 @@ impl Writer {
             Some(job) => job,
             None => {
                 self.landed_meanwhile()?;
-                self.spent = None;
+                self.spent = Vec::new();
                 None
             }
         };

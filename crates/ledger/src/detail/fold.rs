@@ -43,6 +43,8 @@ pub(super) enum FollowFault {
 /// A listing as of a revision.
 struct Working {
     revision: u64,
+    /// Its record's, where it was at hand. Destroyed meanwhile, it seals what nobody opens any more.
+    key: Option<RecordKey>,
     value: ListingValue,
 }
 
@@ -77,18 +79,26 @@ impl<'a> Pending<'a> {
 
     /// Applies an entry.
     pub(super) fn entry(&mut self, stored: &Stored) -> Result<(), FollowFault> {
-        let entry = Entry::decode(&stored.payload)?;
-        for record in &entry.events {
-            let clear = record.clear()?;
-            let opened = self.vault.open(record, &clear)?;
-            self.event(&clear, opened)?;
+        if let Some(recent) = self.vault.recent(stored.sequence) {
+            for (clear, prepared) in recent.events() {
+                self.event(clear, prepared.opened.clone(), prepared.key.as_ref())?;
+                self.position.revision = clear.revision;
+            }
+        } else {
+            let entry = Entry::decode(&stored.payload)?;
+            for record in &entry.events {
+                let clear = record.clear()?;
+                let opened = self.vault.open(record, &clear)?;
+                self.event(&clear, opened, None)?;
+            }
+            self.position.revision = entry.last_revision();
         }
         (self.position.sequence, self.position.chain) = (stored.sequence, stored.chain);
-        self.position.revision = entry.last_revision();
         Ok(())
     }
 
-    fn event(&mut self, clear: &Clear, opened: Opened) -> Result<(), FollowFault> {
+    /// Applies an event; `key` is its record's, where that is at hand.
+    fn event(&mut self, clear: &Clear, opened: Opened, key: Option<&RecordKey>) -> Result<(), FollowFault> {
         match clear.kind.about() {
             // What happens beside a listing changes nothing that a court could have read; petitions are read from the journal.
             About::Hub | About::Beside | About::Petition | About::Import => return Ok(()),
@@ -98,13 +108,13 @@ impl<'a> Pending<'a> {
             }
             About::Listing => {}
         }
-        self.put_record(clear, &opened)?;
+        self.put_record(clear, &opened, key)?;
         let new = clear.listing > self.position.listings;
         self.position.listings = self.position.listings.max(clear.listing);
         match opened {
             Opened::Erased if clear.record.kind == RecordKind::Listing => self.erase(clear.record, clear.listing),
             Opened::Body(body) => match *body {
-                Body::Content { content, .. } => self.put_content(clear, *content, new)?,
+                Body::Content { content, .. } => self.put_content(clear, *content, new, key)?,
                 _ => self.advance(clear)?,
             },
             Opened::Erased | Opened::Nothing => self.advance(clear)?,
@@ -113,9 +123,12 @@ impl<'a> Pending<'a> {
     }
 
     /// Keeps what a relation or exemption says.
-    fn put_record(&mut self, clear: &Clear, opened: &Opened) -> Result<(), FollowFault> {
+    fn put_record(&mut self, clear: &Clear, opened: &Opened, key: Option<&RecordKey>) -> Result<(), FollowFault> {
         let Opened::Body(body) = opened else { return Ok(()) };
-        let Some(key) = self.key(clear.record)? else { return Ok(()) };
+        if !matches!(&**body, Body::Relation { .. } | Body::Exemption { .. }) {
+            return Ok(());
+        }
+        let Some(key) = self.key(clear.record, key)? else { return Ok(()) };
         let bytes = match &**body {
             Body::Relation { content, .. } => value::seal(&key, clear.record, clear.revision, content),
             Body::Exemption { content, .. } => value::seal(&key, clear.record, clear.revision, content),
@@ -125,7 +138,13 @@ impl<'a> Pending<'a> {
         Ok(())
     }
 
-    fn put_content(&mut self, clear: &Clear, content: Content, new: bool) -> Result<(), FollowFault> {
+    fn put_content(
+        &mut self,
+        clear: &Clear,
+        content: Content,
+        new: bool,
+        key: Option<&RecordKey>,
+    ) -> Result<(), FollowFault> {
         if new {
             let value = ListingValue {
                 state: clear.state.unwrap_or(State::Noticed),
@@ -138,7 +157,7 @@ impl<'a> Pending<'a> {
                 relations: Vec::new(),
                 exemptions: Vec::new(),
             };
-            let mut working = Working { revision: 0, value };
+            let mut working = Working { revision: 0, key: key.cloned(), value };
             working.advance(clear);
             self.listings.insert(clear.listing, Some(working));
             return Ok(());
@@ -181,8 +200,12 @@ impl<'a> Pending<'a> {
         self.erased.push(listing);
     }
 
-    fn key(&self, record: RecordId) -> Result<Option<RecordKey>, FollowFault> {
-        Ok(self.vault.key(record)?)
+    /// A record's key, read where it is not at hand; `None` once it is erased.
+    fn key(&self, record: RecordId, at_hand: Option<&RecordKey>) -> Result<Option<RecordKey>, FollowFault> {
+        match at_hand {
+            Some(key) => Ok(Some(key.clone())),
+            None => Ok(self.vault.key(record)?),
+        }
     }
 
     /// Writes everything; returns the listings of which a record was erased.
@@ -190,7 +213,8 @@ impl<'a> Pending<'a> {
         let mut values: Vec<(RecordId, Option<Vec<u8>>)> = std::mem::take(&mut self.records).into_iter().collect();
         for (number, working) in std::mem::take(&mut self.listings) {
             let record = value::record(RecordKind::Listing, number);
-            let bytes = match working.zip(self.key(record)?) {
+            let key = self.key(record, working.as_ref().and_then(|working| working.key.as_ref()))?;
+            let bytes = match working.zip(key) {
                 Some((working, key)) => Some(value::seal(&key, record, working.revision, &working.value)),
                 None => None,
             };
@@ -249,7 +273,7 @@ fn load(store: &Store, vault: &Vault, number: u64) -> Result<Option<Working>, Fo
     let Some(bytes) = store.get(record)? else { return Err(fault(ValueFault::Missing).into()) };
     let value = value::unframe(&bytes).map_err(fault)?;
     let content = value::open(&key, record, &value).map_err(fault)?;
-    Ok(Some(Working { revision: value.revision, value: content }))
+    Ok(Some(Working { revision: value.revision, key: Some(key), value: content }))
 }
 
 #[cfg(test)]

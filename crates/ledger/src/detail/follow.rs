@@ -11,6 +11,7 @@ use super::Shared;
 use super::fold::{FollowFault, Pending};
 use super::store::{Store, StoreFault, StorePosition};
 use crate::journal::{JournalError, JournalReader, Stored};
+use crate::vault;
 use crate::writer::Published;
 
 /// Rebuilds beyond this many, in one run of the hub, wait longer each time: a disk that damages all it is given must
@@ -112,6 +113,7 @@ impl Follower {
         loop {
             let position = store.position()?.unwrap_or(StorePosition::start(self.shared.epoch));
             self.shared.applied.store(position.revision, Ordering::Release);
+            self.shared.vault.passed(vault::recent::Follower::Detail, position.sequence);
             // The journal may be ahead of the state in memory by the entry that is just becoming visible.
             let target = self.published.borrow().sequence;
             if position.sequence >= target || self.shared.is_stopping() || self.shared.is_condemned() {

@@ -19,6 +19,7 @@ use crate::command::CommandError;
 use crate::entry::{Entry, EventRecord};
 use crate::journal::Stored;
 use crate::table::{ERASED, OWN_UNIT_ONLY, Place};
+use crate::vault::recent::Follower;
 use crate::vault::{Opened, VaultError};
 use crate::writer::Published;
 use xinhub_domain::position::Position;
@@ -300,7 +301,9 @@ impl Ledger {
     /// # Errors
     /// Where a listing can't be opened.
     pub fn tell(&self, touched: &Touched, audiences: &[Audience]) -> Result<Told, CommandError> {
-        self.changes(touched, audiences, |key| self.0.before.told(key))
+        let told = self.changes(touched, audiences, |key| self.0.before.told(key))?;
+        self.0.vault.passed(Follower::Told, touched.mark.sequence);
+        Ok(told)
     }
 
     /// What each of some audiences is told of the listings touched: the current entry of every key that leads or led to one.
@@ -400,12 +403,14 @@ impl Ledger {
         };
         let mut identities = Vec::with_capacity(places.len());
         for place in places {
-            let Opened::Body(body) = self.0.vault.read(place)?.1 else { continue };
-            match *body {
-                Body::Content { content, .. } => identities.extend(content.identities.iter().cloned()),
-                Body::Relation { content, .. } => identities.push(content.identity),
-                _ => {}
-            }
+            self.0.vault.look(place, |opened| {
+                let Opened::Body(body) = opened else { return };
+                match &**body {
+                    Body::Content { content, .. } => identities.extend(content.identities.iter().cloned()),
+                    Body::Relation { content, .. } => identities.push(content.identity.clone()),
+                    _ => {}
+                }
+            })?;
         }
         Ok(identities)
     }

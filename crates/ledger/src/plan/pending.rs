@@ -172,3 +172,13 @@ impl Pending {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::Pending;
+
+    /// An entry without events that counts as so many bytes.
+    pub(crate) fn pending_of_bytes(bytes: usize) -> Pending {
+        Pending { bytes, ..Pending::default() }
+    }
+}

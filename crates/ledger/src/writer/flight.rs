@@ -17,6 +17,7 @@ use crate::command::{CommandError, RowOutcome};
 use crate::entry::{Entry, OutcomeRecord};
 use crate::journal::{Journal, JournalError};
 use crate::plan::pending::Pending;
+use crate::vault::recent::Recent;
 
 /// An entry that is being appended.
 #[derive(Debug)]
@@ -71,7 +72,7 @@ impl Writer {
         let (land, landed) = sync_channel(1);
         let (urgent, landing, vault) = (batch.urgent, Arc::clone(&self.landing), self.vault.clone());
         let Entry { events, outcomes, .. } = entry;
-        let spent = self.spent.take();
+        let spent = std::mem::take(&mut self.spent);
         tokio::task::spawn_blocking(move || {
             let frame = journal.append(&payload, urgent);
             if let Ok(frame) = frame {
@@ -121,15 +122,16 @@ impl Writer {
             (self.journal, self.payload) = (Some(landed.journal), landed.payload);
             landed.frame.map_err(journal_error)
         });
-        let landed = landed.and_then(|frame| self.make_visible(outcomes, &clears, pending.events(), urgent, frame));
+        let landed = landed.and_then(|frame| {
+            let sequence = self.journal.as_ref().map_or(0, |journal| journal.tail().sequence);
+            let recent = Arc::new(Recent { frame, sequence, pending, clears });
+            self.spent = self.vault.keep(Arc::clone(&recent));
+            self.make_visible(outcomes, &recent.clears, recent.pending.events(), urgent, frame)
+        });
         if let Err(error) = &landed {
             self.note_failure(error);
         }
         let _ = reply.send(landed.clone().map(|()| rows));
-        self.spent = Some((pending, clears));
         landed
     }
 }
-
-/// What is left of an entry that is visible.
-pub(crate) type Spent = (Arc<Pending>, Vec<Clear>);
