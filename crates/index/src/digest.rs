@@ -25,6 +25,10 @@ const BLOCKS: usize = LANES * LANE_BYTES / BLOCK_BYTES;
 /// Keeps these hashes apart from all others.
 static HASH_KEY: LazyLock<[u8; 32]> = LazyLock::new(|| blake3::derive_key("xinhub state digest v2 entry", &[]));
 
+/// What is encrypted: the numbers of the blocks.
+static COUNTERS: LazyLock<[aes::Block; BLOCKS]> =
+    LazyLock::new(|| std::array::from_fn(|number| (number as u128).to_le_bytes().into()));
+
 /// The sum over all entries of an index. Heads are left out: a replica has none.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StateDigest {
@@ -87,13 +91,14 @@ impl StateDigest {
         self.encoded.clear();
         encode_change(key, Some(entry), &mut self.encoded);
         let cipher = Aes256Enc::new(blake3::keyed_hash(&HASH_KEY, &self.encoded).as_bytes().into());
-        let mut blocks: [aes::Block; BLOCKS] = std::array::from_fn(|number| (number as u128).to_le_bytes().into());
+        let mut blocks = *COUNTERS;
         cipher.encrypt_blocks(&mut blocks);
         let (lanes, _) = self.lanes.as_chunks_mut::<{ BLOCK_BYTES / LANE_BYTES }>();
         for (lanes, block) in lanes.iter_mut().zip(&blocks) {
-            let (numbers, _) = block.as_chunks::<LANE_BYTES>();
-            for (lane, number) in lanes.iter_mut().zip(numbers) {
-                *lane = combine(*lane, u16::from_le_bytes(*number));
+            // Of fixed size, so that a block's lanes are combined in one instruction.
+            let bytes = <[u8; BLOCK_BYTES]>::from(*block);
+            for (at, lane) in lanes.iter_mut().enumerate() {
+                *lane = combine(*lane, u16::from_le_bytes([bytes[2 * at], bytes[2 * at + 1]]));
             }
         }
     }
