@@ -83,7 +83,25 @@ async fn begin(shared: &Arc<Shared>, config: &Config) -> Result<(Hub, Hub), End>
     if let Some(fetch) = fetch.await? {
         fetch_all(&changes, fetch).await?;
     }
+    prove_aside(shared);
     Ok((lifts, changes))
+}
+
+/// Sums up what was loaded on a thread of its own, for which nobody waits, also not at the end of the process.
+fn prove_aside(shared: &Arc<Shared>) {
+    let this = Arc::downgrade(shared);
+    let prove = move || {
+        if let Err(broken) = store::prove(&this)
+            && let Some(shared) = this.upgrade()
+        {
+            tracing::error!(%broken, "what was loaded is not what it had to be");
+            // The next beat ends the session.
+            shared.end_lease();
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("xinhub-digest".to_owned()).spawn(prove) {
+        tracing::warn!(%error, "what was loaded is not compared with what the hub has told");
+    }
 }
 
 async fn fetch_all(hub: &Hub, mut fetch: Fetch) -> Result<(), End> {

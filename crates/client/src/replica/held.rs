@@ -1,8 +1,11 @@
 //! What a replica holds, and how changes are applied to it.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
-use xinhub_index::{Change, Entry, Filter, Index, IndexWriter, Key, Relations, StateDigest, Until, read_changes};
+use xinhub_index::{
+    Change, Entry, Filter, Frozen, Index, IndexWriter, Key, Relations, StateDigest, Until, read_changes,
+};
 
 use super::Fault;
 
@@ -60,8 +63,42 @@ impl View {
 
 /// The side of a [`View`] that is written to.
 pub(super) enum Writers {
-    Exact(IndexWriter, StateDigest),
+    Exact(IndexWriter, Digest),
     Filter(IndexWriter, IndexWriter),
+}
+
+/// The digest of what is held. Summing up what was loaded takes ten times as long as loading it: it is done aside, while what is held
+/// answers already, and until it is done only what has changed since is in the sum.
+pub(super) struct Digest {
+    sum: StateDigest,
+    loaded: Loaded,
+}
+
+enum Loaded {
+    /// Is in the sum.
+    Summed,
+    /// Is not yet: what it was, and what its digest has to be.
+    Aside(Arc<Frozen>, [u8; 32]),
+    /// Was something else than it had to be.
+    Differs,
+}
+
+impl Digest {
+    /// Of what has no entry.
+    #[cfg(test)]
+    pub(super) fn empty() -> Digest {
+        Digest { sum: StateDigest::new(), loaded: Loaded::Summed }
+    }
+
+    /// Of what was just loaded, and has to be `digest`.
+    pub(super) fn of(loaded: Frozen, digest: [u8; 32]) -> Digest {
+        Digest { sum: StateDigest::new(), loaded: Loaded::Aside(Arc::new(loaded), digest) }
+    }
+
+    /// `None` while what was loaded is not in it.
+    pub(super) fn value(&self) -> Option<[u8; 32]> {
+        matches!(self.loaded, Loaded::Summed).then(|| self.sum.value())
+    }
 }
 
 /// Where in the history it is, and how to go on.
@@ -112,6 +149,29 @@ impl Held {
         };
         held.note_digest();
         held
+    }
+
+    /// What was loaded, to be summed up: for one who does, until that one lets go of it.
+    pub(super) fn unsummed(&self) -> Option<Arc<Frozen>> {
+        match &self.writers {
+            Writers::Exact(_, Digest { loaded: Loaded::Aside(loaded, _), .. }) => {
+                (Arc::strong_count(loaded) == 1).then(|| Arc::clone(loaded))
+            }
+            Writers::Exact(..) | Writers::Filter(..) => None,
+        }
+    }
+
+    /// What was loaded is summed up. Of what is not held any more it changes nothing.
+    pub(super) fn summed(&mut self, of: &Arc<Frozen>, sum: &StateDigest) -> Result<(), Broken> {
+        let Writers::Exact(_, digest) = &mut self.writers else { return Ok(()) };
+        let Loaded::Aside(loaded, expected) = &digest.loaded else { return Ok(()) };
+        if !Arc::ptr_eq(loaded, of) {
+            return Ok(());
+        }
+        digest.loaded = if sum.value() == *expected { Loaded::Summed } else { Loaded::Differs };
+        digest.sum.plus(sum);
+        self.note_digest();
+        self.compare()
     }
 
     /// Applies some lifts; how many keys they concern.
@@ -184,15 +244,20 @@ impl Held {
         if let Writers::Exact(_, digest) = &self.writers
             && self.as_of <= self.revision
             && self.lifted.is_empty()
+            && let Some(value) = digest.value()
         {
-            self.digests.push_back((self.revision, digest.value()));
+            self.digests.push_back((self.revision, value));
             if self.digests.len() > REMEMBERED {
                 self.digests.pop_front();
             }
         }
     }
 
-    fn compare(&mut self) -> Result<(), Broken> {
+    /// Whether what is held is, as far as it can be told here, what the hub has told.
+    pub(super) fn compare(&mut self) -> Result<(), Broken> {
+        if matches!(&self.writers, Writers::Exact(_, Digest { loaded: Loaded::Differs, .. })) {
+            return Err(Broken::Differs);
+        }
         let Some((revision, digest)) = self.expected.filter(|(revision, _)| *revision <= self.revision) else {
             return Ok(());
         };
@@ -210,11 +275,11 @@ impl Held {
         match (&mut self.writers, entry) {
             (Writers::Exact(writer, digest), entry) => {
                 if let Some(old) = writer.index().probe(&key) {
-                    digest.take(&key, &old);
+                    digest.sum.take(&key, &old);
                 }
                 match entry {
                     Some(entry) => {
-                        digest.add(&key, &entry);
+                        digest.sum.add(&key, &entry);
                         writer.insert(key, &entry);
                     }
                     None => drop(writer.remove(&key)),
@@ -253,7 +318,7 @@ mod tests {
     fn both() -> [(Held, View); 2] {
         let (index, writer) = Index::new();
         let exact =
-            (Held::new(Writers::Exact(writer, StateDigest::new()), ([1; 16], [0; 32]), (0, 0), 0), View::Exact(index));
+            (Held::new(Writers::Exact(writer, Digest::empty()), ([1; 16], [0; 32]), (0, 0), 0), View::Exact(index));
         [exact, filter_of(&[])]
     }
 
@@ -334,7 +399,7 @@ mod tests {
         let [(mut held, _), _] = both();
         held.change(0, (5, 0), (5, [0; 32]), &listed()).unwrap();
         let Writers::Exact(_, digest) = &held.writers else { panic!("an exact one") };
-        let own = digest.value();
+        let own = digest.value().unwrap();
         assert_eq!(held.expect(5, own), Ok(()));
         assert_eq!(held.compared, 5);
         assert_eq!(held.expect(5, [0; 32]), Err(Broken::Differs));
@@ -347,5 +412,43 @@ mod tests {
         assert_eq!(held.expect(12, [0; 32]), Ok(()));
         assert_eq!(held.change(12, (14, 0), (14, [0; 32]), &[]), Ok(()));
         assert_eq!(held.expect(14, [0; 32]), Err(Broken::Differs));
+    }
+
+    /// One that was loaded with [`KEY`] listed at revision 5, what it was loaded from, and the digest that it should have.
+    fn loaded(expected: Option<[u8; 32]>) -> (Held, Arc<Frozen>, StateDigest) {
+        let (_, mut writer) = Index::new();
+        writer.insert(KEY, &Entry::uniform(Relations::DEBTOR, Until::FOREVER));
+        let frozen = writer.freeze();
+        let sum = StateDigest::of(frozen.entries());
+        let digest = Digest::of(frozen, expected.unwrap_or(sum.value()));
+        let held = Held::new(Writers::Exact(writer, digest), ([1; 16], [0; 32]), (5, 5), 0);
+        let frozen = held.unsummed().unwrap();
+        (held, frozen, sum)
+    }
+
+    #[test]
+    fn what_was_loaded_is_summed_up_while_it_changes() {
+        let (mut held, frozen, sum) = loaded(None);
+        assert_eq!(held.expect(5, sum.value()), Ok(()));
+        assert_eq!(held.compared, 0, "nothing can be said yet");
+        held.change(5, (7, 0), (7, [0; 32]), &absent()).unwrap();
+        let (other, another, _) = loaded(None);
+        drop(other);
+        held.summed(&another, &sum).unwrap();
+        assert_eq!(held.expect(7, StateDigest::new().value()), Ok(()));
+        assert_eq!(held.compared, 0, "the sum was of something else");
+        assert!(held.unsummed().is_none(), "one sums it up already");
+        held.summed(&frozen, &sum).unwrap();
+        assert_eq!(held.expect(7, StateDigest::new().value()), Ok(()));
+        assert_eq!(held.compared, 7);
+    }
+
+    #[test]
+    fn what_was_loaded_and_is_something_else_is_an_alarm() {
+        let (mut held, frozen, sum) = loaded(Some([9; 32]));
+        assert_eq!(held.change(5, (6, 0), (6, [0; 32]), &[]), Ok(()));
+        assert_eq!(held.summed(&frozen, &sum), Err(Broken::Differs));
+        assert_eq!(held.compare(), Err(Broken::Differs), "whoever comes next is told as well");
+        assert_eq!(held.change(6, (7, 0), (7, [0; 32]), &[]), Err(Broken::Differs));
     }
 }

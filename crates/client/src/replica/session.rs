@@ -304,7 +304,7 @@ impl Fetch {
         if !about.is_filter {
             about.state_digest = bytes(&snapshot.state_digest, "a digest")?;
         }
-        let taken = store::take_part(&shared, &audience, &about, &snapshot.sha256);
+        let taken = store::take_part(&shared, &audience, about, &snapshot.sha256);
         // Whole or not, it is not fetched on.
         store::drop_part(&shared);
         taken.map_err(End::Broken)
@@ -443,12 +443,15 @@ impl Lifts {
         if lift_seq > applied && shared.fault != Some(Fault::LiftsInBulk) {
             return Err(End::Broken("a beat names a lift that did not come before it".to_owned()));
         }
-        if let Some((at, digest)) = said("digest").and_then(digest_of) {
-            let compared = with_held(shared, |held| held.expect(at, digest).map(|()| held.compared))?;
-            shared
-                .state
-                .send_if_modified(|state| std::mem::replace(&mut state.compared_revision, compared) != compared);
-        }
+        let digest = said("digest").and_then(digest_of);
+        let compared = with_held(shared, |held| {
+            match digest {
+                Some((at, digest)) => held.expect(at, digest)?,
+                None => held.compare()?,
+            }
+            Ok(held.compared)
+        })?;
+        shared.state.send_if_modified(|state| std::mem::replace(&mut state.compared_revision, compared) != compared);
         shared.state.send_if_modified(|state| std::mem::replace(&mut state.hub_revision, named) != named);
         let Some(sent) = self.pings.answered(beat.ping) else { return Ok(applied) };
         let times = &shared.times;

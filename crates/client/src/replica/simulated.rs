@@ -89,9 +89,15 @@ impl Replica {
     /// # Errors
     /// The session is over.
     pub fn begin(&mut self, manifest: v1::GetManifestResponse) -> Result<Option<v1::FetchChunksRequest>, Ended> {
-        let begun = session::begin(&self.shared, manifest);
+        let begun = session::begin(&self.shared, manifest).and_then(|fetch| self.proved(fetch));
         self.fetch = self.or_end(begun)?;
         Ok(self.fetch.as_ref().and_then(Fetch::request))
+    }
+
+    /// Sums up what was loaded, at once.
+    fn proved<T>(&self, then: T) -> Result<T, End> {
+        store::prove(&Arc::downgrade(&self.shared))?;
+        Ok(then)
     }
 
     /// Takes a piece of the snapshot; says whether it is whole now.
@@ -110,7 +116,7 @@ impl Replica {
     /// The session is over.
     pub fn follow(&mut self) -> Result<(v1::FollowLiftsRequest, v1::FollowChangesRequest), Ended> {
         let fetched = self.fetch.take().map_or(Ok(()), Fetch::end);
-        let begun = fetched.and_then(|()| session::follow(&self.shared));
+        let begun = fetched.and_then(|()| self.proved(())).and_then(|()| session::follow(&self.shared));
         let Opened { lifts, open_lifts, changes, open_changes } = self.or_end(begun)?;
         self.streams = Some((lifts, changes));
         Ok((open_lifts, open_changes))

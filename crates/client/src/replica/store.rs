@@ -9,24 +9,27 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use minicbor::{Decode, Encode};
 use xinhub_api::v1;
-use xinhub_index::{Filter, Frozen, Heads, Index, IndexWriter, read_entries, write_entries};
+use xinhub_index::{Filter, Frozen, Heads, Index, IndexWriter, StateDigest, read_entries, write_entries};
 
-use super::held::{Held, View, Writers};
+use super::held::{Broken, Digest, Held, View, Writers};
 use super::{Audience, Shared};
 use crate::Error;
 
-const FORMAT: u16 = 5;
+const FORMAT: u16 = 6;
 const INSTANCE: &str = "instance";
 const INDEX: &str = "index.snap";
 const FILTER: &str = "filter.snap";
 const GONE: &str = "gone.snap";
 const PART: &str = "index.part";
 const ABOUT: &str = "about";
+
+/// Entries that are summed up between two looks whether anybody wants the sum yet.
+const LOOK_UP_EVERY: usize = 1 << 16;
 
 /// What `about` says.
 #[derive(Clone, Debug, Encode, Decode)]
@@ -61,6 +64,10 @@ pub(super) struct About {
     #[n(10)]
     #[cbor(with = "minicbor::bytes")]
     pub(super) chain: [u8; 32],
+    /// SHA-256 over the files, one behind the other: they are those that this is about.
+    #[n(11)]
+    #[cbor(with = "minicbor::bytes")]
+    sha256: [u8; 32],
 }
 
 impl About {
@@ -82,7 +89,13 @@ impl About {
             is_filter: audience.reach == v1::ReplicaReach::Filter,
             as_of: revision,
             chain,
+            sha256: [0; 32],
         }
+    }
+
+    /// The files that it is about.
+    fn files(&self) -> &'static [&'static str] {
+        if self.is_filter { &[FILTER, INDEX, GONE] } else { &[INDEX] }
     }
 }
 
@@ -157,9 +170,7 @@ pub(super) fn load(shared: &Shared, audience: &Arc<Audience>, epoch: &[u8]) -> b
     }) else {
         return false;
     };
-    let loaded =
-        if about.is_filter { load_filter(&shared.dir, &about) } else { load_index(&shared.dir, INDEX, &about) };
-    match loaded {
+    match load_files(&shared.dir, &about) {
         Ok((writers, view)) => {
             shared.hold(
                 Held::new(writers, (about.epoch, about.chain), (about.revision, about.as_of), about.lift_seq),
@@ -183,14 +194,37 @@ fn section(dir: &Path, name: &str, key_epoch: u32) -> Result<(Index, IndexWriter
     Ok((index, writer))
 }
 
-/// Aside: what is shown was found whole.
+fn load_files(dir: &Path, about: &About) -> Result<(Writers, View), String> {
+    if hash(dir, about.files()).map_err(|error| error.to_string())? != about.sha256 {
+        return Err("its files are not those that were written".to_owned());
+    }
+    if about.is_filter { load_filter(dir, about) } else { load_index(dir, INDEX, about) }
+}
+
+/// Aside: what is shown was found whole. That its entries are those that it was made of is found out while it answers ([`prove`]).
 fn load_index(dir: &Path, name: &str, about: &About) -> Result<(Writers, View), String> {
     let (index, mut writer) = section(dir, name, about.key_epoch)?;
-    let digest = writer.freeze().digest();
-    if digest.value() != about.state_digest {
-        return Err("its entries are not those that it was made of".to_owned());
-    }
+    let digest = Digest::of(writer.freeze(), about.state_digest);
     Ok((Writers::Exact(writer, digest), View::Exact(index)))
+}
+
+/// Sums up what was loaded, and finds out whether it is what it had to be: seconds, of ten million entries. Given up where the replica
+/// has gone, or holds something else.
+pub(super) fn prove(shared: &Weak<Shared>) -> Result<(), Broken> {
+    let Some(loaded) = shared.upgrade().and_then(|shared| shared.held.lock().as_ref().and_then(Held::unsummed)) else {
+        return Ok(());
+    };
+    let mut sum = StateDigest::new();
+    for (number, (key, entry)) in loaded.entries().enumerate() {
+        // Whoever has let go of it has no use for the sum.
+        if number % LOOK_UP_EVERY == 0 && Arc::strong_count(&loaded) == 1 {
+            return Ok(());
+        }
+        sum.add(&key, &entry);
+    }
+    let Some(shared) = shared.upgrade() else { return Ok(()) };
+    let mut held = shared.held.lock();
+    held.as_mut().map_or(Ok(()), |held| held.summed(&loaded, &sum))
 }
 
 fn load_filter(dir: &Path, about: &About) -> Result<(Writers, View), String> {
@@ -207,14 +241,16 @@ fn read_filter(path: &Path, key_epoch: u32) -> Result<Box<Filter>, String> {
 }
 
 /// Takes a snapshot that was fetched: shows it once it is found whole, and keeps it for the next start.
-pub(super) fn take_part(shared: &Shared, audience: &Arc<Audience>, about: &About, sha256: &[u8]) -> Result<(), String> {
+pub(super) fn take_part(shared: &Shared, audience: &Arc<Audience>, about: About, sha256: &[u8]) -> Result<(), String> {
     // A save that is under way would put its own beside this one's.
     let _one_at_a_time = shared.saving.lock();
     let text = |error: io::Error| error.to_string();
     let part = shared.dir.join(PART);
-    if hash(&part).map_err(text)? != sha256 {
+    let found = hash(&shared.dir, &[PART]).map_err(text)?;
+    if found != sha256 {
         return Err("the snapshot is not what the hub has made".to_owned());
     }
+    let mut about = About { sha256: found, ..about };
     // What was kept before is none of this one's.
     fs::remove_file(shared.dir.join(ABOUT)).or_else(absent).map_err(text)?;
     let (writers, view) = if about.is_filter {
@@ -224,13 +260,14 @@ pub(super) fn take_part(shared: &Shared, audience: &Arc<Audience>, about: &About
         for name in [INDEX, GONE] {
             write_frozen(&shared.dir, name, about.key_epoch, &Index::new().1.freeze()).map_err(text)?;
         }
+        about.sha256 = hash(&shared.dir, about.files()).map_err(text)?;
         (Writers::Filter(came_writer, gone_writer), View::Filter(filter, came, gone))
     } else {
-        let loaded = load_index(&shared.dir, PART, about)?;
+        let loaded = load_index(&shared.dir, PART, &about)?;
         fs::rename(&part, shared.dir.join(INDEX)).map_err(text)?;
         loaded
     };
-    write_whole(&shared.dir, ABOUT, &minicbor::to_vec(about).map_err(|error| error.to_string())?).map_err(text)?;
+    write_whole(&shared.dir, ABOUT, &minicbor::to_vec(&about).map_err(|error| error.to_string())?).map_err(text)?;
     shared.hold(
         Held::new(writers, (about.epoch, about.chain), (about.revision, about.as_of), about.lift_seq),
         view,
@@ -243,16 +280,20 @@ fn absent(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
-fn hash(path: &Path) -> io::Result<Vec<u8>> {
+/// SHA-256 over files of a directory, one behind the other.
+fn hash(dir: &Path, names: &[&str]) -> io::Result<[u8; 32]> {
     let mut context = Context::new(&SHA256);
-    let mut file = File::open(path)?;
     let mut buffer = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(context.finish().as_ref().to_vec()),
-            read => context.update(&buffer[..read]),
+    for name in names {
+        let mut file = File::open(dir.join(name))?;
+        loop {
+            match file.read(&mut buffer)? {
+                0 => break,
+                read => context.update(&buffer[..read]),
+            }
         }
     }
+    context.finish().as_ref().try_into().map_err(io::Error::other)
 }
 
 fn write_frozen(dir: &Path, name: &str, key_epoch: u32, frozen: &Frozen) -> io::Result<()> {
@@ -268,7 +309,7 @@ pub(super) fn save(shared: &Shared) -> Result<(), Error> {
     // One at a time: two would write over each other's files.
     let _one_at_a_time = shared.saving.lock();
     let Some(audience) = shared.audience() else { return Ok(()) };
-    let (sections, about) = {
+    let (sections, mut about) = {
         let mut held = shared.held.lock();
         let Some(held) = held.as_mut() else { return Ok(()) };
         // Lifts told ahead are told again: what is told here can't keep bulk from undoing them.
@@ -276,18 +317,21 @@ pub(super) fn save(shared: &Shared) -> Result<(), Error> {
         about.as_of = held.as_of;
         let sections = match &mut held.writers {
             Writers::Exact(writer, digest) => {
-                about.state_digest = digest.value();
+                // What was just loaded is on disk as it was.
+                let Some(value) = digest.value() else { return Ok(()) };
+                about.state_digest = value;
                 vec![(INDEX, writer.freeze())]
             }
             Writers::Filter(came, gone) => vec![(INDEX, came.freeze()), (GONE, gone.freeze())],
         };
         (sections, about)
     };
-    let write = || {
+    let mut write = || {
         fs::remove_file(shared.dir.join(ABOUT)).or_else(absent)?;
         for (name, frozen) in &sections {
             write_frozen(&shared.dir, name, about.key_epoch, frozen)?;
         }
+        about.sha256 = hash(&shared.dir, about.files())?;
         write_whole(&shared.dir, ABOUT, &minicbor::to_vec(&about).map_err(io::Error::other)?)
     };
     write().map_err(cannot(&shared.dir, "can't be written"))
