@@ -112,9 +112,22 @@ pub(crate) async fn publish_beside<T>(
 ) -> Result<(Tally, T)> {
     let (mut other, mut tally) = (pin!(other), Tally::new()?);
     loop {
-        tokio::select! {
-            done = &mut other => return Ok((tally, done)),
-            published = publish_and_lift(court, clear, &mut tally) => published?,
+        let done = {
+            let mut published = pin!(publish_and_lift(court, clear, &mut tally));
+            tokio::select! {
+                done = &mut other => {
+                    // Whoever is listed is lifted again: others ask about them yet.
+                    published.await?;
+                    Some(done)
+                }
+                published = &mut published => {
+                    published?;
+                    None
+                }
+            }
+        };
+        if let Some(done) = done {
+            return Ok((tally, done));
         }
     }
 }

@@ -13,6 +13,7 @@ use xinhub_cli::certs::ca::Authority;
 use xinhub_client::{Config, Hub, v1};
 
 use crate::process::{On, Server, spawn};
+use crate::side::manifest;
 use crate::{Result, note};
 
 pub(crate) const COURT: &str = "court";
@@ -178,6 +179,9 @@ impl World {
         let filled = world.fill(&hub, rows).await?;
         note("waiting for the details of what was imported");
         world.details_caught_up(&hub).await?;
+        // A hub finds out by itself what its audiences hold, at leisure: in none of the runs.
+        note("having a snapshot made");
+        manifest(&world.client(&hub, BANK).await?).await?;
         hub.stop().await?;
         fs::write(world.path("filled.json"), serde_json::to_string_pretty(&filled)?)?;
         Ok((world, filled))

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use xinhub_domain::identity::Identity;
 use xinhub_domain::listing::{About, Body, Clear, EventKind, State};
 use xinhub_domain::measure::Relation;
@@ -24,8 +25,8 @@ use crate::vault::{Opened, VaultError};
 use crate::writer::Published;
 use xinhub_domain::position::Position;
 
-/// Listings that are opened in one go while all of them are walked through.
-const WALK_LISTINGS: u64 = 256;
+/// Listings that are opened in one go while all of them are walked through: a millisecond's work.
+const WALK_LISTINGS: u64 = 64;
 
 /// Whom a group of clients may be told of, and under which key.
 #[derive(Clone, Debug)]
@@ -417,11 +418,17 @@ impl Ledger {
 
     /// Tells everything that some audiences hold: `each` is given the audience's place and a change, of which the last of a key
     /// wins. Takes no lock for longer than a few listings take; what changes meanwhile is told behind. Returns the mark that
-    /// what was told is true at.
+    /// what was told is true at. `rest` is called every now and then, under no lock, with how long it was at work since: whoever
+    /// is in no hurry leaves the processor to others.
     ///
     /// # Errors
     /// Where a listing can't be opened.
-    pub fn walk(&self, audiences: &[Audience], mut each: impl FnMut(usize, Change)) -> Result<Mark, CommandError> {
+    pub fn walk(
+        &self,
+        audiences: &[Audience],
+        mut each: impl FnMut(usize, Change),
+        rest: impl Fn(Duration),
+    ) -> Result<Mark, CommandError> {
         let mut mark = self.mark();
         let mut tell = |changes: Vec<Vec<KeyChange>>, absent: bool| {
             for (place, changes) in changes.into_iter().enumerate() {
@@ -433,7 +440,9 @@ impl Ledger {
         for first in (1..=listings).step_by(WALK_LISTINGS as usize) {
             let numbers = first..=listings.min(first + WALK_LISTINGS - 1);
             let listings = numbers.map(|listing| (listing, Touch::default())).collect();
+            let began = Instant::now();
             tell(self.current(&Touched { mark, listings }, audiences)?.changes, false);
+            rest(began.elapsed());
         }
         loop {
             let touched = self.touched(mark, WALK_LISTINGS as usize)?;

@@ -98,7 +98,8 @@ impl Follower {
 
     fn compare(&mut self, ledger: &Ledger) -> Result<(), Difference> {
         let mut walked: BTreeMap<Key, Option<Entry>> = BTreeMap::new();
-        let mark = ledger.walk(std::slice::from_ref(&self.audience), |_, (key, entry)| drop(walked.insert(key, entry)));
+        let each = |_, (key, entry)| drop(walked.insert(key, entry));
+        let mark = ledger.walk(std::slice::from_ref(&self.audience), each, drop);
         let mark = mark.map_err(|error| error.to_string())?;
         let walked: Vec<(Key, Entry)> = walked.into_iter().filter_map(|(key, entry)| Some((key, entry?))).collect();
         let held: Vec<(Key, Entry)> = self.writer.freeze().entries().collect();

@@ -15,7 +15,7 @@ use xinhub_api::v1::follow_lifts_request::Message as LiftsIn;
 use xinhub_api::v1::follow_lifts_response::Message as LiftsOut;
 use xinhub_domain::policy::permissions::Method;
 use xinhub_domain::policy::{Moment, Policy, SyncAsk, SyncPermit, decide};
-use xinhub_index::{Entry, Key};
+use xinhub_index::{Change, Entry, Key};
 use xinhub_ledger::clock::Clock;
 use xinhub_ledger::keys::{Keyring, Purpose};
 use xinhub_ledger::{CommandError, Ledger, Mark, Touched};
@@ -252,12 +252,13 @@ impl Hub {
     pub fn entries(&self, client: &str) -> Result<Vec<(Key, Entry)>, String> {
         let (_, feed) = self.entitled(client).map_err(|failure| format!("{:?}", failure.reason()))?;
         let mut held = std::collections::BTreeMap::new();
-        let walked = self.ledger.walk(std::slice::from_ref(feed.told()), |_, (key, entry)| {
+        let each = |_, (key, entry): Change| {
             match entry {
                 Some(entry) => held.insert(key.0, entry),
                 None => held.remove(&key.0),
             };
-        });
+        };
+        let walked = self.ledger.walk(std::slice::from_ref(feed.told()), each, drop);
         walked.map_err(|error| error.to_string())?;
         Ok(held.into_iter().map(|(key, entry)| (Key(key), entry)).collect())
     }

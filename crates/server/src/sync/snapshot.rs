@@ -8,12 +8,14 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use minicbor::{Decode, Encode};
 use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+use tokio::time::Instant;
 use xinhub_domain::policy::Reach;
 use xinhub_domain::time::Timestamp;
 use xinhub_index::{Change, FilterWriter, Heads, SectionWriter, StateDigest, encode_change, read_changes};
@@ -30,6 +32,10 @@ const MAX_BEHIND_EVENTS: u64 = 200_000;
 /// How long one stays after a newer one was made: whoever began to fetch it can end.
 const KEPT: Duration = Duration::from_secs(3_600);
 const FORMAT: u16 = 4;
+/// Where nobody waits for a snapshot: rests three times as long as it has worked.
+const REST: u32 = 3;
+/// Entries that are written between two rests: a millisecond's work.
+const WRITTEN_AT_ONCE: usize = 1_000;
 
 /// What a snapshot is, as it stands beside its file.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -119,6 +125,8 @@ pub(crate) struct Snapshots {
     known: Arc<Mutex<Vec<Arc<Snapshot>>>>,
     /// One is made at a time, also where whoever asked for it has gone.
     making: Arc<AsyncMutex<()>>,
+    /// How many wait for one.
+    wanted: Arc<AtomicUsize>,
     /// How many events one may be behind and still be given out; fewer only in simulations.
     pub(super) max_behind_events: u64,
 }
@@ -143,8 +151,8 @@ impl Snapshots {
                 Some(_) | None => {}
             }
         }
-        let (known, making) = (Arc::new(Mutex::new(known)), Arc::default());
-        Ok(Snapshots { dir, known, making, max_behind_events: MAX_BEHIND_EVENTS })
+        let (known, making, wanted) = (Arc::new(Mutex::new(known)), Arc::default(), Arc::default());
+        Ok(Snapshots { dir, known, making, wanted, max_behind_events: MAX_BEHIND_EVENTS })
     }
 
     /// The snapshot that a replica of this audience begins with: one that is there, or a new one. Made anew, it is made for all of
@@ -159,6 +167,7 @@ impl Snapshots {
         if let Some(known) = self.fresh(feed, reach, ledger) {
             return Ok(known);
         }
+        let _wanted = Wanted::new(&self.wanted);
         let one_at_a_time = Arc::clone(&self.making).lock_owned().await;
         if let Some(known) = self.fresh(feed, reach, ledger) {
             return Ok(known);
@@ -185,7 +194,8 @@ impl Snapshots {
         Ok(())
     }
 
-    /// Makes new ones, and so learns the digest of what there is.
+    /// Makes new ones, and so learns the digest of what there is. In no hurry: until somebody waits for one, it takes a quarter of a
+    /// processor.
     pub(super) async fn renew(&self, feeds: Vec<Arc<Feed>>, ledger: &Ledger) -> Result<(), SnapshotError> {
         let one_at_a_time = Arc::clone(&self.making).lock_owned().await;
         self.make(feeds, ledger, one_at_a_time).await
@@ -198,10 +208,16 @@ impl Snapshots {
         one_at_a_time: OwnedMutexGuard<()>,
     ) -> Result<(), SnapshotError> {
         let (dir, known, ledger) = (self.dir.clone(), Arc::clone(&self.known), ledger.clone());
+        let wanted = Arc::clone(&self.wanted);
         // It goes on without its caller: two passes would write over each other's files.
         let made = tokio::task::spawn_blocking(move || {
             let _one_at_a_time = one_at_a_time;
-            for made in make(&dir, &feeds, &ledger)? {
+            let rest = |worked: Duration| {
+                if wanted.load(Ordering::Relaxed) == 0 {
+                    std::thread::sleep(worked * REST);
+                }
+            };
+            for made in make(&dir, &feeds, &ledger, rest)? {
                 let made = Arc::new(made);
                 known.lock().push(Arc::clone(&made));
                 forget_old(&dir, &known, &made);
@@ -241,6 +257,22 @@ impl Snapshots {
     }
 }
 
+/// Somebody waits for a snapshot, as long as this lasts.
+struct Wanted<'a>(&'a AtomicUsize);
+
+impl<'a> Wanted<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Wanted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Takes away what was superseded so long ago that whoever began to fetch it has ended.
 fn forget_old(dir: &Path, known: &Mutex<Vec<Arc<Snapshot>>>, newest: &Snapshot) {
     let kept_ms = i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX);
@@ -263,17 +295,23 @@ fn forget_old(dir: &Path, known: &Mutex<Vec<Arc<Snapshot>>>, newest: &Snapshot) 
     }
 }
 
-fn make(dir: &Path, feeds: &[Arc<Feed>], ledger: &Ledger) -> Result<Vec<Snapshot>, SnapshotError> {
+fn make(
+    dir: &Path,
+    feeds: &[Arc<Feed>],
+    ledger: &Ledger,
+    rest: impl Fn(Duration),
+) -> Result<Vec<Snapshot>, SnapshotError> {
     let count = (FILES / feeds.len().max(1)).clamp(LEAST_PARTS, MOST_PARTS);
     let parts = feeds.iter().map(|feed| Parts::new(dir, feed.id(), count));
     let mut parts = parts.collect::<io::Result<Vec<_>>>()?;
     let mut failed = None;
     let told: Vec<_> = feeds.iter().map(|feed| feed.told().clone()).collect();
-    let mark = ledger.walk(&told, |at, change| {
+    let each = |at: usize, change| {
         if failed.is_none() {
             failed = parts[at].put(&change).err();
         }
-    })?;
+    };
+    let mark = ledger.walk(&told, each, &rest)?;
     if let Some(error) = failed {
         return Err(error.into());
     }
@@ -283,7 +321,7 @@ fn make(dir: &Path, feeds: &[Arc<Feed>], ledger: &Ledger) -> Result<Vec<Snapshot
         let (_, key_epoch) = feed.key();
         let mut index = Hashed::create(dir, &format!("{}.new", feed.id()))?;
         let mut filter = Hashed::create(dir, &format!("{}-filter.new", feed.id()))?;
-        let (entries, digest) = write(parts, key_epoch, &mut index, &mut filter)?;
+        let (entries, digest) = write(parts, key_epoch, (&mut index, &mut filter), &rest)?;
         feed.sum().anchor(mark.revision, &digest);
         for (out, is_filter) in [(index, false), (filter, true)] {
             let snapshot = Snapshot {
@@ -310,17 +348,26 @@ fn make(dir: &Path, feeds: &[Arc<Feed>], ledger: &Ledger) -> Result<Vec<Snapshot
 }
 
 /// Writes an audience's index and the filter over its keys; how many entries there are, and their digest.
-fn write(mut parts: Parts, key_epoch: u32, index: &mut Hashed, filter: &mut Hashed) -> io::Result<(u64, StateDigest)> {
+fn write(
+    mut parts: Parts,
+    key_epoch: u32,
+    (index, filter): (&mut Hashed, &mut Hashed),
+    rest: impl Fn(Duration),
+) -> io::Result<(u64, StateDigest)> {
     let mut digest = StateDigest::new();
     let mut entries = 0;
     let mut index = SectionWriter::new(key_epoch, Heads::Drop, index);
     let mut filter = FilterWriter::new(key_epoch, filter)?;
     for part in 0..parts.files.len() {
-        for (key, entry) in parts.sorted(part)? {
-            index.entry(&key, &entry)?;
-            filter.key(&key)?;
-            digest.add(&key, &entry);
-            entries += 1;
+        for some in parts.sorted(part)?.chunks(WRITTEN_AT_ONCE) {
+            let began = Instant::now();
+            for (key, entry) in some {
+                index.entry(key, entry)?;
+                filter.key(key)?;
+                digest.add(key, entry);
+                entries += 1;
+            }
+            rest(began.elapsed());
         }
     }
     index.end()?;
