@@ -154,6 +154,35 @@ async fn a_replica_goes_on_from_its_directory_and_through_restarts_of_the_hub() 
     assert!(following.replica.state().snapshot_bytes > 0, "what is damaged was taken");
 }
 
+/// A directory of which a part was put back from a copy would speak against somebody who was lifted since.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_list_that_was_put_back_is_not_taken() {
+    let hub = Hub::start_with(leased(2)).await;
+    let (court, freed, kept) = (hub.court().await, Subject::person(), Subject::person());
+    let listed = court.list(&freed).await;
+    court.list(&kept).await;
+    let following = follow(&hub, None, TempDir::new().unwrap()).await;
+    following.until_clear(&loan(&freed), false).await;
+    let dir = following.close().await;
+    let path = dir.path().join("index.snap");
+    let older = std::fs::read(&path).unwrap();
+    let following = follow(&hub, None, dir).await;
+    until("what was loaded is summed up", || async {
+        (following.replica.state().compared_revision > 0).then_some(())
+    })
+    .await;
+    court.remove(listed.listing).await.unwrap();
+    following.until_clear(&loan(&freed), true).await;
+    let dir = following.close().await;
+    assert_ne!(std::fs::read(&path).unwrap(), older, "what is held was saved");
+    std::fs::write(&path, older).unwrap();
+    let following = follow(&hub, None, dir).await;
+    following.until_clear(&loan(&kept), false).await;
+    assert!(following.is_clear(loan(&freed)).await);
+    let state = following.replica.state();
+    assert!(state.snapshot_bytes > 0 && state.alarms == 0, "{state:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_is_ahead_of_a_hub_that_was_set_back_begins_anew() {
     let (_hub, following, kept, lost) = set_back(ReplicaReach::Exact, &[]).await;
