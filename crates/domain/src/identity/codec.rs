@@ -5,6 +5,7 @@
 
 use minicbor::{Decode, Decoder, Encode, Encoder, decode, encode};
 
+use super::inline::Inline;
 use super::number::Number;
 use super::travel::STATE_SEPARATOR;
 use super::{Identities, Identity, Kind};
@@ -43,7 +44,7 @@ fn kind_of(number: u8) -> Result<Kind, decode::Error> {
 impl<C> Encode<C> for Identity {
     fn encode<W: encode::Write>(&self, e: &mut Encoder<W>, ctx: &mut C) -> Result<(), encode::Error<W::Error>> {
         let stored =
-            Stored { kind: self.kind as u8, normal: &self.normal, given: self.given.as_deref(), flagged: self.flagged };
+            Stored { kind: self.kind as u8, normal: self.normal_form(), given: self.given(), flagged: self.flagged };
         stored.encode(e, ctx)
     }
 }
@@ -57,6 +58,10 @@ impl<'b, C> Decode<'b, C> for Identity {
 }
 
 impl Identity {
+    fn given(&self) -> Option<&str> {
+        self.given.as_ref().map(Inline::as_str)
+    }
+
     /// The identity that was stored so, if these parts have the shape of one.
     fn from_stored(kind: Kind, normal: &str, given: Option<&str>, flagged: bool) -> Option<Identity> {
         let (issuing_state, number) = match normal.split_once(STATE_SEPARATOR) {
@@ -70,7 +75,7 @@ impl Identity {
             return None;
         }
         let mut identity = number.into_identity();
-        if &*identity.normal != normal || identity.given.as_deref() != given {
+        if identity.normal_form() != normal || identity.given() != given {
             return None;
         }
         identity.flagged |= flagged;

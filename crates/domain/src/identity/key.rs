@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use super::inline::Inline;
+
 /// Which numbers may be compared with each other.
 ///
 /// The discriminant is the first byte of every [`KeyInput`] and thereby of every index key: never
@@ -44,15 +46,13 @@ const KEY_INPUT_BYTES: usize = 32;
 const HEADER_BYTES: usize = 2;
 
 impl KeyInput {
-    /// `normal_form` is at most 19 bytes for every kind (a passport's 3 + 1 + 15), far below the 30
-    /// that fit.
-    pub(super) fn new(space: KeySpace, normal_form: &str) -> KeyInput {
-        let form = normal_form.as_bytes();
-        assert!(form.len() <= KEY_INPUT_BYTES - HEADER_BYTES, "a normal form is at most 30 bytes");
+    pub(super) fn new<const MAX: usize>(space: KeySpace, normal_form: &Inline<MAX>) -> KeyInput {
+        const { assert!(MAX <= KEY_INPUT_BYTES - HEADER_BYTES, "a normal form fits") };
         let mut bytes = [0; KEY_INPUT_BYTES];
         bytes[0] = space as u8;
-        bytes[1] = u8::try_from(form.len()).unwrap_or(u8::MAX);
-        bytes[HEADER_BYTES..HEADER_BYTES + form.len()].copy_from_slice(form);
+        bytes[1] = normal_form.len();
+        // So many bytes for every text: the copy takes two instructions.
+        bytes[HEADER_BYTES..HEADER_BYTES + MAX].copy_from_slice(normal_form.padded());
         KeyInput { bytes, space }
     }
 

@@ -13,6 +13,7 @@
 mod check;
 mod codec;
 mod identities;
+mod inline;
 mod key;
 mod kind;
 mod number;
@@ -29,7 +30,7 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::{fmt, iter};
 
 use jiff::civil::Date;
 
@@ -39,10 +40,16 @@ pub use kind::{Kind, Sex, Source, Subject};
 pub use scan::{contains_identity, fitting_kinds};
 pub use violation::{Violation, Violations, Warning};
 
+use inline::{Inline, Warnings};
 use number::Number;
 
 /// The characters of an organisation code before its check character.
 const ORGANISATION_CODE_BODY_CHARS: usize = 8;
+
+/// The longest normal form: a passport's issuing state, separator and number.
+const NORMAL_FORM_CHARS: usize = 19;
+/// The longest number that its normal form doesn't tell: a 15-digit ID.
+const GIVEN_CHARS: usize = 15;
 
 /// A valid number of a known kind.
 ///
@@ -51,14 +58,14 @@ const ORGANISATION_CODE_BODY_CHARS: usize = 8;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Identity {
     kind: Kind,
-    normal: Box<str>,
+    normal: Inline<NORMAL_FORM_CHARS>,
     /// The folded number where it says more than the normal form: 15-digit IDs, 11-character travel
     /// permits.
-    given: Option<Box<str>>,
+    given: Option<Inline<GIVEN_CHARS>>,
     flagged: bool,
     birth_date: Option<Date>,
     sex: Option<Sex>,
-    warnings: Vec<Warning>,
+    warnings: Warnings,
 }
 
 impl Identity {
@@ -104,26 +111,24 @@ impl Identity {
     }
 
     /// Puts together what follows from kind, normal form and given form.
-    fn assemble(kind: Kind, normal: String, given: Option<String>) -> Identity {
+    fn assemble(kind: Kind, normal: &str, given: Option<&str>) -> Identity {
         let (birth_date, sex, warnings) = match kind {
-            Kind::ResidentId | Kind::ResidencePermit | Kind::PermanentResident => (
-                personal::birth_date(&normal),
-                personal::sex(&normal),
-                personal::warnings(kind, &normal, given.as_deref()),
-            ),
-            Kind::Uscc => (None, None, organisation::credit_code_warnings(&normal)),
+            Kind::ResidentId | Kind::ResidencePermit | Kind::PermanentResident => {
+                (personal::birth_date(normal), personal::sex(normal), personal::warnings(kind, normal, given))
+            }
+            Kind::Uscc => (None, None, organisation::credit_code_warnings(normal)),
             Kind::OrganisationCode
             | Kind::TravelPermitHkMo
             | Kind::TravelPermitTaiwan
             | Kind::Passport
-            | Kind::PermanentResidentOld => (None, None, Vec::new()),
+            | Kind::PermanentResidentOld => (None, None, Warnings::NONE),
         };
-        let century_is_known = !warnings.contains(&Warning::AmbiguousCentury);
+        let century_is_known = !warnings.as_slice().contains(&Warning::AmbiguousCentury);
         Identity {
             kind,
-            normal: normal.into_boxed_str(),
-            given: given.map(String::into_boxed_str),
-            flagged: warnings.iter().any(|warning| warning.flags()),
+            normal: Inline::new(normal),
+            given: given.map(Inline::new),
+            flagged: warnings.as_slice().iter().any(|warning| warning.flags()),
             birth_date: birth_date.filter(|_| century_is_known),
             sex,
             warnings,
@@ -144,22 +149,23 @@ impl Identity {
     /// organisation codes and Hong Kong / Macau permits, `CHN:E12345678` for passports. ASCII, at
     /// most 19 characters.
     pub fn normal_form(&self) -> &str {
-        &self.normal
+        self.normal.as_str()
     }
 
     /// The number as written, folded: a 15-digit ID as 15 digits, a permit with its renewal digits,
     /// a passport without its issuing state. For detail views and corrections.
     pub fn number(&self) -> &str {
-        match (&self.given, self.normal.split_once(travel::STATE_SEPARATOR)) {
-            (Some(given), _) => given,
+        let normal = self.normal.as_str();
+        match (&self.given, normal.split_once(travel::STATE_SEPARATOR)) {
+            (Some(given), _) => given.as_str(),
             (None, Some((_, number))) => number,
-            (None, None) => &self.normal,
+            (None, None) => normal,
         }
     }
 
     /// The issuing state of a passport, three letters.
     pub fn issuing_state(&self) -> Option<&str> {
-        self.normal.split_once(travel::STATE_SEPARATOR).map(|(state, _)| state)
+        self.normal.as_str().split_once(travel::STATE_SEPARATOR).map(|(state, _)| state)
     }
 
     /// True when this identity must never be confirmed by itself: a credit code with a wrong check
@@ -170,7 +176,7 @@ impl Identity {
 
     /// What is odd about it, flags included.
     pub fn warnings(&self) -> &[Warning] {
-        &self.warnings
+        self.warnings.as_slice()
     }
 
     /// Birth date, where the number carries one with its century.
@@ -189,6 +195,10 @@ impl Identity {
     /// (art. 202: the month's last day stands for a day it lacks).
     pub fn is_minor(&self, on: Date) -> Option<bool> {
         let birth = self.birth_date?;
+        // Of nearly all the years alone tell.
+        if on.year() - birth.year() > 18 {
+            return Some(false);
+        }
         let full_age_year = birth.year().checked_add(18)?;
         let birthday = Date::new(full_age_year, birth.month(), birth.day())
             .or_else(|_| Date::new(full_age_year, birth.month(), 28))
@@ -201,10 +211,8 @@ impl Identity {
     /// code may be another organisation's.
     pub fn keys(&self) -> impl Iterator<Item = KeyInput> + use<> {
         let alias = (self.kind == Kind::Uscc && !self.flagged)
-            .then(|| organisation::embedded(&self.normal))
-            .flatten()
-            .map(|code| KeyInput::new(KeySpace::Organisation, code));
-        [alias, Some(KeyInput::new(self.key_space(), &self.normal))].into_iter().flatten()
+            .then(|| KeyInput::new(KeySpace::Organisation, &organisation::embedded(&self.normal)));
+        alias.into_iter().chain(iter::once(KeyInput::new(self.key_space(), &self.normal)))
     }
 
     /// The key space of the whole normal form.
@@ -224,9 +232,10 @@ impl Identity {
     /// 18-character number; shorter ones keep the same share. For detail views only: with the check
     /// digit, a masked ID leaves 33 birth dates.
     pub fn masked(&self) -> String {
-        let (prefix, number) = match self.normal.split_once(travel::STATE_SEPARATOR) {
+        let normal = self.normal.as_str();
+        let (prefix, number) = match normal.split_once(travel::STATE_SEPARATOR) {
             Some((state, number)) => (format!("{state}{}", travel::STATE_SEPARATOR), number),
-            None => (String::new(), &*self.normal),
+            None => (String::new(), normal),
         };
         let first = number.len() * 10 / 18;
         let last = number.len() - number.len() * 4 / 18;

@@ -85,24 +85,25 @@ impl Number {
     /// Normal form and given form of a number without violations.
     pub(super) fn into_identity(self) -> Identity {
         let Number { kind, text, issuing_state } = self;
-        let (normal, given) = match kind {
+        match kind {
             Kind::ResidentId => match personal::expand(kind, &text) {
-                Some(expanded) => (expanded, Some(text)),
-                None => (text, None),
+                Some(expanded) => Identity::assemble(kind, &expanded, Some(&text)),
+                None => Identity::assemble(kind, &text, None),
             },
             Kind::TravelPermitHkMo => match travel::hk_mo_lifelong(&text) {
-                Some(lifelong) => (lifelong.to_owned(), Some(text)),
-                None => (text, None),
+                Some(lifelong) => Identity::assemble(kind, lifelong, Some(&text)),
+                None => Identity::assemble(kind, &text, None),
             },
-            Kind::Passport => (format!("{issuing_state}{}{text}", travel::STATE_SEPARATOR), None),
+            Kind::Passport => {
+                Identity::assemble(kind, &format!("{issuing_state}{}{text}", travel::STATE_SEPARATOR), None)
+            }
             Kind::ResidencePermit
             | Kind::Uscc
             | Kind::OrganisationCode
             | Kind::TravelPermitTaiwan
             | Kind::PermanentResident
-            | Kind::PermanentResidentOld => (text, None),
-        };
-        Identity::assemble(kind, normal, given)
+            | Kind::PermanentResidentOld => Identity::assemble(kind, &text, None),
+        }
     }
 }
 

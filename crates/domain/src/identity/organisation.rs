@@ -2,9 +2,10 @@
 //! organisation codes (GB 11714) as 9 without hyphen.
 
 use super::check::{CREDIT_CODE_CHARS, GB_11714, GB_32100, gb_11714, gb_32100};
+use super::inline::{Inline, Warnings};
 use super::number::each_character;
 use super::region::is_known_registrar;
-use super::{ORGANISATION_CODE_BODY_CHARS, Violation, Warning};
+use super::{NORMAL_FORM_CHARS, ORGANISATION_CODE_BODY_CHARS, Violation, Warning};
 
 const CREDIT_CODE_LEN: usize = 18;
 const ORGANISATION_CODE_LEN: usize = ORGANISATION_CODE_BODY_CHARS + 1;
@@ -40,8 +41,8 @@ pub(super) fn check_credit_code_content(code: &str, found: &mut Vec<Violation>) 
 }
 
 /// What is odd about an accepted credit code.
-pub(super) fn credit_code_warnings(code: &str) -> Vec<Warning> {
-    let mut warnings = Vec::new();
+pub(super) fn credit_code_warnings(code: &str) -> Warnings {
+    let mut warnings = Warnings::NONE;
     if !code.get(2..8).is_some_and(is_known_registrar) {
         warnings.push(Warning::UnknownRegion);
     }
@@ -57,8 +58,8 @@ pub(super) fn credit_code_warnings(code: &str) -> Vec<Warning> {
 }
 
 /// The organisation code inside a credit code.
-pub(super) fn embedded(code: &str) -> Option<&str> {
-    code.get(EMBEDDED)
+pub(super) fn embedded(code: &Inline<NORMAL_FORM_CHARS>) -> Inline<ORGANISATION_CODE_LEN> {
+    code.part(EMBEDDED.start)
 }
 
 /// The organisation code without the hyphen that is printed before its check character.

@@ -6,6 +6,7 @@ use std::ops::Range;
 use jiff::civil::Date;
 
 use super::check::{GB_11643, gb_11643};
+use super::inline::{Inline, Warnings};
 use super::number::each_character;
 use super::region::is_known_province;
 use super::{Identity, Kind, Sex, Violation, Warning};
@@ -21,23 +22,29 @@ const EARLIEST_BIRTH_YEAR: i16 = 1800;
 ///
 /// Told in one look, for these are asked about by the million, and what the checks below would say of it is known: nothing.
 pub(super) fn plain(kind: Kind, number: &str, issuing_state: Option<&str>, today: Date) -> Option<Identity> {
-    let is_plain = kind == Kind::ResidentId && number.len() == CHARS && issuing_state.is_none_or(str::is_empty);
-    let (first_17, check) = is_plain.then(|| number.as_bytes().split_at(CHARS - 1))?;
-    if [gb_11643(first_17)?] != *check {
+    if kind != Kind::ResidentId || !issuing_state.is_none_or(str::is_empty) {
         return None;
     }
-    let birth_date = birth_date(number).filter(|date| date.year() >= EARLIEST_BIRTH_YEAR && *date <= today)?;
-    if !warnings(kind, number, None).is_empty() {
+    let bytes: &[u8; CHARS] = number.as_bytes().try_into().ok()?;
+    let (check, first_17) = bytes.split_last()?;
+    if gb_11643(first_17)? != *check {
+        return None;
+    }
+    // Digits they are: the check has looked.
+    let two = |at: usize| u32::from(bytes[at] - b'0') * 10 + u32::from(bytes[at + 1] - b'0');
+    let birth_date = calendar_date(two(6) * 1_000_000 + two(8) * 10_000 + two(10) * 100 + two(12))
+        .filter(|date| date.year() >= EARLIEST_BIRTH_YEAR && *date <= today)?;
+    if warnings(kind, number, None) != Warnings::NONE {
         return None;
     }
     Some(Identity {
         kind,
-        normal: number.into(),
+        normal: Inline::new(number),
         given: None,
         flagged: false,
         birth_date: Some(birth_date),
         sex: sex(number),
-        warnings: Vec::new(),
+        warnings: Warnings::NONE,
     })
 }
 
@@ -115,8 +122,8 @@ pub(super) fn sex(normal: &str) -> Option<Sex> {
 }
 
 /// What is odd about an accepted number; `given` is the 15-digit form if it was given so.
-pub(super) fn warnings(kind: Kind, normal: &str, given: Option<&str>) -> Vec<Warning> {
-    let mut warnings = Vec::new();
+pub(super) fn warnings(kind: Kind, normal: &str, given: Option<&str>) -> Warnings {
+    let mut warnings = Warnings::NONE;
     if kind == Kind::ResidentId {
         if is_residence_permit(normal) || is_permanent_resident(normal) {
             warnings.push(Warning::OtherCardsPrefix);
