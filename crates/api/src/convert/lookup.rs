@@ -1,6 +1,9 @@
 //! Questions inwards, answers outwards.
 
+use std::iter;
+
 use jiff::civil::Date;
+use memchr::memchr_iter;
 use xinhub_domain::decision::{ConditionAnswer, ConditionValue, MAX_OFFICERS, Officer, View};
 use xinhub_domain::identity::{Identity, contains_identity};
 use xinhub_domain::name::Name;
@@ -34,7 +37,20 @@ pub struct Inquiry {
     conditions: Vec<(String, ConditionValue)>,
 }
 
+impl From<Identity> for Inquiry {
+    /// Nothing is said but whom it is about.
+    fn from(identity: Identity) -> Inquiry {
+        Inquiry { identity, name: None, officers: Vec::new(), reference: String::new(), conditions: Vec::new() }
+    }
+}
+
 impl Inquiry {
+    /// Whether no officer is named and no condition answered: of one request, what is decided of all such inquiries differs by
+    /// the identity alone, until there is a hit.
+    pub fn is_plain(&self) -> bool {
+        self.officers.is_empty() && self.conditions.is_empty()
+    }
+
     /// What the caller knows of the measure's condition.
     pub fn conditions(&self) -> Vec<ConditionAnswer<'_>> {
         self.conditions.iter().map(|(condition, value)| ConditionAnswer { condition, value: *value }).collect()
@@ -86,29 +102,32 @@ pub fn inquiry(message: Option<&v1::Inquiry>, path: &str, today: Date) -> Result
 
 /// How many identities are packed here.
 pub fn packed_len(message: &v1::PackedIdentities) -> usize {
-    1 + message.numbers.bytes().filter(|byte| *byte == SEPARATOR).count()
+    1 + memchr_iter(SEPARATOR, message.numbers.as_bytes()).count()
 }
 
-/// The inquiries of packed identities, in their order, each as if it had come in a message of its own.
+/// The packed identities, in their order, each as if it had come in an inquiry of its own that says nothing else.
 ///
 /// # Errors
 /// Of each, every fault.
 pub fn packed(
     message: &v1::PackedIdentities,
     today: Date,
-) -> impl Iterator<Item = Result<Inquiry, FieldFaults>> + use<'_> {
+) -> impl Iterator<Item = Result<Identity, FieldFaults>> + use<'_> {
     let kind = kind_from(message.kind);
-    message.numbers.split(char::from(SEPARATOR)).map(move |number| {
+    let numbers = &*message.numbers;
+    let mut begin = 0;
+    memchr_iter(SEPARATOR, numbers.as_bytes()).chain(iter::once(numbers.len())).map(move |end| {
+        let number = &numbers[begin..end];
+        begin = end + 1;
         let sound = kind.and_then(|kind| sound(kind, number, &message.issuing_state, Role::LookerUp, today));
-        let identity = match sound {
-            Some(identity) => identity,
+        match sound {
+            Some(identity) => Ok(identity),
             None => {
                 let (number, issuing_state) = (number.to_owned(), message.issuing_state.clone());
                 let alone = v1::Identity { kind: message.kind, number, issuing_state };
-                identity(Some(&alone), "identity", Role::LookerUp, today)?
+                identity(Some(&alone), "identity", Role::LookerUp, today)
             }
-        };
-        Ok(Inquiry { identity, name: None, officers: Vec::new(), reference: String::new(), conditions: Vec::new() })
+        }
     })
 }
 

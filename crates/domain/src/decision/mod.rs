@@ -6,8 +6,9 @@
 //!
 //! A decision takes three steps, because the index and the names lie outside this crate: [`plan`] says what to probe (or
 //! answers at once), [`Probe::conclude`] weighs the hits, [`Conclusion::confirm_name`] lets a name confirm. Each step is
-//! the only way to the next. What the caller then sees of an [`Answer`] is [`view`]'s business.
+//! the only way to the next; what [`Alike`] saves of it for many questions of one request is a miss, which needs neither. What the caller then sees of an [`Answer`] is [`view`]'s business.
 
+mod alike;
 mod answer;
 mod gate;
 mod question;
@@ -20,6 +21,7 @@ use jiff::civil::Date;
 use crate::identity::{Identity, Subject};
 use crate::measure::{Effect, Measure, RelationSet, SubjectSort};
 
+pub use alike::Alike;
 pub use answer::{Answer, AnswerReason, OfficerSet, Verdict, Via};
 use gate::Gate;
 pub use question::{ConditionAnswer, ConditionValue, Hit, MAX_OFFICERS, Officer, Question, Refusal};
@@ -63,21 +65,10 @@ enum Standing {
 /// # Errors
 /// A [`Refusal`] where the question does not fit the measure; nobody is looked up then either.
 pub fn plan<'a>(measure: &'a Measure, question: &'a Question<'a>) -> Result<Plan<'a>, Refusal> {
-    let code = || measure.code.to_string();
-    if !measure.is_askable() {
-        return Err(Refusal::NotAskable { code: code(), effect: measure.effect });
-    }
-    if !measure.enabled {
-        return Err(Refusal::Disabled { code: code() });
-    }
+    check_measure(measure)?;
     check_officers(measure, question)?;
     let gate = gate::gate(measure, question)?;
-    let item_outside = match (question.item, measure.items.is_empty()) {
-        (None, true) => false,
-        (None, false) => return Err(Refusal::MissingItem { code: code(), items: measure.items.join(", ") }),
-        (Some(_), true) => return Err(Refusal::UnexpectedItem { code: code() }),
-        (Some(item), false) => measure.item(item).is_none(),
-    };
+    let item_outside = is_item_outside(measure, question.item)?;
     let subject = standing(question.subject, question.today);
     if !takes(measure.restricted.sort, question.subject) || item_outside {
         return Ok(Plan::Answer(Answer::clear(AnswerReason::OutOfScope, Via::Nobody)));
@@ -99,6 +90,27 @@ pub fn plan<'a>(measure: &'a Measure, question: &'a Question<'a>) -> Result<Plan
         return Ok(Plan::Probe(probe));
     }
     Ok(Plan::Answer(probe.conclude(None, |_, _| None).confirm_name(NameCheck::NotGiven)))
+}
+
+fn check_measure(measure: &Measure) -> Result<(), Refusal> {
+    let code = || measure.code.to_string();
+    if !measure.is_askable() {
+        return Err(Refusal::NotAskable { code: code(), effect: measure.effect });
+    }
+    if !measure.enabled {
+        return Err(Refusal::Disabled { code: code() });
+    }
+    Ok(())
+}
+
+fn is_item_outside(measure: &Measure, item: Option<&str>) -> Result<bool, Refusal> {
+    let code = || measure.code.to_string();
+    match (item, measure.items.is_empty()) {
+        (None, true) => Ok(false),
+        (None, false) => Err(Refusal::MissingItem { code: code(), items: measure.items.join(", ") }),
+        (Some(_), true) => Err(Refusal::UnexpectedItem { code: code() }),
+        (Some(item), false) => Ok(measure.item(item).is_none()),
+    }
 }
 
 fn check_officers(measure: &Measure, question: &Question) -> Result<(), Refusal> {

@@ -47,6 +47,45 @@ fn odd_company() -> Identity {
     person(Kind::Uscc, &format!("{}{wrong}", &code[..17]), None)
 }
 
+/// What is worked out once for many is what each would be told alone.
+#[test]
+fn alike_questions_are_looked_up_where_each_alone_is() {
+    let subjects =
+        ["adult", "child", "17-until-tomorrow", "foreigner", "centenarian", "company", "odd-company"].map(who);
+    let (mut probed, mut others) = (0, 0);
+    for measure in Catalogue::shipped().measures() {
+        let items = [None, Some("no such item")].into_iter().chain(measure.items.iter().map(|item| Some(&**item)));
+        for item in items {
+            let alike = Alike::new(measure, item, TODAY);
+            for subject in &subjects {
+                let (officers, conditions) = (&[], &[]);
+                let question = Question { subject, item, officers, conditions, limit_fen: Some(1), today: TODAY };
+                let looked_up = match plan(measure, &question) {
+                    Ok(Plan::Probe(probe)) => probe.subject().map(|found| (found, probe)),
+                    Ok(Plan::Answer(_)) | Err(_) => None,
+                };
+                assert_eq!(
+                    alike.is_some_and(|alike| alike.is_probed(subject)),
+                    looked_up.is_some(),
+                    "{}",
+                    measure.code
+                );
+                let Some(((identity, mask), probe)) = looked_up else {
+                    others += 1;
+                    continue;
+                };
+                probed += 1;
+                assert!(identity == subject && mask == measure.mask());
+                for name in [NameCheck::NotGiven, NameCheck::Differs, NameCheck::Unavailable] {
+                    let missed = probe.conclude(None, |_, _| None).confirm_name(name);
+                    assert_eq!(missed, Answer::clear(AnswerReason::NotListed, Via::Nobody));
+                }
+            }
+        }
+    }
+    assert!(probed > 100 && others > 100, "{probed} {others}");
+}
+
 fn who(name: &str) -> Identity {
     match name {
         "adult" => adult(),

@@ -59,18 +59,21 @@ impl Ledger {
         gathered.found(listed_on)
     }
 
-    /// Whether each of many identities, in their order, may have any of `mask`: of most [`Ledger::probe`] need not be asked. Nothing is
-    /// looked up, or known, where there is none. Digests, and what the index has to fetch from memory, are worked on for many at a time.
-    pub fn known<'a>(
+    /// Which of many identities, in their order, surely have none of `mask`: of most, [`Ledger::probe`] need not be asked. Where there is
+    /// no identity nothing is looked up, or sure. Digests, and what the index has to fetch from memory, are worked on for many at a time.
+    pub fn missed<'a>(
         &self,
         _permit: &LookupPermit,
         identities: impl Iterator<Item = Option<&'a Identity>>,
         mask: RelationSet,
     ) -> Vec<bool> {
         let bits = Relations::from_bits(mask.bits()).unwrap_or(Relations::ALL);
-        let (mut inputs, mut ends) = (Vec::new(), Vec::new());
+        let count = identities.size_hint().0;
+        let (mut inputs, mut ends) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for identity in identities {
-            inputs.extend(identity.into_iter().flat_map(Identity::keys));
+            if let Some(identity) = identity {
+                identity.keys().for_each(|input| inputs.push(input));
+            }
             ends.push(inputs.len());
         }
         let keys: Vec<Key> =
@@ -78,8 +81,11 @@ impl Ledger {
         let mut hits = vec![None; keys.len()];
         self.0.index.probe_many(&keys, bits, &mut hits);
         let mut begin = 0;
-        let any = |end| hits[std::mem::replace(&mut begin, end)..end].iter().any(Option::is_some);
-        ends.into_iter().map(any).collect()
+        let missed = |end| {
+            let hits = &hits[std::mem::replace(&mut begin, end)..end];
+            !hits.is_empty() && hits.iter().all(Option::is_none)
+        };
+        ends.into_iter().map(missed).collect()
     }
 
     fn gather(&self, permit: &LookupPermit, key: &Key, mask: RelationSet, into: &mut Gathered) {

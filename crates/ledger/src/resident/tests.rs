@@ -119,8 +119,8 @@ async fn a_term_that_is_over_by_either_clock_is_unsure_while_time_is_frozen() {
     let found = ledger.probe(&permit, &identity(&person(1)), RelationSet::ALL).unwrap();
     assert!(found.hit.clock_unsure && found.listings.is_empty());
     let (two, one) = (identity(&person(2)), identity(&person(1)));
-    let known = ledger.known(&permit, [None, Some(&two), Some(&one), None].into_iter(), RelationSet::ALL);
-    assert_eq!(known, [false, false, true, false], "of whom more is to be asked");
+    let missed = ledger.missed(&permit, [None, Some(&two), Some(&one), None].into_iter(), RelationSet::ALL);
+    assert_eq!(missed, [false, true, false, false], "of whom nothing more is to be asked");
     tokio::time::sleep(std::time::Duration::from_millis(600)).await;
     assert!(ledger.status().clock_frozen);
     let refused = ledger.submit(request(

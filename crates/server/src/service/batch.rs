@@ -5,17 +5,18 @@
 
 use std::sync::Arc;
 
-use xinhub_api::convert::{self, Inquiry, MAX_BATCH, item, verdict_to};
+use xinhub_api::convert::{self, MAX_BATCH, item, verdict_to};
 use xinhub_api::reason::{Failure, Reason};
 use xinhub_api::v1::batch_check_result::Result as ItemResult;
 use xinhub_api::v1::{self, BatchCheckRequest, BatchCheckResponse, BatchCheckResult};
 use xinhub_domain::decision::Verdict;
+use xinhub_domain::identity::Identity;
 use xinhub_domain::policy::LookupPermit;
 use xinhub_domain::time::Timestamp;
 use xinhub_ledger::Ledger;
 
 use super::call::Call;
-use super::check::{Asked, Decided, decide_many};
+use super::check::{Decided, OneOfMany, Outcome, decide_many};
 use super::lookup::{MAX_OVERTAKEN, charge, cost, overtaken, permit, position_to, reached, use_by};
 use crate::audit::AuditItem;
 
@@ -27,7 +28,7 @@ const TOGETHER: usize = 256;
 /// One batch: convert in, decide every item at one revision, record, convert out. As with a single check, an answer that a
 /// lift overtook while it was being recorded is decided anew.
 pub(super) async fn batch_check(call: &Arc<Call>, request: BatchCheckRequest) -> Result<BatchCheckResponse, Failure> {
-    let (permit, checks) = match prepare(call, &request).await {
+    let Prepared { permit, count, checks } = match prepare(call, &request).await {
         Ok(prepared) => prepared,
         Err(failure) => return call.close(Err(failure)).await,
     };
@@ -36,7 +37,7 @@ pub(super) async fn batch_check(call: &Arc<Call>, request: BatchCheckRequest) ->
     let first = {
         let call = Arc::clone(call);
         move || {
-            let batch = Arc::new(Batch::read(permit, &request, now));
+            let batch = Arc::new(Batch::read(permit, &request, count, now));
             let answered = batch.answer(&call);
             (batch, answered)
         }
@@ -46,7 +47,7 @@ pub(super) async fn batch_check(call: &Arc<Call>, request: BatchCheckRequest) ->
     for _ in 0..MAX_OVERTAKEN {
         let (response, decided) = answered;
         let response = call.close(Ok(response)).await?;
-        let tells = decided.iter().any(|one| one.as_ref().is_ok_and(Decided::tells));
+        let tells = decided.iter().any(Outcome::tells);
         if !tells || ledger.lift_seq() == lifts || batch.stands(&call, checks, decided).await? {
             return Ok(response);
         }
@@ -61,8 +62,17 @@ pub(super) async fn batch_check(call: &Arc<Call>, request: BatchCheckRequest) ->
     call.close(Err(overtaken())).await
 }
 
-/// Everything before the decision: the right to ask, the quota, the state asked for. Says how many checks it takes.
-async fn prepare(call: &Call, request: &BatchCheckRequest) -> Result<(LookupPermit, u64), Failure> {
+/// A batch, permitted.
+struct Prepared {
+    permit: LookupPermit,
+    /// How many identities it asks about.
+    count: usize,
+    /// How many checks it takes.
+    checks: u64,
+}
+
+/// Everything before the decision: the right to ask, the quota, the state asked for.
+async fn prepare(call: &Call, request: &BatchCheckRequest) -> Result<Prepared, Failure> {
     let now = call.now();
     if !request.inquiries.is_empty() && !request.packed.is_empty() {
         let problem = "is given beside `inquiries`; ask by one of the two, and in two calls by both";
@@ -81,38 +91,39 @@ async fn prepare(call: &Call, request: &BatchCheckRequest) -> Result<(LookupPerm
     let checks = alone + packed as u64 * cost(0);
     charge(call, &permit, checks, now)?;
     reached(call, request.consistency.as_ref()).await?;
-    Ok((permit, checks))
+    Ok(Prepared { permit, count, checks })
 }
 
 /// A batch, permitted and parsed.
 struct Batch {
     permit: LookupPermit,
     item: String,
-    inquiries: Vec<Result<Inquiry, Failure>>,
+    inquiries: Vec<OneOfMany>,
     is_packed: bool,
     now: Timestamp,
 }
 
-type AllDecided = Vec<Result<Decided, Failure>>;
-
 impl Batch {
     /// Parsed before any is decided: what takes time must not widen the window in which a commit may come between.
-    fn read(permit: LookupPermit, request: &BatchCheckRequest, now: Timestamp) -> Batch {
+    fn read(permit: LookupPermit, request: &BatchCheckRequest, count: usize, now: Timestamp) -> Batch {
         let today = now.date();
-        let packed: usize = request.packed.iter().map(convert::packed_len).sum();
-        let mut inquiries = Vec::with_capacity(request.inquiries.len() + packed);
-        for inquiry in &request.inquiries {
-            inquiries.push(convert::inquiry(Some(inquiry), "", today).map_err(Failure::from));
-        }
+        let mut inquiries = Vec::with_capacity(count);
+        inquiries.extend(request.inquiries.iter().map(|inquiry| match convert::inquiry(Some(inquiry), "", today) {
+            Ok(inquiry) => OneOfMany::from(inquiry),
+            Err(faults) => OneOfMany::from(Failure::from(faults)),
+        }));
         for group in &request.packed {
-            inquiries.extend(convert::packed(group, today).map(|inquiry| inquiry.map_err(Failure::from)));
+            inquiries.extend(convert::packed(group, today).map(|identity| match identity {
+                Ok(identity) => OneOfMany::Alone(identity),
+                Err(faults) => OneOfMany::from(Failure::from(faults)),
+            }));
         }
         let (item, is_packed) = (request.item.clone(), !request.packed.is_empty());
         Batch { permit, item, inquiries, is_packed, now }
     }
 
     /// Decides all at one revision.
-    fn decide(&self, ledger: &Ledger) -> AllDecided {
+    fn decide(&self, ledger: &Ledger) -> Vec<Outcome> {
         let (item, today) = (item(&self.item), self.now.date());
         let mut decided = Vec::with_capacity(self.inquiries.len());
         for inquiries in self.inquiries.chunks(TOGETHER) {
@@ -122,16 +133,19 @@ impl Batch {
     }
 
     /// Decides all, notes all for the record of `call`, and says what the caller sees.
-    fn answer(&self, call: &Call) -> (BatchCheckResponse, AllDecided) {
+    fn answer(&self, call: &Call) -> (BatchCheckResponse, Vec<Outcome>) {
         let ledger = &call.hub().ledger;
         let (decided, position) = ledger.consistent(|| self.decide(ledger));
         call.note_token(position.token());
         let mut out = Out::new(self.inquiries.len(), self.is_packed);
         for (inquiry, one) in self.inquiries.iter().zip(&decided) {
-            match (inquiry, one) {
-                (Ok(inquiry), Ok(decided)) => self.answered(call, inquiry, decided, &mut out),
-                (Ok(inquiry), Err(failure)) => out.refused(Some(inquiry), failure),
-                (Err(failure), _) => out.refused(None, failure),
+            let (identity, reference) = inquiry.about();
+            match one {
+                Outcome::NotListed => out.not_listed(identity, reference),
+                Outcome::Decided(decided) => {
+                    out.decided(identity, reference, decided, decided.seen(call, &self.permit))
+                }
+                Outcome::Refused(failure) => out.refused(identity, reference, failure),
             }
         }
         for verdict in Verdict::ALL {
@@ -142,27 +156,14 @@ impl Batch {
         (BatchCheckResponse { results: out.results, packed: out.packed, position, use_by }, decided)
     }
 
-    fn answered(&self, call: &Call, inquiry: &Inquiry, decided: &Decided, out: &mut Out) {
-        let verdict = decided.answer.verdict();
-        out.counts[verdict as usize] += 1;
-        out.items.push(AuditItem { reference: inquiry.reference.clone(), ..decided.item(inquiry) });
-        out.disclosed.extend_from_slice(decided.disclosed());
-        if decided.is_not_listed() && out.push_not_listed() {
-            return;
-        }
-        let asked = Asked { permit: &self.permit, item: item(&self.item), inquiry, path: "" };
-        out.push(verdict_to(verdict), ItemResult::Answer(decided.seen(call, &asked)));
-    }
-
     /// Whether every answer that tells of a listing would be the same now. Who was clear and is listed by now was answered
     /// rightly, at the batch's revision.
-    async fn stands(self: &Arc<Self>, call: &Arc<Call>, checks: u64, before: AllDecided) -> Result<bool, Failure> {
+    async fn stands(self: &Arc<Self>, call: &Arc<Call>, checks: u64, before: Vec<Outcome>) -> Result<bool, Failure> {
         let (batch, call) = (Arc::clone(self), Arc::clone(call));
         let work = move || {
             let ledger = &call.hub().ledger;
             let (now, _) = ledger.consistent(|| batch.decide(ledger));
-            let told = before.iter().zip(&now).filter(|(before, _)| before.as_ref().is_ok_and(Decided::tells));
-            told.into_iter().all(|(before, now)| now.as_ref().ok() == before.as_ref().ok())
+            before.iter().zip(&now).filter(|(before, _)| before.tells()).all(|(before, now)| before == now)
         };
         aside(checks, work).await
     }
@@ -185,11 +186,27 @@ impl Out {
         Out { results, packed, items: Vec::with_capacity(count), disclosed: Vec::new(), counts: Default::default() }
     }
 
-    /// `CLEAR`, `NOT_LISTED` and nothing else, where a byte says so.
-    fn push_not_listed(&mut self) -> bool {
-        let Some(packed) = &mut self.packed else { return false };
-        packed.verdicts.push(v1::Verdict::Clear as u8);
-        true
+    /// `CLEAR`, `NOT_LISTED` and nothing else, which every caller sees alike; packed, a byte says it.
+    fn not_listed(&mut self, identity: Option<&Identity>, reference: &str) {
+        self.counts[Verdict::Clear as usize] += 1;
+        self.items.push(AuditItem {
+            key: identity.and_then(|identity| identity.keys().next()),
+            verdict: Some(Verdict::Clear),
+            reference: reference.to_owned(),
+            ..AuditItem::default()
+        });
+        match &mut self.packed {
+            Some(packed) => packed.verdicts.push(v1::Verdict::Clear as u8),
+            None => self.push(v1::Verdict::Clear, ItemResult::Answer(convert::not_listed())),
+        }
+    }
+
+    fn decided(&mut self, identity: Option<&Identity>, reference: &str, decided: &Decided, seen: v1::Answer) {
+        let verdict = decided.answer.verdict();
+        self.counts[verdict as usize] += 1;
+        self.items.push(AuditItem { reference: reference.to_owned(), ..decided.item(identity) });
+        self.disclosed.extend_from_slice(decided.disclosed());
+        self.push(verdict_to(verdict), ItemResult::Answer(seen));
     }
 
     fn push(&mut self, verdict: v1::Verdict, result: ItemResult) {
@@ -210,11 +227,11 @@ impl Out {
         packed.verdicts.push(verdict as u8);
     }
 
-    fn refused(&mut self, inquiry: Option<&Inquiry>, failure: &Failure) {
+    fn refused(&mut self, identity: Option<&Identity>, reference: &str, failure: &Failure) {
         self.items.push(AuditItem {
-            key: inquiry.and_then(|inquiry| inquiry.identity.keys().next()),
+            key: identity.and_then(|identity| identity.keys().next()),
             error: Some(failure.reason() as i32),
-            reference: inquiry.map(|inquiry| inquiry.reference.clone()).unwrap_or_default(),
+            reference: reference.to_owned(),
             ..AuditItem::default()
         });
         self.push(v1::Verdict::Unspecified, ItemResult::Error(failure.to_item_error()));

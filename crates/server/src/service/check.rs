@@ -8,7 +8,7 @@ use xinhub_api::convert::{Inquiry, answer_to};
 use xinhub_api::reason::Failure;
 use xinhub_api::v1;
 use xinhub_domain::decision::{
-    Answer, AnswerReason, ConditionAnswer, NameCheck, Plan, Probe, Question, Via, plan, view,
+    Alike, Answer, AnswerReason, ConditionAnswer, NameCheck, Plan, Probe, Question, Via, plan, view,
 };
 use xinhub_domain::identity::Identity;
 use xinhub_domain::measure::{Relation, RelationSet};
@@ -70,10 +70,10 @@ pub(super) struct Decided {
 
 impl Decided {
     /// The item of the record.
-    pub(super) fn item(&self, inquiry: &Inquiry) -> AuditItem {
+    pub(super) fn item(&self, identity: Option<&Identity>) -> AuditItem {
         let told = self.tells();
         AuditItem {
-            key: inquiry.identity.keys().next(),
+            key: identity.and_then(|identity| identity.keys().next()),
             verdict: Some(self.answer.verdict()),
             error: None,
             listings: if told { self.listings.clone() } else { Vec::new() },
@@ -97,7 +97,7 @@ impl Decided {
     }
 
     /// Whether it is that nobody is listed, and nothing else: every caller then sees the same.
-    pub(super) fn is_not_listed(&self) -> bool {
+    fn is_not_listed(&self) -> bool {
         self.answer.reason() == AnswerReason::NotListed && self.answer.officers_listed().is_empty()
     }
 
@@ -109,15 +109,15 @@ impl Decided {
     /// The answer as the caller sees it. Notes it for the record of `call`, and so whom it tells about.
     pub(super) fn leave(&self, call: &Call, asked: &Asked<'_>, item: AuditItem) -> v1::Answer {
         call.hub().metrics.count_answer(call.method(), self.answer.verdict());
-        let answer = self.seen(call, asked);
+        let answer = self.seen(call, asked.permit);
         call.note_item(item, self.disclosed());
         answer
     }
 
     /// The answer as the caller sees it, for whoever notes it for the record.
-    pub(super) fn seen(&self, call: &Call, asked: &Asked<'_>) -> v1::Answer {
+    pub(super) fn seen(&self, call: &Call, permit: &LookupPermit) -> v1::Answer {
         let hub = call.hub();
-        let view = view(&self.answer, asked.permit.fields());
+        let view = view(&self.answer, permit.fields());
         let slip = view.slip.then(|| {
             let court = self.listings.first().and_then(|listing| hub.ledger.court_of(*listing));
             slip(&hub.authority.policy(), court.as_deref(), call.audit_reference())
@@ -134,23 +134,98 @@ pub(super) fn decide(ledger: &Ledger, asked: &Asked<'_>, today: Date) -> Result<
     decide_known(ledger, asked, today, true)
 }
 
+/// One inquiry of many.
+pub(super) enum OneOfMany {
+    /// Nothing is said but whom it is about.
+    Alone(Identity),
+    More(Box<Inquiry>),
+    Faulty(Box<Failure>),
+}
+
+impl From<Inquiry> for OneOfMany {
+    fn from(inquiry: Inquiry) -> OneOfMany {
+        match inquiry.is_plain() && inquiry.name.is_none() && inquiry.reference.is_empty() {
+            true => OneOfMany::Alone(inquiry.identity),
+            false => OneOfMany::More(Box::new(inquiry)),
+        }
+    }
+}
+
+impl From<Failure> for OneOfMany {
+    fn from(failure: Failure) -> OneOfMany {
+        OneOfMany::Faulty(Box::new(failure))
+    }
+}
+
+impl OneOfMany {
+    /// Whom it is about, and the caller's own reference.
+    pub(super) fn about(&self) -> (Option<&Identity>, &str) {
+        match self {
+            OneOfMany::Alone(identity) => (Some(identity), ""),
+            OneOfMany::More(inquiry) => (Some(&inquiry.identity), &inquiry.reference),
+            OneOfMany::Faulty(_) => (None, ""),
+        }
+    }
+}
+
+/// What became of one inquiry of many. The first is nearly always so, and takes no room for what the others have to say.
+#[derive(PartialEq)]
+pub(super) enum Outcome {
+    /// Nobody is listed, and nothing else is said.
+    NotListed,
+    Decided(Box<Decided>),
+    Refused(Box<Failure>),
+}
+
+impl Outcome {
+    /// See [`Decided::tells`].
+    pub(super) fn tells(&self) -> bool {
+        match self {
+            Outcome::NotListed | Outcome::Refused(_) => false,
+            Outcome::Decided(decided) => decided.tells(),
+        }
+    }
+}
+
+impl From<Result<Decided, Failure>> for Outcome {
+    fn from(decided: Result<Decided, Failure>) -> Outcome {
+        match decided {
+            Ok(decided) if decided.is_not_listed() => Outcome::NotListed,
+            Ok(decided) => Outcome::Decided(Box::new(decided)),
+            Err(failure) => Outcome::Refused(Box::new(failure)),
+        }
+    }
+}
+
 /// [`decide`] for each of many inquiries, in their order: whether there is anything about somebody is looked up together, and the rest
-/// one by one.
+/// one by one. What the request alone settles is settled once.
 pub(super) fn decide_many(
     ledger: &Ledger,
     permit: &LookupPermit,
     item: Option<&str>,
-    inquiries: &[Result<Inquiry, Failure>],
+    inquiries: &[OneOfMany],
     today: Date,
-    decided: &mut Vec<Result<Decided, Failure>>,
+    decided: &mut Vec<Outcome>,
 ) {
-    let asked = |inquiry| Asked { permit, item, inquiry, path: "" };
-    let subjects = inquiries.iter().flatten().map(|inquiry| asked(inquiry).looked_up(today));
-    let mut known = ledger.known(permit, subjects, permit.measure().mask()).into_iter();
-    decided.extend(inquiries.iter().map(|inquiry| {
-        let inquiry = inquiry.as_ref().map_err(Failure::clone)?;
-        let asked = asked(inquiry);
-        decide_known(ledger, &asked, today, known.next().unwrap_or(true))
+    let alike = Alike::new(permit.measure(), item, today);
+    let probed = |identity| alike.is_some_and(|alike| alike.is_probed(identity)).then_some(identity);
+    let subjects = inquiries.iter().map(|one| match one {
+        OneOfMany::Alone(identity) => probed(identity),
+        OneOfMany::More(inquiry) if inquiry.is_plain() => probed(&inquiry.identity),
+        OneOfMany::More(inquiry) => Asked { permit, item, inquiry, path: "" }.looked_up(today),
+        OneOfMany::Faulty(_) => None,
+    });
+    let missed = ledger.missed(permit, subjects, permit.measure().mask());
+    let decide = |inquiry: &Inquiry, missed: bool| {
+        let asked = Asked { permit, item, inquiry, path: "" };
+        decide_known(ledger, &asked, today, !missed).into()
+    };
+    decided.extend(inquiries.iter().zip(missed).map(|(one, missed)| match one {
+        OneOfMany::Alone(_) if missed => Outcome::NotListed,
+        OneOfMany::Alone(identity) => decide(&Inquiry::from(identity.clone()), missed),
+        OneOfMany::More(inquiry) if missed && inquiry.is_plain() => Outcome::NotListed,
+        OneOfMany::More(inquiry) => decide(inquiry, missed),
+        OneOfMany::Faulty(failure) => Outcome::Refused(failure.clone()),
     }));
 }
 

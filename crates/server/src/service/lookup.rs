@@ -101,7 +101,7 @@ pub(super) async fn check(call: &Arc<Call>, request: &CheckRequest) -> Result<Ch
         };
         call.note_token(position.token());
         // The call's own reference says it; an item of a batch has one of its own.
-        let answer = Some(decided.leave(&call, &asked, decided.item(&inquiry)));
+        let answer = Some(decided.leave(&call, &asked, decided.item(Some(&inquiry.identity))));
         let (position, use_by) = (Some(position_to(position)), Some(use_by(&call, now)));
         let response = call.close(Ok(CheckResponse { answer, position, use_by })).await?;
         let stands = || decide(ledger, &asked, now.date()).is_ok_and(|now| now == decided);
