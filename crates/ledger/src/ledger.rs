@@ -491,7 +491,7 @@ impl Ledger {
     pub fn disclosed_to(&self, listing: u64) -> Vec<String> {
         let resident = self.0.resident.read();
         let extra = resident.table.row_of(listing).and_then(|row| resident.table.extra(row));
-        let clients = extra.map_or(&[][..], |extra| &extra.disclosed_to);
+        let clients = extra.map_or(&[][..], |extra| &extra.rest.disclosed_to);
         clients.iter().map(|client| resident.clients.name(*client).to_owned()).collect()
     }
 
@@ -526,7 +526,7 @@ impl Ledger {
         let Some(client) = resident.clients.find(client) else { return listings.is_empty() };
         listings.iter().all(|listing| {
             let extra = resident.table.row_of(*listing).and_then(|row| resident.table.extra(row));
-            extra.is_some_and(|extra| extra.disclosed_to.contains(&client))
+            extra.is_some_and(|extra| extra.rest.disclosed_to.contains(&client))
         })
     }
 

@@ -282,7 +282,7 @@ impl Planner<'_> {
             state,
             revision: listing.revision(),
             until: listing.until(),
-            grace_until: self.resident.table.extra(row).and_then(|extra| extra.grace_until),
+            grace_until: self.resident.table.extra(row).and_then(|extra| extra.rest.grace_until),
             place: listing.place,
         };
         // An earlier row of the same batch has moved it on already.

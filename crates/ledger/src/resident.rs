@@ -241,15 +241,8 @@ impl Resident {
                 Body::Content { content, .. } => self.set_content(row, content, place, &mut touched),
                 Body::Relation { content, .. } => {
                     let key = self.keys(&content.identity).next().ok_or("the related person has no key")?;
-                    let relation = RelationRow {
-                        number: clear.record.number,
-                        key,
-                        relation: content.relation.bit(),
-                        flagged: content.identity.is_flagged(),
-                        until: content.until,
-                        ended: false,
-                        place: place.0,
-                    };
+                    let (number, flagged) = (clear.record.number, content.identity.is_flagged());
+                    let relation = RelationRow::new(number, key, content.relation, flagged, content.until, place.0);
                     self.add_relation(row, relation, &mut touched);
                 }
                 Body::Exemption { content, .. } => {
@@ -331,7 +324,7 @@ impl Resident {
     }
 
     fn grace(&self, row: u32) -> Option<Day> {
-        self.table.extra(row).and_then(|extra| extra.grace_until)
+        self.table.extra(row).and_then(|extra| extra.rest.grace_until)
     }
 
     /// Notes what the clock will bring for a listing, beyond what `noted` says. What no longer fits when it falls due is
@@ -350,7 +343,7 @@ impl Resident {
         self.table.row_mut(row).place = place;
         let own_unit_only = content.visibility == Visibility::OwnUnitOnly;
         let own_unit = content.own_unit.as_ref().map(|client| self.clients.number(client));
-        if self.table.extra(row).and_then(|extra| extra.own_unit) != own_unit {
+        if self.table.extra(row).and_then(|extra| extra.rest.own_unit) != own_unit {
             self.table.change_extra(row, |extra| extra.own_unit = own_unit);
         }
         self.table.set_own_unit_only(row, own_unit_only);
@@ -380,33 +373,25 @@ impl Resident {
 
     fn add_relation(&mut self, row: u32, relation: RelationRow, touched: &mut Vec<Key>) {
         self.relations = self.relations.max(relation.number);
-        if let Some(until) = relation.until {
+        if let Some(until) = relation.until() {
             self.due.at(until.end(), due::Event::EndRelation { row, relation: relation.number });
         }
         touched.push(relation.key);
         let key = relation.key;
-        self.table.change_extra(row, |extra| {
-            extra.relations.reserve_exact(1);
-            extra.relations.push(relation);
-        });
+        self.table.change_extra(row, |extra| extra.relations.push(relation));
         if !self.is_chained(row, &key) {
             self.link(row, key, false, false);
         }
     }
 
     fn is_chained(&self, row: u32, key: &Key) -> bool {
-        let links = self.table.extra(row).map_or(&[][..], |extra| &extra.links);
-        self.table.row(row).key == *key || links.iter().any(|link| link.key == *key)
+        self.table.row(row).key == *key || self.table.links(row).any(|link| link.key == *key)
     }
 
     /// Puts a listing at the head of a further key's chain.
     fn link(&mut self, row: u32, key: Key, debtor: bool, flagged: bool) {
         let link = Link { key, next: self.head(&key), debtor, flagged, former: false };
-        self.table.change_extra(row, |extra| {
-            // Nearly always the one and only.
-            extra.links.reserve_exact(1);
-            extra.links.push(link);
-        });
+        self.table.change_extra(row, |extra| extra.links.push(link));
         self.set_head(&key, row + 1);
     }
 
@@ -417,7 +402,7 @@ impl Resident {
             EventKind::EndRelation => {
                 self.table.change_extra(row, |extra| {
                     for relation in extra.relations.iter_mut().filter(|one| one.number == number) {
-                        relation.ended = true;
+                        relation.set_ended(true);
                         touched.push(relation.key);
                     }
                 });
@@ -469,7 +454,7 @@ impl Resident {
         for key in &keys {
             self.unlink(row, key);
         }
-        self.table.extras.remove(&row);
+        self.table.extras.remove(row);
         self.table.set_own_unit_only(row, false);
         let listing = self.table.row_mut(row);
         listing.key = Key([0; 16]);

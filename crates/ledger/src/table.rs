@@ -3,19 +3,26 @@
 //! From it commands are decided, and what remains of a key is folded anew when one of its listings ends. It holds keyed
 //! digests and numbers, never an identity or a name.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use xinhub_domain::listing::State;
 use xinhub_domain::time::Day;
 use xinhub_index::Key;
 
+mod extras;
+mod related;
 mod side;
 
-pub use side::{Closing, DeferralRow, DutyRow, ExemptionRow, Extra, ImposedRow, Link, RelationRow, Rest, RetentionRow};
+pub use extras::{Extras, Side};
+pub use related::{Link, RelationRow};
+pub use side::{Closing, DeferralRow, DutyRow, ExemptionRow, Extra, ImposedRow, Rest, RetentionRow};
 
 /// Rows per allocation: growth never copies what is there, and a snapshot shares what has not changed since.
 const CHUNK_ROWS: usize = 16_384;
+/// Allocators give lists of any length as much as one of eight lengths between two powers of two: on average a sixteenth more than
+/// was asked for.
+const ALLOCATED_SHARE: usize = 16;
 
 /// One listing. Its number is 1 + its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -250,11 +257,16 @@ impl Table {
     }
 
     /// The side entry of a row, if it has one.
-    pub fn extra(&self, row: u32) -> Option<&Extra> {
+    pub fn extra(&self, row: u32) -> Option<Side<'_>> {
         if !self.row(row).has(EXTRA) {
             return None;
         }
-        self.extras.get(&row)
+        self.extras.get(row)
+    }
+
+    /// Every further key under which a listing is chained.
+    pub fn links(&self, row: u32) -> impl Iterator<Item = Link> + '_ {
+        self.extra(row).into_iter().flat_map(|extra| extra.links())
     }
 
     /// Changes the side entry of a row, made where missing.
@@ -265,82 +277,13 @@ impl Table {
         self.extras.change(row, change)
     }
 
-    /// Bytes that rows and side table would hold without those that are for the subject's own unit alone.
+    /// Bytes that rows and side table would hold without those that are for the subject's own unit alone, with what an allocator
+    /// adds on average.
     pub fn shown_bytes(&self) -> usize {
-        let hidden: usize = self.own_unit_only.iter().filter_map(|row| self.extras.get(row)).map(Extra::bytes).sum();
-        self.len_shown().div_ceil(CHUNK_ROWS) * CHUNK_ROWS * Row::BYTES + self.extras.bytes - hidden
-    }
-}
-
-/// The side table: [`Extra`] by row. Clones share what has not changed since, as [`Table`]'s do.
-#[derive(Clone, Debug, Default)]
-pub struct Extras {
-    chunks: Vec<Arc<BTreeMap<u32, Arc<Extra>>>>,
-    len: usize,
-    /// Kept up to date with each change: counting would take a walk over all.
-    bytes: usize,
-}
-
-impl Extras {
-    /// How many rows have one.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether no row has one.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// A row's.
-    pub fn get(&self, row: &u32) -> Option<&Extra> {
-        self.chunks.get(*row as usize / CHUNK_ROWS)?.get(row).map(Arc::as_ref)
-    }
-
-    /// All, by row.
-    pub fn iter(&self) -> impl Iterator<Item = (&u32, &Extra)> {
-        self.chunks.iter().flat_map(|chunk| chunk.iter().map(|(row, extra)| (row, &**extra)))
-    }
-
-    /// The rows that have one.
-    pub fn keys(&self) -> impl Iterator<Item = &u32> {
-        self.iter().map(|(row, _)| row)
-    }
-
-    /// All, by row.
-    pub fn values(&self) -> impl Iterator<Item = &Extra> {
-        self.iter().map(|(_, extra)| extra)
-    }
-
-    /// Puts a row's in.
-    pub fn insert(&mut self, row: u32, extra: Extra) {
-        self.change(row, |known| *known = extra);
-    }
-
-    /// Takes a row's out.
-    pub fn remove(&mut self, row: &u32) {
-        let chunk = self.chunks.get_mut(*row as usize / CHUNK_ROWS);
-        if let Some(extra) = chunk.and_then(|chunk| Arc::make_mut(chunk).remove(row)) {
-            self.len -= 1;
-            self.bytes -= extra.bytes();
-        }
-    }
-
-    fn change<T>(&mut self, row: u32, change: impl FnOnce(&mut Extra) -> T) -> T {
-        let number = row as usize / CHUNK_ROWS;
-        if self.chunks.len() <= number {
-            self.chunks.resize_with(number + 1, Arc::default);
-        }
-        let extra = Arc::make_mut(&mut self.chunks[number]).entry(row).or_insert_with(|| {
-            self.len += 1;
-            self.bytes += Extra::default().bytes();
-            Arc::default()
-        });
-        let extra = Arc::make_mut(extra);
-        let before = extra.bytes();
-        let out = change(extra);
-        self.bytes = self.bytes + extra.bytes() - before;
-        out
+        let hidden: usize = self.own_unit_only.iter().map(|row| self.extras.content_bytes_of(*row)).sum();
+        let rows = self.len_shown().div_ceil(CHUNK_ROWS) * CHUNK_ROWS;
+        let contents = self.extras.content_bytes() - hidden;
+        rows * Row::BYTES + Extras::frame_bytes(rows) + contents + contents / ALLOCATED_SHARE
     }
 }
 
@@ -362,16 +305,16 @@ mod tests {
         table.change_extra(7, |extra| extra.disclosed_to.push(4));
         table.change_extra(CHUNK_ROWS as u32, |extra| extra.grace_until = Some(Day(1)));
         assert_eq!((copy.row(0).revision(), copy.len(), copy.extras.len()), (0, CHUNK_ROWS + 5, 1));
-        assert_eq!(copy.extra(7).unwrap().disclosed_to, [3]);
+        assert_eq!(copy.extra(7).unwrap().rest.disclosed_to, [3]);
         assert_eq!(copy.extra(CHUNK_ROWS as u32), None);
-        assert_eq!(table.extra(7).unwrap().disclosed_to, [3, 4]);
-        assert_eq!(table.extras.keys().copied().collect::<Vec<_>>(), [7, CHUNK_ROWS as u32]);
+        assert_eq!(table.extra(7).unwrap().rest.disclosed_to, [3, 4]);
+        assert_eq!(table.extras.rows().collect::<Vec<_>>(), [7, CHUNK_ROWS as u32]);
         assert!(table.shown_bytes() > bytes);
-        let sum: usize = table.extras.values().map(Extra::bytes).sum();
-        assert_eq!(table.extras.bytes, sum);
-        table.extras.remove(&7);
-        table.extras.remove(&(CHUNK_ROWS as u32));
-        assert_eq!((table.extras.bytes, table.extras.len()), (0, 0));
+        let sum: usize = table.extras.rows().map(|row| table.extras.content_bytes_of(row)).sum();
+        assert_eq!(table.extras.content_bytes(), sum);
+        table.extras.remove(7);
+        table.extras.remove(CHUNK_ROWS as u32);
+        assert_eq!((table.extras.content_bytes(), table.extras.len()), (0, 0));
     }
 
     #[test]

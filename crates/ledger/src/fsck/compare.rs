@@ -87,17 +87,17 @@ fn compare_rows(expected: &Resident, found: &Resident, told: &mut Told) {
             compare_row(listing, row, other, told);
         }
         // Looked up past the flag, so that an entry which only the flag hides is found too.
-        let extras = (expected.table.extras.get(&at), found.table.extras.get(&at));
+        let extras = (expected.table.extras.get(at), found.table.extras.get(at));
         match extras {
             (None, None) => {}
             (Some(one), Some(other)) if one == other => {}
-            (Some(one), Some(other)) => compare_extra(listing, one, other, told),
+            (Some(one), Some(other)) => compare_extra(listing, &one.into(), &other.into(), told),
             (Some(_), None) => told.say(|| format!("listing {listing}: its side entry is missing")),
             (None, Some(_)) => told.say(|| format!("listing {listing}: has a side entry, the journal gives it none")),
         }
     }
     let beyond =
-        |resident: &Resident| resident.table.extras.keys().filter(|row| **row as usize >= resident.table.len()).count();
+        |resident: &Resident| resident.table.extras.rows().filter(|row| *row as usize >= resident.table.len()).count();
     told.number("the count of side entries of no listing", beyond(expected), beyond(found));
 }
 

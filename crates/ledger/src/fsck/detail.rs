@@ -150,9 +150,9 @@ impl Pass<'_> {
         let (_, opened) = self.vault.read(row.place)?;
         let Opened::Body(body) = opened else { return Ok(None) };
         let Body::Content { content, .. } = *body else { return Ok(None) };
-        let none = Extra::default();
-        let extra = extra.unwrap_or(&none);
-        let relations = extra.relations.iter().map(|one| (RecordKind::Relation, one.number, one.place, one.ended));
+        let extra = extra.map(Extra::from).unwrap_or_default();
+        let relations =
+            extra.relations.iter().map(|one| (RecordKind::Relation, one.number, one.place, one.has_ended()));
         let exemptions = extra.exemptions.iter().map(|one| (RecordKind::Exemption, one.number, one.place, one.ended));
         Ok(Some(ListingValue {
             state,
@@ -226,10 +226,10 @@ impl Pass<'_> {
     /// Relations or exemptions: each a value of its own, made once and never changed.
     fn records(&mut self, kind: RecordKind) -> Result<(), StoreFault> {
         let mut known: BTreeMap<u64, u64> = BTreeMap::new();
-        for extra in self.fold.resident.table.extras.values() {
+        for (_, extra) in self.fold.resident.table.extras.iter() {
             match kind {
                 RecordKind::Relation => known.extend(extra.relations.iter().map(|one| (one.number, one.place))),
-                RecordKind::Exemption => known.extend(extra.exemptions.iter().map(|one| (one.number, one.place))),
+                RecordKind::Exemption => known.extend(extra.rest.exemptions.iter().map(|one| (one.number, one.place))),
                 RecordKind::Hub | RecordKind::Listing | RecordKind::Petition | RecordKind::Import => {}
             }
         }

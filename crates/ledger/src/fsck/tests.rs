@@ -373,10 +373,10 @@ async fn a_snapshot_that_disagrees_is_found() {
         resident.table.row_mut(1).flags ^= FLAGGED;
     });
     check("relations", &["listing 2: the list of its relations"], &|resident| {
-        resident.table.change_extra(1, |extra| extra.relations[0].ended = false);
+        resident.table.change_extra(1, |extra| extra.relations[0].set_ended(false));
     });
     check("a side entry", &["listing 1: its side entry is missing"], &|resident| {
-        resident.table.extras.remove(&0);
+        resident.table.extras.remove(0);
     });
     check("the index", &["listing 1: the index entry of one of its keys"], &unlist_in_index);
     check("a count", &["the count of relations is 9, the journal says 2"], &|resident| resident.relations = 9);

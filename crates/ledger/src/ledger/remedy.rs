@@ -356,7 +356,7 @@ pub(super) fn open(
 }
 
 pub(super) fn duties_of(resident: &Resident, row: u32, client: u32, all: bool) -> Vec<DutyView> {
-    let Some(extra) = resident.table.extra(row) else { return Vec::new() };
+    let Some(extra) = resident.table.extra(row).map(|extra| extra.rest) else { return Vec::new() };
     let duties = extra.duties.iter().filter(|duty| duty.client == client && (all || duty.closed.is_none()));
     let imposed = extra.imposed.iter().filter(|one| one.client == client && !one.lifted);
     let retained = extra.retained.iter().filter(|one| one.client == client && !one.ended);

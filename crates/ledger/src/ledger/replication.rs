@@ -397,7 +397,7 @@ impl Ledger {
             if resident.table.row(row).has(ERASED) {
                 return Ok(Vec::new());
             }
-            let relations = resident.table.extra(row).map_or(&[][..], |extra| &extra.relations);
+            let relations = resident.table.extra(row).map_or(&[][..], |extra| extra.relations);
             let mut places = vec![resident.table.row(row).place];
             places.extend(relations.iter().map(|relation| Place(relation.place)));
             places

@@ -176,7 +176,7 @@ impl Ledger {
 /// Whether the caller may know of a listing; 0 is none.
 fn is_shown(resident: &Resident, permit: &SubjectPermit, listing: u64) -> bool {
     let Some(row) = resident.table.row_of(listing) else { return true };
-    let own_unit = resident.table.extra(row).and_then(|extra| extra.own_unit);
+    let own_unit = resident.table.extra(row).and_then(|extra| extra.rest.own_unit);
     let own_unit = own_unit.map(|client| resident.clients.name(client));
     let kept = resident.table.row(row);
     !kept.has(OWN_UNIT_ONLY) || permit.sees_own_unit_only(resident.courts.name(kept.court), own_unit)
@@ -189,7 +189,7 @@ fn copy(resident: &Resident, permit: &SubjectPermit, keys: &[Key], row: u32) -> 
     if !is_shown(resident, permit, number) {
         return None;
     }
-    let extra = resident.table.extra(row).cloned().unwrap_or_default();
+    let extra = resident.table.extra(row).map(Extra::from).unwrap_or_default();
     let is_debtor = resident.debtor_keys(row).iter().any(|(key, _)| keys.contains(key));
     let was_corrected = keys.iter().any(|key| resident.is_former(row, key));
     let own = |key: &Key| keys.contains(key);
@@ -218,7 +218,7 @@ fn copy(resident: &Resident, permit: &SubjectPermit, keys: &[Key], row: u32) -> 
         place: kept.place,
         is_debtor,
         was_corrected,
-        relations: relations.iter().map(|one| (Place(one.place), one.ended)).collect(),
+        relations: relations.iter().map(|one| (Place(one.place), one.has_ended())).collect(),
         exemptions: exemptions.map(|one| (one.number, Place(one.place), one.ended)).collect(),
         deadlines: if is_debtor { deadlines_of(resident, row) } else { Vec::new() },
         duties: if is_debtor { named.iter().flat_map(of_client).collect() } else { Vec::new() },

@@ -11,7 +11,7 @@ use super::{Planned, Touch};
 use crate::resident::due::Event;
 use crate::resident::remedy::Bound;
 use crate::resident::{Resident, can_expire};
-use crate::table::{ERASED, Extra};
+use crate::table::ERASED;
 
 /// The event that a due hint comes to; `None` where the state has moved on since the hint was given.
 pub(crate) fn planned(
@@ -85,7 +85,7 @@ fn lapsed_import(resident: &Resident, number: u64) -> Option<(Planned, Touch)> {
 fn end_retention(resident: &Resident, row: u32, until: Day, now: Timestamp, rules: &Rules) -> Option<(Planned, Touch)> {
     let listing = resident.table.row(row);
     let extra = resident.table.extra(row).filter(|_| until.end() <= now && !listing.has(ERASED))?;
-    if !extra.retained.iter().any(|kept| !kept.ended && kept.until <= until) {
+    if !extra.rest.retained.iter().any(|kept| !kept.ended && kept.until <= until) {
         return None;
     }
     let number = u64::from(row) + 1;
@@ -122,9 +122,9 @@ fn ended(resident: &Resident, event: Event, now: Timestamp) -> Option<(Planned, 
     let number = u64::from(row) + 1;
     let state = next(listing.state(), action).ok()?;
     let until = match event {
-        Event::EndRelation { relation, .. } => {
-            extra.and_then(|extra| extra.relations.iter().find(|one| one.number == relation)).and_then(|one| one.until)
-        }
+        Event::EndRelation { relation, .. } => extra
+            .and_then(|extra| extra.relations.iter().find(|one| one.number == relation))
+            .and_then(|one| one.until()),
         Event::EndExemption { .. } | Event::Deadline(_) | Event::EndRetention { .. } => None,
         Event::EndGrace { .. } | Event::Expire { .. } => listing.until(),
     };
@@ -140,20 +140,19 @@ fn is_due(resident: &Resident, event: Event, now: Timestamp) -> bool {
     match event {
         Event::Deadline(_) | Event::EndRetention { .. } => false,
         Event::EndGrace { row } => {
-            extra(row).and_then(|extra: &Extra| extra.grace_until).is_some_and(|last| last.end() <= now)
+            extra(row).and_then(|extra| extra.rest.grace_until).is_some_and(|last| last.end() <= now)
         }
         Event::Expire { row } => {
             let listing = resident.table.row(row);
             listing.state().is_some_and(can_expire) && listing.until().is_some_and(|last| last.end() <= now)
         }
         Event::EndRelation { row, relation } => extra(row).is_some_and(|extra| {
-            extra
-                .relations
-                .iter()
-                .any(|one| one.number == relation && !one.ended && one.until.is_some_and(|last| last.end() <= now))
+            extra.relations.iter().any(|one| {
+                one.number == relation && !one.has_ended() && one.until().is_some_and(|last| last.end() <= now)
+            })
         }),
         Event::EndExemption { row, exemption } => extra(row).is_some_and(|extra| {
-            extra.exemptions.iter().any(|one| one.number == exemption && !one.ended && one.until <= now)
+            extra.rest.exemptions.iter().any(|one| one.number == exemption && !one.ended && one.until <= now)
         }),
     }
 }

@@ -241,17 +241,17 @@ impl Planner<'_> {
         };
         let (relation, until) = (content.relation.bit(), content.until);
         let row = self.resident.table.row_of(listing);
-        let known = row.and_then(|row| self.resident.table.extra(row)).map_or(&[][..], |extra| &extra.relations);
-        let same = || known.iter().filter(|one| one.key == key && one.relation == relation);
-        if same().any(|one| !one.ended && one.until == until)
+        let known = row.and_then(|row| self.resident.table.extra(row)).map_or(&[][..], |extra| extra.relations);
+        let same = || known.iter().filter(|one| one.key == key && one.relation_bit() == relation);
+        if same().any(|one| !one.has_ended() && one.until() == until)
             || self.pending.has_relation(listing, key, relation, until)
         {
             return Ok((RowOutcome::Unchanged { listing }, None));
         }
-        if same().any(|one| !one.ended) || self.pending.has_relation_with_other_end(listing, key, relation) {
+        if same().any(|one| !one.has_ended()) || self.pending.has_relation_with_other_end(listing, key, relation) {
             return Err(fault("until", "differs from the relation in force for this person: end that one first"));
         }
-        if same().any(|one| one.ended) {
+        if same().any(|one| one.has_ended()) {
             // The end of a relation is a lift: a file from before it must not undo it.
             let problem = "was ended, and no import revives it; set it by a request of its own if it is so again";
             return Err(fault("relation", problem));

@@ -58,7 +58,7 @@ impl Planner<'_> {
         let row = self.resident.table.row_of(subject.number);
         let known = row
             .and_then(|row| self.resident.table.extra(row))
-            .is_some_and(|extra| extra.exemptions.iter().any(|one| one.number == exemption && !one.ended));
+            .is_some_and(|extra| extra.rest.exemptions.iter().any(|one| one.number == exemption && !one.ended));
         if !known {
             return Err(CommandError::NotFound("exemption of this listing that has not ended"));
         }
@@ -86,7 +86,7 @@ impl Planner<'_> {
         // Twice in force, ending one would leave the other: the court would be told of a lift that frees nobody.
         let bit = content.relation.bit();
         let mut keys = self.resident.keys(&content.identity);
-        if keys.any(|key| self.running(subject).any(|one| one.key == key && one.relation == bit)) {
+        if keys.any(|key| self.running(subject).any(|one| one.key == key && one.relation_bit() == bit)) {
             return Err(fault("content.relation", "is in force for this person already: end it first"));
         }
         let record = self.numbers.take(RecordKind::Relation);
@@ -101,7 +101,7 @@ impl Planner<'_> {
     /// The relations of a listing that have not ended.
     pub(super) fn running(&self, subject: &Subject) -> impl Iterator<Item = &RelationRow> {
         let extra = self.resident.table.row_of(subject.number).and_then(|row| self.resident.table.extra(row));
-        extra.into_iter().flat_map(|extra| extra.relations.iter().filter(|one| !one.ended))
+        extra.into_iter().flat_map(|extra| extra.relations.iter().filter(|one| !one.has_ended()))
     }
 
     /// Whether a listing has related people.
@@ -121,7 +121,7 @@ impl Planner<'_> {
         let row = self.resident.table.row_of(subject.number);
         let known = row
             .and_then(|row| self.resident.table.extra(row))
-            .is_some_and(|extra| extra.relations.iter().any(|one| one.number == relation && !one.ended));
+            .is_some_and(|extra| extra.relations.iter().any(|one| one.number == relation && !one.has_ended()));
         if !known {
             return Err(CommandError::NotFound("relation of this listing that has not ended"));
         }

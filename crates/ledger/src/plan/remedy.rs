@@ -373,7 +373,7 @@ impl Planner<'_> {
         for ended in self.same_case(content, &keys, court)? {
             let row = self.resident.table.row_of(ended.number);
             let asked_on =
-                row.and_then(|row| self.resident.table.extra(row)).and_then(|extra| extra.creditor_request_on);
+                row.and_then(|row| self.resident.table.extra(row)).and_then(|extra| extra.rest.creditor_request_on);
             if asked_on.is_some_and(|day| today < day.plus_months(months)) {
                 let problem = format!("comes within {months} months of a removal that the creditor itself asked for");
                 return Err(fault("application", &problem));

@@ -10,7 +10,7 @@ use xinhub_domain::time::Day;
 use super::deadlines::beginning;
 use super::{Plan, Planner, Subject, actor, fault};
 use crate::command::{CommandError, Request, UnitCommand};
-use crate::table::{ERASED, Extra, ImposedRow};
+use crate::table::{ERASED, ImposedRow, Rest};
 
 impl Planner<'_> {
     /// Decides a client's report. A client that was never told of the listing learns nothing of it.
@@ -25,11 +25,11 @@ impl Planner<'_> {
         let row = self.resident.table.row_of(*listing).ok_or(absent.clone())?;
         let kept = *self.resident.table.row(row);
         let client = self.resident.clients.find(permit.client().id());
-        let known = client.zip(self.resident.table.extra(row)).filter(|(client, extra)| knows(extra, *client));
+        let known = client.zip(self.resident.table.extra(row)).filter(|(client, extra)| knows(extra.rest, *client));
         let Some((client, extra)) = known.filter(|_| !kept.has(ERASED)) else { return Err(absent) };
         let state = kept.state().ok_or(absent)?;
         next(Some(state), Action::Beside)?;
-        check(permit, report, extra, client, state)?;
+        check(permit, report, extra.rest, client, state)?;
         // A machine may say that there was nothing to lift; whatever was done is somebody's.
         let actor = match report {
             UnitReport::Acknowledged => request.actor.clone(),
@@ -70,7 +70,7 @@ impl Planner<'_> {
             return Err(fault("until", &format!("lies between today and {max} days from now")));
         }
         let row = self.resident.table.row_of(subject.number);
-        let earlier = row.and_then(|row| self.resident.table.extra(row)).map_or(&[][..], |extra| &extra.deferrals);
+        let earlier = row.and_then(|row| self.resident.table.extra(row)).map_or(&[][..], |extra| &extra.rest.deferrals);
         match earlier {
             [] => {}
             [one] if one.staff_id == actor.staff_id => return Err(CommandError::SecondPersonRequired),
@@ -87,7 +87,7 @@ impl Planner<'_> {
 }
 
 /// Whether a client was told of the listing, or is the unit that handles it.
-fn knows(extra: &Extra, client: u32) -> bool {
+fn knows(extra: &Rest, client: u32) -> bool {
     extra.disclosed_to.contains(&client)
         || extra.own_unit == Some(client)
         || extra.imposed.iter().any(|one| one.client == client)
@@ -98,7 +98,7 @@ fn knows(extra: &Extra, client: u32) -> bool {
 fn check(
     permit: &UnitPermit,
     report: &UnitReport,
-    extra: &Extra,
+    extra: &Rest,
     client: u32,
     state: State,
 ) -> Result<(), CommandError> {

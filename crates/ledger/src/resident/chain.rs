@@ -43,7 +43,7 @@ impl Resident {
     /// Whether an exemption frees the owner of `key` from what it holds. A debtor's covers every identity of the debtor, and
     /// stays the debtor's when the identity that it was given for is rectified.
     pub fn is_exempt(&self, held: &Held, key: &Key, measure: &str, item: Option<&str>, now: Timestamp) -> bool {
-        let exemptions = self.table.extra(held.row).map_or(&[][..], |extra| &extra.exemptions);
+        let exemptions = self.table.extra(held.row).map_or(&[][..], |extra| &extra.rest.exemptions);
         exemptions.iter().any(|one| one.covers(measure, item, now) && self.frees(&one.key, held, key))
     }
 
@@ -51,7 +51,7 @@ impl Resident {
     pub(super) fn may_be_exempt(&self, head: u32, key: &Key) -> bool {
         let mut may_be = false;
         self.each_in_force_from(head, key, |held| {
-            let exemptions = self.table.extra(held.row).map_or(&[][..], |extra| &extra.exemptions);
+            let exemptions = self.table.extra(held.row).map_or(&[][..], |extra| &extra.rest.exemptions);
             may_be |= exemptions.iter().any(|one| !one.ended && self.frees(&one.key, &held, key));
         });
         may_be
@@ -64,8 +64,8 @@ impl Resident {
 
     /// Whether a key is, or was until a rectification, one of the debtor's.
     fn was_debtor_key(&self, row: u32, key: &Key) -> bool {
-        let links = self.table.extra(row).map_or(&[][..], |extra| &extra.links);
-        self.table.row(row).key == *key || links.iter().any(|link| link.key == *key && (link.debtor || link.former))
+        let mut links = self.table.links(row);
+        self.table.row(row).key == *key || links.any(|link| link.key == *key && (link.debtor || link.former))
     }
 
     /// Whether a listing restricts anybody whom all may be shown.
@@ -79,23 +79,22 @@ impl Resident {
         if !self.restricts(row) {
             return;
         }
-        let extra = self.table.extra(row);
-        let link = extra.and_then(|extra| extra.links.iter().find(|link| link.key == *key && link.debtor));
+        let link = self.table.links(row).find(|link| link.key == *key && link.debtor);
         if listing.key == *key {
             see(Held { row, relation: Relation::Debtor, flagged: listing.has(FLAGGED), until: listing.until() });
         } else if let Some(link) = link {
             see(Held { row, relation: Relation::Debtor, flagged: link.flagged, until: listing.until() });
         }
-        for related in extra.map_or(&[][..], |extra| &extra.relations) {
-            if related.key != *key || related.ended {
+        for related in self.table.extra(row).map_or(&[][..], |extra| extra.relations) {
+            if related.key != *key || related.has_ended() {
                 continue;
             }
-            let until = match (related.until, listing.until()) {
+            let until = match (related.until(), listing.until()) {
                 (Some(one), Some(other)) => Some(one.min(other)),
                 (one, other) => one.or(other),
             };
             if let Some(relation) = related.relation() {
-                see(Held { row, relation, flagged: related.flagged, until });
+                see(Held { row, relation, flagged: related.is_flagged(), until });
             }
         }
     }
@@ -105,7 +104,7 @@ impl Resident {
         if listing.key == *key {
             return listing.next;
         }
-        let link = self.table.extra(row).and_then(|extra| extra.links.iter().find(|link| link.key == *key));
+        let link = self.table.links(row).find(|link| link.key == *key);
         link.map_or(0, |link| link.next)
     }
 
@@ -123,7 +122,7 @@ impl Resident {
 
     /// Whether the key was one of the debtor's until the listing was rectified, and is nobody's of it now.
     pub fn is_former(&self, row: u32, key: &Key) -> bool {
-        let mut links = self.table.extra(row).map_or(&[][..], |extra| &extra.links).iter();
+        let mut links = self.table.links(row);
         links.any(|link| link.key == *key && link.former && !link.debtor)
     }
 
@@ -134,17 +133,15 @@ impl Resident {
         if listing.key != Key([0; 16]) {
             keys.push((listing.key, listing.has(FLAGGED)));
         }
-        let links = self.table.extra(row).map_or(&[][..], |extra| &extra.links);
-        keys.extend(links.iter().filter(|link| link.debtor).map(|link| (link.key, link.flagged)));
+        keys.extend(self.table.links(row).filter(|link| link.debtor).map(|link| (link.key, link.flagged)));
         keys
     }
 
     /// Every key under which a listing is chained.
     pub fn keys_of(&self, row: u32) -> Vec<Key> {
         let listing = self.table.row(row);
-        let links = self.table.extra(row).map_or(&[][..], |extra| &extra.links);
         let primary = (listing.key != Key([0; 16])).then_some(listing.key);
-        primary.into_iter().chain(links.iter().map(|link| link.key)).collect()
+        primary.into_iter().chain(self.table.links(row).map(|link| link.key)).collect()
     }
 
     /// Takes a listing out of a key's chain.

@@ -328,7 +328,7 @@ impl Resident {
 
     fn settle_duties(&mut self, row: u32, clock: Clock, how: Closing, clear: &Clear) {
         let open: Vec<u32> = self.table.extra(row).map_or_else(Vec::new, |extra| {
-            let open = extra.duties.iter().filter(|one| one.clock == clock && one.closed.is_none());
+            let open = extra.rest.duties.iter().filter(|one| one.clock == clock && one.closed.is_none());
             open.map(|one| one.client).collect()
         });
         for client in open {
@@ -350,7 +350,7 @@ impl Resident {
                     }
                 }
                 (_, Some(row)) if clock == Clock::HandleNotice => {
-                    if let Some(client) = self.table.extra(row).and_then(|extra| extra.own_unit) {
+                    if let Some(client) = self.table.extra(row).and_then(|extra| extra.rest.own_unit) {
                         self.open_duty(row, client, clock, running);
                     }
                 }
@@ -369,7 +369,7 @@ impl Resident {
 
     fn open_duty(&mut self, row: u32, client: u32, clock: Clock, running: Running) {
         let open = |duty: &DutyRow| duty.client == client && duty.clock == clock && duty.closed.is_none();
-        let is_open = self.table.extra(row).is_some_and(|extra| extra.duties.iter().any(open));
+        let is_open = self.table.extra(row).is_some_and(|extra| extra.rest.duties.iter().any(open));
         if is_open {
             // The first lift's clock goes on: a second one gives nobody more time.
             return;
@@ -382,7 +382,7 @@ impl Resident {
 
     /// Every client that acted on a listing, or knows of it: each of them owes the end of it.
     pub fn told(&self, row: u32) -> Vec<u32> {
-        let Some(extra) = self.table.extra(row) else { return Vec::new() };
+        let Some(extra) = self.table.extra(row).map(|extra| extra.rest) else { return Vec::new() };
         let imposed = extra.imposed.iter().filter(|one| !one.lifted).map(|one| one.client);
         // The own unit was told by its notice.
         let noticed = extra.duties.iter().filter(|duty| duty.clock == Clock::HandleNotice).map(|duty| duty.client);
@@ -398,7 +398,7 @@ impl Resident {
             let late =
                 |duty: &DutyRow| duty.clock == clock && duty.due <= due && duty.closed.is_none() && !duty.overdue;
             let clients: Vec<u32> = self.table.extra(row).map_or_else(Vec::new, |extra| {
-                extra.duties.iter().filter(|duty| late(duty)).map(|duty| duty.client).collect()
+                extra.rest.duties.iter().filter(|duty| late(duty)).map(|duty| duty.client).collect()
             });
             if clients.is_empty() {
                 continue;

@@ -169,7 +169,7 @@ impl Frozen {
             rows.by_ref().take(ROWS_PER_CHUNK).for_each(|(_, row)| chunk.extend_from_slice(&row.to_bytes()));
             write_chunk(out, &chunk)?;
         }
-        write_items(out, self.table.extras.iter())?;
+        write_items(out, self.table.extras.iter().map(|(row, side)| (row, Extra::from(side))))?;
         write_items(out, self.outcomes.iter())?;
         write_items(out, self.remedy.petitions.iter().map(Arc::as_ref))?;
         write_items(out, self.remedy.running.iter())?;
@@ -276,8 +276,7 @@ impl Resident {
         let (extras, chunks) = sync_channel::<Vec<u8>>(CHUNKS_AHEAD);
         let tabling = scope.spawn(move || {
             for chunk in chunks {
-                let items: Vec<(u32, Extra)> = decoded(&chunk)?;
-                items.into_iter().for_each(|(row, extra)| tabled.table.extras.insert(row, extra));
+                tabled.table.extras.extend(decoded(&chunk)?);
             }
             tabled.schedule_table();
             Ok::<_, SnapshotError>((tabled.table, tabled.due))
@@ -348,7 +347,7 @@ impl Resident {
         for row in 0..self.table.len() as u32 {
             self.schedule(row, (None, None));
         }
-        let rows: Vec<u32> = self.table.extras.keys().copied().collect();
+        let rows: Vec<u32> = self.table.extras.rows().collect();
         for row in rows {
             self.schedule_records(row);
         }
@@ -356,16 +355,16 @@ impl Resident {
 
     /// What the clock will bring for a listing's relations, exemptions and retentions.
     fn schedule_records(&mut self, row: u32) {
-        let Some(extra) = self.table.extras.get(&row) else { return };
-        for relation in extra.relations.iter().filter(|one| !one.ended) {
-            if let Some(until) = relation.until {
+        let Some(extra) = self.table.extras.get(row) else { return };
+        for relation in extra.relations.iter().filter(|one| !one.has_ended()) {
+            if let Some(until) = relation.until() {
                 self.due.at(until.end(), super::due::Event::EndRelation { row, relation: relation.number });
             }
         }
-        for exemption in extra.exemptions.iter().filter(|one| !one.ended) {
+        for exemption in extra.rest.exemptions.iter().filter(|one| !one.ended) {
             self.due.at(exemption.until, super::due::Event::EndExemption { row, exemption: exemption.number });
         }
-        for kept in extra.retained.iter().filter(|one| !one.ended) {
+        for kept in extra.rest.retained.iter().filter(|one| !one.ended) {
             self.due.at(kept.until.end(), super::due::Event::EndRetention { row, until: kept.until });
         }
     }

@@ -1,12 +1,13 @@
-//! What the side table keeps of a listing: further keys, related people, and what few listings have.
+//! A listing's side entry for itself: as it is changed, and as a snapshot keeps it.
 
 use std::sync::Arc;
 
 use minicbor::{Decode, Encode};
 use xinhub_domain::deadline::Clock;
-use xinhub_domain::measure::Relation;
 use xinhub_domain::time::{Day, Timestamp};
 use xinhub_index::Key;
+
+use super::related::{Link, RelationRow, key_bytes};
 
 /// What does not fit a row. One listing in four has further keys or related people, and few of these anything else: the rest lies
 /// apart, and is read through this as if it were a part of it.
@@ -20,8 +21,22 @@ pub struct Extra {
     pub relations: Vec<RelationRow>,
     /// Made when it is first changed.
     #[n(2)]
-    rest: Option<Box<Rest>>,
+    #[cbor(with = "shared", has_nil)]
+    pub(super) rest: Option<Arc<Rest>>,
 }
+
+/// The rest of most listings.
+pub(super) static NO_REST: Rest = Rest {
+    exemptions: Vec::new(),
+    disclosed_to: Vec::new(),
+    grace_until: None,
+    duties: Vec::new(),
+    imposed: Vec::new(),
+    retained: Vec::new(),
+    own_unit: None,
+    deferrals: Vec::new(),
+    creditor_request_on: None,
+};
 
 /// What few listings have: exemptions, who was answered adversely, and what came of that.
 #[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
@@ -59,24 +74,13 @@ impl std::ops::Deref for Extra {
     type Target = Rest;
 
     fn deref(&self) -> &Rest {
-        static NONE: Rest = Rest {
-            exemptions: Vec::new(),
-            disclosed_to: Vec::new(),
-            grace_until: None,
-            duties: Vec::new(),
-            imposed: Vec::new(),
-            retained: Vec::new(),
-            own_unit: None,
-            deferrals: Vec::new(),
-            creditor_request_on: None,
-        };
-        self.rest.as_deref().unwrap_or(&NONE)
+        self.rest.as_deref().unwrap_or(&NO_REST)
     }
 }
 
 impl std::ops::DerefMut for Extra {
     fn deref_mut(&mut self) -> &mut Rest {
-        self.rest.get_or_insert_default()
+        Arc::make_mut(self.rest.get_or_insert_default())
     }
 }
 
@@ -87,81 +91,21 @@ impl PartialEq for Extra {
     }
 }
 
-impl Extra {
-    /// Bytes held, its map entry included. By lengths, so that a copy counts as much as what it was made of.
-    pub(super) fn bytes(&self) -> usize {
-        const ENTRY: usize = size_of::<Extra>() + size_of::<(u32, Arc<Extra>)>() + 2 * size_of::<usize>();
-        ENTRY
-            + self.links.len() * size_of::<Link>()
-            + self.relations.len() * size_of::<RelationRow>()
-            + self.rest.as_ref().map_or(0, |rest| rest.bytes())
-    }
-}
-
 impl Rest {
-    fn bytes(&self) -> usize {
+    /// Bytes held, what leads to it included. By lengths, so that a copy counts as much as what it was made of.
+    pub(super) fn bytes(&self) -> usize {
+        if *self == NO_REST {
+            return 0;
+        }
         size_of::<Rest>()
+            + size_of::<(u8, Arc<Rest>)>()
+            + 2 * size_of::<usize>()
             + self.exemptions.len() * size_of::<ExemptionRow>()
             + self.disclosed_to.len() * size_of::<u32>()
             + self.duties.len() * size_of::<DutyRow>()
             + self.imposed.len() * size_of::<ImposedRow>()
             + self.retained.len() * size_of::<RetentionRow>()
             + self.deferrals.len() * size_of::<DeferralRow>()
-    }
-}
-
-/// One further key of a listing.
-#[derive(Clone, Debug, PartialEq, Encode, Decode)]
-pub struct Link {
-    /// Its digest.
-    #[n(0)]
-    #[cbor(with = "key_bytes")]
-    pub key: Key,
-    /// 1 + the next row of the key's chain; 0 for none.
-    #[n(1)]
-    pub next: u32,
-    /// It is an identity of the debtor, not only of a related person.
-    #[n(2)]
-    pub debtor: bool,
-    /// That identity is flagged.
-    #[n(3)]
-    pub flagged: bool,
-    /// It was an identity of the debtor until a rectification: no import takes it for the debtor's again.
-    #[n(4)]
-    pub former: bool,
-}
-
-/// One related person of a listing.
-#[derive(Clone, Debug, PartialEq, Encode, Decode)]
-pub struct RelationRow {
-    /// Its number.
-    #[n(0)]
-    pub number: u64,
-    /// The person's key.
-    #[n(1)]
-    #[cbor(with = "key_bytes")]
-    pub key: Key,
-    /// How related: the bit of [`Relation`].
-    #[n(2)]
-    pub relation: u8,
-    /// The identity is flagged.
-    #[n(3)]
-    pub flagged: bool,
-    /// Last day.
-    #[n(4)]
-    pub until: Option<Day>,
-    /// Over.
-    #[n(5)]
-    pub ended: bool,
-    /// Where its content lies.
-    #[n(6)]
-    pub place: u64,
-}
-
-impl RelationRow {
-    /// How related.
-    pub fn relation(&self) -> Option<Relation> {
-        Relation::ALL.iter().copied().find(|relation| relation.bit() == self.relation)
     }
 }
 
@@ -329,21 +273,68 @@ pub struct DeferralRow {
     pub place: u64,
 }
 
-/// A key in CBOR: 16 bytes.
-mod key_bytes {
-    use minicbor::{Decoder, Encoder};
-    use xinhub_index::Key;
+/// A rest in CBOR: as if it were not shared.
+mod shared {
+    use std::sync::Arc;
+
+    use minicbor::{Decode, Decoder, Encode, Encoder};
+
+    use super::Rest;
 
     pub(super) fn encode<C, W: minicbor::encode::Write>(
-        key: &Key,
+        rest: &Option<Arc<Rest>>,
         e: &mut Encoder<W>,
-        _: &mut C,
+        context: &mut C,
     ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        e.bytes(&key.0)?;
-        Ok(())
+        rest.as_deref().encode(e, context)
     }
 
-    pub(super) fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<Key, minicbor::decode::Error> {
-        d.bytes()?.try_into().map(Key).map_err(|_| minicbor::decode::Error::message("a key has 16 bytes"))
+    pub(super) fn decode<C>(
+        d: &mut Decoder<'_>,
+        context: &mut C,
+    ) -> Result<Option<Arc<Rest>>, minicbor::decode::Error> {
+        Ok(Option::<Rest>::decode(d, context)?.map(Arc::new))
+    }
+
+    /// Where it is not there, it is not written.
+    pub(super) fn is_nil(rest: &Option<Arc<Rest>>) -> bool {
+        rest.is_none()
+    }
+
+    pub(super) fn nil() -> Option<Option<Arc<Rest>>> {
+        Some(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use xinhub_domain::measure::Relation;
+    use xinhub_index::Key;
+
+    use super::*;
+
+    /// What snapshots hold: bytes that an earlier build wrote have to be read, and are written the same.
+    #[test]
+    fn side_entries_are_in_a_snapshot_as_ever() {
+        let check = |extra: &Extra, bytes: &str| {
+            let written = minicbor::to_vec(extra).unwrap();
+            assert_eq!(written.iter().map(|byte| format!("{byte:02x}")).collect::<String>(), bytes);
+            assert_eq!(minicbor::decode::<Extra>(&written).unwrap(), *extra);
+        };
+        check(&Extra::default(), "828080");
+        let key = Key([0xab; 16]);
+        let relation = RelationRow::new(7, key, Relation::ActualController, true, Some(Day(20_000)), 1 << 33);
+        let link = Link { key, next: 300, debtor: true, flagged: false, former: true };
+        let mut extra = Extra { links: vec![link], relations: vec![relation], rest: None };
+        let key = "50abababababababababababababababab";
+        let begin = format!("8185{key}19012cf5f4f58187{}", format_args!("07{key}08f5194e20f41b0000000200000000"));
+        check(&extra, &format!("82{begin}"));
+        extra.relations[0] = RelationRow::new(7, Key([0xab; 16]), Relation::Principal, false, None, 3);
+        extra.relations[0].set_ended(true);
+        check(&extra, &format!("828185{key}19012cf5f4f5818707{key}04f4f6f503"));
+        extra.disclosed_to.push(2);
+        extra.own_unit = Some(5);
+        check(&extra, &format!("838185{key}19012cf5f4f5818707{key}04f4f6f50388808102f68080800580"));
     }
 }

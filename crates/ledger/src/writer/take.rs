@@ -296,7 +296,8 @@ impl Writer {
     fn disclosure(&self, resident: &Resident, client: &Arc<str>, number: u64) -> Option<Planned> {
         let row = resident.table.row_of(number)?;
         let known = resident.clients.find(client);
-        let told = resident.table.extra(row).zip(known).is_some_and(|(extra, id)| extra.disclosed_to.contains(&id));
+        let told =
+            resident.table.extra(row).zip(known).is_some_and(|(extra, id)| extra.rest.disclosed_to.contains(&id));
         if told {
             return None;
         }

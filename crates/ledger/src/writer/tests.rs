@@ -318,7 +318,7 @@ async fn a_file_that_brings_an_own_unit_only_entry_into_force_starts_its_units_c
     let row = draft(person(1), 1);
     let listing = notice_to_the_own_unit(&ledger, &row).await.listing;
     assert_eq!(import(&ledger, vec![ImportRow::Listing(content(&row))]).await, [RowOutcome::Added { listing }]);
-    let duties = ledger.inspect(|resident| resident.table.extra(listing as u32 - 1).unwrap().duties.clone());
+    let duties = ledger.inspect(|resident| resident.table.extra(listing as u32 - 1).unwrap().rest.duties.clone());
     let clocks: Vec<Deadline> = duties.iter().map(|duty| duty.clock).collect();
     assert_eq!(clocks, [Deadline::HandleNotice]);
 }
@@ -345,7 +345,7 @@ async fn the_unit_that_a_notice_went_to_owes_the_end_of_the_entry() {
     let listing = publish(&ledger, "court-one", &Draft { visibility, own_unit, ..draft(person(1), 1) }).await.listing;
     let revoke = Command::Revoke { listing, ground: "wrongly_listed".to_owned() };
     send(&ledger, "court-one", None, revoke).await.unwrap();
-    let duties = ledger.inspect(|resident| resident.table.extra(listing as u32 - 1).unwrap().duties.clone());
+    let duties = ledger.inspect(|resident| resident.table.extra(listing as u32 - 1).unwrap().rest.duties.clone());
     let clocks: Vec<_> = duties.iter().map(|duty| (duty.clock, duty.closed)).collect();
     // Else it would stay overdue with a notice of what is over.
     assert_eq!(clocks, [(Deadline::HandleNotice, Some(Closing::Ended)), (Deadline::LiftMeasures, None)]);

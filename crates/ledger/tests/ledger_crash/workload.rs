@@ -177,8 +177,8 @@ impl Submitter {
                 listing: u64::from(row) + 1,
                 court,
                 etag: listing.revision(),
-                relations: extra.into_iter().flat_map(|extra| &extra.relations).map(|one| one.number).collect(),
-                exemptions: extra.into_iter().flat_map(|extra| &extra.exemptions).map(|one| one.number).collect(),
+                relations: extra.into_iter().flat_map(|extra| extra.relations).map(|one| one.number).collect(),
+                exemptions: extra.into_iter().flat_map(|extra| &extra.rest.exemptions).map(|one| one.number).collect(),
                 draft: self.model.lock().drafts.get(&(u64::from(row) + 1)).cloned(),
             })
         })

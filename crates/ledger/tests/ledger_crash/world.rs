@@ -59,7 +59,7 @@ pub(crate) fn check(bench: &Bench, ledger: &Ledger, model: &Model) -> Result<(),
         for (listing, client) in &model.told {
             let told = resident.table.row_of(*listing).and_then(|row| resident.table.extra(row));
             let known = resident.clients.find(client);
-            if !told.zip(known).is_some_and(|(extra, client)| extra.disclosed_to.contains(&client)) {
+            if !told.zip(known).is_some_and(|(extra, client)| extra.rest.disclosed_to.contains(&client)) {
                 return Err(format!("listing {listing}: it is forgotten that {client} was told"));
             }
         }
@@ -110,9 +110,9 @@ fn check_lifts(resident: &Resident, model: &Model) -> Result<(), String> {
             Lift::Hidden => !restricts || model.restored.contains(&listing),
             Lift::Ended => !restricts && resident.table.row(row).state().is_some_and(|state| state.has_ended()),
             Lift::Relation => {
-                extra.is_some_and(|extra| extra.relations.iter().any(|one| one.number == record && one.ended))
+                extra.is_some_and(|extra| extra.relations.iter().any(|one| one.number == record && one.has_ended()))
             }
-            Lift::Exemption => extra.is_some_and(|extra| extra.exemptions.iter().any(|one| one.number == record)),
+            Lift::Exemption => extra.is_some_and(|extra| extra.rest.exemptions.iter().any(|one| one.number == record)),
         };
         if !lifted {
             return Err(format!(

@@ -9,7 +9,7 @@ use xinhub_domain::measure::{Relation, RelationSet};
 use xinhub_domain::time::{Day, Timestamp};
 use xinhub_ledger::resident::Resident;
 use xinhub_ledger::resident::remedy::{Bound, Running};
-use xinhub_ledger::table::OWN_UNIT_ONLY;
+use xinhub_ledger::table::{Extra, OWN_UNIT_ONLY};
 use xinhub_ledger::{Ledger, PetitionFilter};
 
 use crate::life::Difference;
@@ -109,7 +109,7 @@ fn expected(listing: &Listing) -> Seen {
 fn found(resident: &Resident, number: u64) -> (Seen, u64) {
     let row = number as u32 - 1;
     let kept = resident.table.row(row);
-    let extra = resident.table.extra(row).cloned().unwrap_or_default();
+    let extra = resident.table.extra(row).map(Extra::from).unwrap_or_default();
     let client = |number: u32| resident.clients.name(number).to_owned();
     let duties = extra.duties.iter().map(|duty| Duty {
         client: PARTIES.into_iter().find(|name| *name == client(duty.client)).unwrap_or("?"),
@@ -121,7 +121,7 @@ fn found(resident: &Resident, number: u64) -> (Seen, u64) {
         Bound::Listing { row: of, clock } if *of == row => Some((*clock, open(running))),
         _ => None,
     };
-    let relations = extra.relations.iter().map(|one| (one.number, one.relation, one.until, one.ended));
+    let relations = extra.relations.iter().map(|one| (one.number, one.relation_bit(), one.until(), one.has_ended()));
     let from = Bound::Listing { row, clock: Clock::DecideApplication };
     let seen = Seen {
         court: resident.courts.name(kept.court).to_owned(),
