@@ -317,10 +317,8 @@ impl Resident {
         self.schedule(row, before);
     }
 
-    /// The last day of a term that will end by the clock.
     fn expiry(&self, row: u32) -> Option<Day> {
-        let listing = self.table.row(row);
-        listing.until().filter(|_| listing.state().is_some_and(can_expire))
+        expiry(self.table.row(row))
     }
 
     fn grace(&self, row: u32) -> Option<Day> {
@@ -606,6 +604,11 @@ impl Resident {
             }
         });
     }
+}
+
+/// The last day of a term that will end by the clock.
+fn expiry(listing: &Row) -> Option<Day> {
+    listing.until().filter(|_| listing.state().is_some_and(can_expire))
 }
 
 fn listing_has_no_key(row: &Row) -> bool {

@@ -60,6 +60,11 @@ impl Due {
         self.expiries.entry(until).or_default().push(row);
     }
 
+    /// Gives back what was allocated for more than there is.
+    pub fn shrink(&mut self) {
+        self.expiries.values_mut().for_each(Vec::shrink_to_fit);
+    }
+
     /// Something else falls due at this instant.
     pub fn at(&mut self, when: Timestamp, event: Event) {
         self.others.insert((when, event));

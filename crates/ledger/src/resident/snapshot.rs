@@ -23,13 +23,14 @@ use xinhub_index::{Heads, LoadError, read_entries, write_entries};
 
 use sealed::{Ahead, SealedReader, SealedWriter};
 
+use super::due::{Due, Event};
 use super::remedy::{Bound, PetitionRow, Remedy, Running};
 use super::staged::{ImportRow, Imports};
 use super::statistics::{Flow, FlowKey, Kept, KeptKey, Statistics};
 use super::{Interner, Resident};
 use crate::crypto::{self, Prf, RecordKey};
 use crate::entry::OutcomeRecord;
-use crate::table::{Extra, Row, Table};
+use crate::table::{Extra, Row, Side, Table};
 
 const MAGIC: &[u8; 8] = b"XHSNAP\x00\x01";
 /// The format of snapshots that this build writes. One of another format is passed over: the journal rebuilds the state.
@@ -38,8 +39,8 @@ const FORMAT: u16 = 5;
 const SEALING: &[u8; 16] = b"xinhub snapshot ";
 const ROWS_PER_CHUNK: usize = 4_096;
 const ITEMS_PER_CHUNK: usize = 1_024;
-/// Chunks of side entries that wait to be decoded.
-const CHUNKS_AHEAD: usize = 16;
+/// Chunks of side entries that wait to be put into the table.
+const CHUNKS_AHEAD: usize = 4;
 /// No chunk is larger; a longer length is damage.
 const MAX_CHUNK_BYTES: u32 = 256 << 20;
 
@@ -222,8 +223,8 @@ impl Resident {
 
     /// Loads a snapshot of the history `epoch`, made under the index key of generation `key_epoch`.
     ///
-    /// Opening the blocks, the table with all that the clock will bring, and the index take about as long each: each is done by a
-    /// thread of its own.
+    /// Opening the blocks, making sense of what is in them, and putting side entries together with all that the clock will bring
+    /// take about as long each: each is done by a thread of its own.
     pub fn load(
         from: &mut (impl Read + Send),
         epoch: [u8; 16],
@@ -273,22 +274,17 @@ impl Resident {
         // Of this one only the table is used, and what the clock will bring.
         let mut tabled = Resident::new(epoch, prf);
         load_rows(from, &header, &mut tabled)?;
-        let (extras, chunks) = sync_channel::<Vec<u8>>(CHUNKS_AHEAD);
+        let (entries, packing) = sync_channel::<Vec<(u32, Extra)>>(CHUNKS_AHEAD);
         let tabling = scope.spawn(move || {
-            for chunk in chunks {
-                tabled.table.extras.extend(decoded(&chunk)?);
-            }
+            packing.into_iter().for_each(|entries| tabled.table.extras.extend(entries));
             tabled.schedule_table();
-            Ok::<_, SnapshotError>((tabled.table, tabled.due))
+            (tabled.table, tabled.due)
         });
-        let mut left = header.extras;
-        while left > 0 {
-            let chunk = read_chunk(from)?;
-            left = less_items(left, minicbor::Decoder::new(&chunk).array().ok().flatten().unwrap_or(0))?;
-            // Where the thread has ended it says why.
-            let _ = extras.send(chunk);
-        }
-        drop(extras);
+        load_chunks(from, header.extras, |chunk| {
+            // Where the thread has ended, joining it says so.
+            let _ = entries.send(chunk);
+        })?;
+        drop(entries);
         resident.clients = interner(&header.clients);
         load_items(from, header.outcomes, |outcome: OutcomeRecord| {
             let caller = resident.clients.number(&outcome.caller);
@@ -318,7 +314,7 @@ impl Resident {
             counts.lifted.insert(lifted);
         })?;
         read_entries(from, key_epoch, &mut resident.writer)?;
-        let tabled = tabling.join().unwrap_or(Err(SnapshotError::Damaged("its table can't be put together")));
+        let tabled = tabling.join().map_err(|_| SnapshotError::Damaged("its table can't be put together"));
         (resident.table, resident.due) = tabled?;
         resident.adopt(header)?;
         Ok(resident)
@@ -344,29 +340,33 @@ impl Resident {
 
     /// What the clock will bring for listings, with their relations, exemptions and retentions.
     fn schedule_table(&mut self) {
-        for row in 0..self.table.len() as u32 {
-            self.schedule(row, (None, None));
-        }
-        let rows: Vec<u32> = self.table.extras.rows().collect();
-        for row in rows {
-            self.schedule_records(row);
-        }
-    }
-
-    /// What the clock will bring for a listing's relations, exemptions and retentions.
-    fn schedule_records(&mut self, row: u32) {
-        let Some(extra) = self.table.extras.get(row) else { return };
-        for relation in extra.relations.iter().filter(|one| !one.has_ended()) {
-            if let Some(until) = relation.until() {
-                self.due.at(until.end(), super::due::Event::EndRelation { row, relation: relation.number });
+        for (row, listing) in self.table.iter() {
+            if let Some(until) = super::expiry(listing) {
+                self.due.expiry(until, row);
             }
         }
-        for exemption in extra.rest.exemptions.iter().filter(|one| !one.ended) {
-            self.due.at(exemption.until, super::due::Event::EndExemption { row, exemption: exemption.number });
+        for (row, side) in self.table.extras.iter() {
+            schedule_side(row, side, &mut self.due);
         }
-        for kept in extra.rest.retained.iter().filter(|one| !one.ended) {
-            self.due.at(kept.until.end(), super::due::Event::EndRetention { row, until: kept.until });
+        self.due.shrink();
+    }
+}
+
+/// What the clock will bring for a listing's grace, relations, exemptions and retentions.
+fn schedule_side(row: u32, side: Side<'_>, due: &mut Due) {
+    if let Some(last) = side.rest.grace_until {
+        due.at(last.end(), Event::EndGrace { row });
+    }
+    for relation in side.relations.iter().filter(|one| !one.has_ended()) {
+        if let Some(until) = relation.until() {
+            due.at(until.end(), Event::EndRelation { row, relation: relation.number });
         }
+    }
+    for exemption in side.rest.exemptions.iter().filter(|one| !one.ended) {
+        due.at(exemption.until, Event::EndExemption { row, exemption: exemption.number });
+    }
+    for kept in side.rest.retained.iter().filter(|one| !one.ended) {
+        due.at(kept.until.end(), Event::EndRetention { row, until: kept.until });
     }
 }
 
@@ -390,23 +390,22 @@ fn load_items<T>(from: &mut impl Read, count: u64, mut see: impl FnMut(T)) -> Re
 where
     T: for<'b> Decode<'b, ()>,
 {
+    load_chunks(from, count, |items: Vec<T>| items.into_iter().for_each(&mut see))
+}
+
+fn load_chunks<T>(from: &mut impl Read, count: u64, mut see: impl FnMut(Vec<T>)) -> Result<(), SnapshotError>
+where
+    T: for<'b> Decode<'b, ()>,
+{
     let mut left = count;
     while left > 0 {
-        let items: Vec<T> = decoded(&read_chunk(from)?)?;
-        left = less_items(left, items.len() as u64)?;
-        items.into_iter().for_each(&mut see);
+        let decoded = minicbor::decode(&read_chunk(from)?);
+        let items: Vec<T> = decoded.map_err(|_| SnapshotError::Damaged("a chunk does not decode"))?;
+        let fewer = left.checked_sub(items.len() as u64).filter(|_| !items.is_empty());
+        left = fewer.ok_or(SnapshotError::Damaged("a chunk has another number of items"))?;
+        see(items);
     }
     Ok(())
-}
-
-fn decoded<T: for<'b> Decode<'b, ()>>(chunk: &[u8]) -> Result<T, SnapshotError> {
-    minicbor::decode(chunk).map_err(|_| SnapshotError::Damaged("a chunk does not decode"))
-}
-
-/// How many items are left behind a chunk.
-fn less_items(left: u64, items: u64) -> Result<u64, SnapshotError> {
-    let left = left.checked_sub(items).filter(|_| items > 0);
-    left.ok_or(SnapshotError::Damaged("a chunk has another number of items"))
 }
 
 fn read_array<const N: usize>(from: &mut impl Read) -> io::Result<[u8; N]> {
