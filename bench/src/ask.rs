@@ -16,6 +16,8 @@ use crate::world::{MEASURE, World};
 const MAX_QUESTIONS: usize = 100_000;
 /// The first answer on a listing to a client is written to the journal too; so many are asked until all have been.
 const MAX_LISTED_QUESTIONS: usize = 2_000;
+/// Who is listed, in the generator's words.
+const DEBTOR: &str = "debtor";
 
 /// What is asked over and over, each with what the answer has to say.
 #[derive(Clone)]
@@ -39,6 +41,12 @@ impl Questions {
         Self { requests: mixed.collect() }
     }
 
+    /// All but the last so many, or half where there are fewer than twice that; and those.
+    pub(crate) fn without_last(&self, many: usize) -> (Self, Self) {
+        let (first, last) = self.requests.split_at(self.requests.len() - many.min(self.requests.len() / 2));
+        (Self { requests: first.into() }, Self { requests: last.into() })
+    }
+
     fn at(&self, at: usize) -> &(v1::CheckRequest, v1::Verdict) {
         &self.requests[at % self.requests.len()]
     }
@@ -60,11 +68,11 @@ impl Questions {
 /// People who are on no list, and debtors, as the generator tells them.
 pub(crate) fn questions(world: &World) -> Result<(Questions, Questions)> {
     let (mut clear, mut listed) = (Vec::new(), Vec::new());
-    for row in csv::Reader::from_path(world.path("answers.csv"))?.into_deserialize() {
-        let (kind, number, _, expected): (String, String, String, String) = row?;
+    for row in answers(world)? {
+        let (kind, number, expected) = row?;
         let (questions, limit, verdict) = match expected.as_str() {
             "none" => (&mut clear, MAX_QUESTIONS, v1::Verdict::Clear),
-            "debtor" => (&mut listed, MAX_LISTED_QUESTIONS, v1::Verdict::Consider),
+            DEBTOR => (&mut listed, MAX_LISTED_QUESTIONS, v1::Verdict::Consider),
             // Of somebody who is only related, lending wants to know nothing.
             _ => continue,
         };
@@ -80,12 +88,43 @@ pub(crate) fn questions(world: &World) -> Result<(Questions, Questions)> {
     Ok((Questions { requests: clear.into() }, Questions { requests: listed.into() }))
 }
 
-fn question(kind: &str, number: String) -> Result<v1::CheckRequest> {
+/// So many debtors, if there are, who are not among those of [`questions`].
+pub(crate) fn later_listed(world: &World, count: usize) -> Result<Vec<v1::CheckRequest>> {
+    let debtors = answers(world)?.filter(|row| row.as_ref().is_ok_and(|(_, _, expected)| expected == DEBTOR));
+    let later = debtors.skip(MAX_LISTED_QUESTIONS).take(count).map(|row| {
+        let (kind, number, _) = row?;
+        question(&kind, number)
+    });
+    later.collect()
+}
+
+/// Kinds and numbers, with what is to be found.
+fn answers(world: &World) -> Result<impl Iterator<Item = Result<(String, String, String)>>> {
+    let rows = csv::Reader::from_path(world.path("answers.csv"))?.into_deserialize();
+    Ok(rows.map(|row| {
+        let (kind, number, _, expected): (String, String, String, String) = row?;
+        Ok((kind, number, expected))
+    }))
+}
+
+pub(crate) fn question(kind: &str, number: String) -> Result<v1::CheckRequest> {
     let name = format!("IDENTITY_KIND_{}", kind.to_ascii_uppercase());
     let kind = v1::IdentityKind::from_str_name(&name).ok_or_else(|| format!("answers.csv: kind {kind}"))?;
     let identity = v1::Identity { kind: kind.into(), number, issuing_state: String::new() };
     let inquiry = v1::Inquiry { identity: Some(identity), ..v1::Inquiry::default() };
     Ok(v1::CheckRequest { inquiry: Some(inquiry), measure: MEASURE.to_owned(), ..v1::CheckRequest::default() })
+}
+
+/// About an organisation that doesn't exist, and is on no list.
+pub(crate) fn nobody(measure: &str) -> Result<v1::CheckRequest> {
+    let of_lending = question("uscc", "91110101000000019Y".to_owned())?;
+    Ok(v1::CheckRequest { measure: measure.to_owned(), ..of_lending })
+}
+
+/// One check's answer.
+pub(crate) async fn verdict(hub: &Hub, request: &v1::CheckRequest) -> Result<v1::Verdict> {
+    let answer = hub.lookup().check(request.clone()).await?.answer;
+    Ok(answer.map_or(v1::Verdict::Unspecified, |answer| answer.verdict()))
 }
 
 /// Whether an answer says what it has to, and so how it is timed.
@@ -192,5 +231,17 @@ mod tests {
         check(1, 10);
         check(50, 500);
         check(100, 1_000);
+    }
+
+    #[test]
+    fn whom_a_court_lists_is_nobody_who_is_asked_about() {
+        let check = |all: usize, many, expected: (usize, usize)| {
+            let requests = std::iter::repeat_n((v1::CheckRequest::default(), v1::Verdict::Clear), all).collect();
+            let (first, last) = Questions { requests }.without_last(many);
+            assert_eq!((first.requests.len(), last.requests.len()), expected, "{many} of {all}");
+        };
+        check(10, 3, (7, 3));
+        check(10, 8, (5, 5));
+        check(1, 1, (1, 0));
     }
 }

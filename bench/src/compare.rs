@@ -1,14 +1,19 @@
 //! Contenders run in turns, round after round, so that whatever else the machine does meets all of them; ratios are taken within a
 //! round. Every command compares through here.
 
+use std::sync::OnceLock;
+
 use comfy_table::{CellAlignment, Table, presets};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::load::{self, Boxed, Latency, Line, Measured, Shape};
 use crate::process::Server;
 use crate::{Result, note};
 
 const WARM_UP_S: f64 = 1.0;
+/// Connections, and calls in flight on each, of a busy caller.
+pub(crate) const BUSY: (usize, usize) = (8, 32);
 
 /// One way of asking, of one server.
 pub(crate) struct Contender<'a> {
@@ -39,11 +44,36 @@ impl<'a> Contender<'a> {
 
     /// Once.
     pub(crate) async fn run(&self, shape: Shape) -> Result<Measured> {
+        let run = load::run(self.server, self.lines(shape.connections).await?, shape).await;
+        run.map_err(|error| format!("{}: {error}", self.what).into())
+    }
+
+    /// At the rate of an open load, until an end that is set meanwhile.
+    pub(crate) async fn run_until(&self, shape: Shape, end: &OnceLock<Instant>) -> Result<Measured> {
+        let rate = shape.rate.ok_or("a closed load has no rate")?;
+        let run = load::run_until(self.server, self.lines(shape.connections).await?, rate, end).await;
+        run.map_err(|error| format!("{}: {error}", self.what).into())
+    }
+
+    async fn lines(&self, connections: usize) -> Result<Vec<Line>> {
         let mut lines = Vec::new();
-        for _ in 0..shape.connections {
+        for _ in 0..connections {
             lines.push((self.connect)().await?);
         }
-        load::run(self.server, lines, shape).await.map_err(|error| format!("{}: {error}", self.what).into())
+        Ok(lines)
+    }
+
+    /// Open load of a share of what it can do.
+    pub(crate) async fn share(&self, share: f64, seconds: f64) -> Result<Shape> {
+        let (connections, in_flight) = BUSY;
+        let most = self.run(Shape::closed(connections, in_flight, seconds)).await?.calls_per_s;
+        Ok(Shape::open(connections, most * share, seconds))
+    }
+
+    /// A second of it that doesn't count.
+    pub(crate) async fn warm_up(&self, shape: Shape) -> Result<()> {
+        self.run(Shape { seconds: shape.seconds.min(WARM_UP_S), ..shape }).await?;
+        Ok(())
     }
 }
 
@@ -80,6 +110,10 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), per_call: 1, rounds: Vec::new() }
+    }
+
     pub(crate) fn spread(&self, value: impl Fn(&Measured) -> f64) -> Spread {
         Spread::of(self.rounds.iter().map(value))
     }
@@ -162,9 +196,8 @@ pub(crate) fn new_table<T: Into<comfy_table::Cell>>(header: impl IntoIterator<It
 
 /// Runs each contender once to warm up, and then in turns.
 pub(crate) async fn compare(contenders: &[Contender<'_>], shape: Shape, rounds: u16) -> Result<Compared> {
-    let warm_up = Shape { seconds: WARM_UP_S.min(shape.seconds), ..shape };
     for contender in contenders {
-        contender.run(warm_up).await?;
+        contender.warm_up(shape).await?;
     }
     let mut rows: Vec<Row> = contenders
         .iter()

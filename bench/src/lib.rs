@@ -3,12 +3,15 @@
 //! Promises: the hub measured is the `xinhubd` beside this program, as it ships; what is compared is run in turns, in
 //! several rounds, and told with its spread; every figure goes out as JSON too, so that a report can be written from it.
 
+mod ahead;
 mod ask;
 mod batch;
 mod broadcast;
 mod compare;
 mod disk;
 mod echo;
+mod ending;
+mod expiry;
 mod import;
 mod instructions;
 mod load;
@@ -17,9 +20,11 @@ mod machine;
 mod mixed;
 mod peers;
 mod plot;
+mod policy;
 mod process;
 mod publish;
 mod push;
+mod reload;
 mod replica;
 mod report;
 mod side;
@@ -75,6 +80,16 @@ enum Command {
         #[arg(long)]
         config: PathBuf,
     },
+    /// The hub that `expiry` measures: `xinhubd serve`, but for its clocks, which are ahead of the machine's
+    #[command(hide = true)]
+    HubAhead {
+        /// Its configuration
+        #[arg(long)]
+        config: PathBuf,
+        /// By how much, both of them
+        #[arg(long)]
+        ahead_ms: u64,
+    },
     /// The other side of `push`: a bare broadcast on the same
     #[command(hide = true)]
     BroadcastServer {
@@ -123,6 +138,10 @@ enum Measure {
     Push(push::Args),
     /// Latency of checks while everything else goes on
     Mixed(mixed::Args),
+    /// The terms of very many listings end at one midnight: how long that takes, and who waits meanwhile
+    Expiry(expiry::Args),
+    /// Latency of checks while the policy is reloaded again and again, and the time until the new one answers
+    Reload(reload::Args),
     /// All of these on one world, and a line of JSON with what counts
     Suite(suite::Args),
 }
@@ -152,6 +171,7 @@ pub fn main() -> ExitCode {
     let done = match command {
         Command::Report { files, note, into } => report::run(&files, note.as_deref(), &into),
         Command::EchoServer { config } => in_usual_runtime(echo::serve_tuned(config)),
+        Command::HubAhead { config, ahead_ms } => in_usual_runtime(ahead::serve(config, ahead_ms)),
         Command::BroadcastServer { config } => in_usual_runtime(broadcast::serve(config)),
         Command::StockEchoServer { pki } => in_usual_runtime(echo::serve_out_of_the_box(&pki)),
         Command::RawServer { pki } => in_usual_runtime(snapshot::raw_server(&pki)),
@@ -185,6 +205,8 @@ fn measure(what: Measure) -> Result<()> {
             Measure::Replica(args) => replica::run(args).await,
             Measure::Push(args) => push::run(args).await,
             Measure::Mixed(args) => mixed::run(args).await,
+            Measure::Expiry(args) => expiry::run(args).await,
+            Measure::Reload(args) => reload::run(args).await,
             Measure::Suite(args) => suite::run(args).await,
         }
     })

@@ -3,7 +3,7 @@
 //! somebody waits who comes by chance. A closed load asks a slow server less, and so hides how slow it is (coordinated omission).
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -144,15 +144,37 @@ pub(crate) struct Measured {
     pub(crate) other: Option<Latency>,
 }
 
+impl Measured {
+    /// How long it took.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.calls as f64 / self.calls_per_s
+    }
+}
+
 /// Runs it once over these connections, which are made by now.
 pub(crate) async fn run(server: &Server, lines: Vec<Line>, shape: Shape) -> Result<Measured> {
+    let time = Duration::from_secs_f64(shape.seconds);
+    measured(server, async |began| match shape.rate {
+        None => closed(lines, shape, began + time).await,
+        Some(rate) => open(lines, rate, began, &OnceLock::from(began + time)).await,
+    })
+    .await
+}
+
+/// So many calls a second, until an end that is set meanwhile.
+pub(crate) async fn run_until(
+    server: &Server,
+    lines: Vec<Line>,
+    rate: f64,
+    end: &OnceLock<Instant>,
+) -> Result<Measured> {
+    measured(server, async |began| open(lines, rate, began, end).await).await
+}
+
+async fn measured(server: &Server, load: impl AsyncFnOnce(Instant) -> Result<Tally>) -> Result<Measured> {
     let cpu_before = server.usage()?.cpu_s;
     let began = Instant::now();
-    let time = Duration::from_secs_f64(shape.seconds);
-    let tally = match shape.rate {
-        None => closed(lines, shape, began + time).await?,
-        Some(rate) => open(lines, rate, began, time).await?,
-    };
+    let tally = load(began).await?;
     let (seconds, cpu_s) = (began.elapsed().as_secs_f64(), server.usage()?.cpu_s - cpu_before);
     let calls = tally.calls();
     if calls == 0 {
@@ -205,7 +227,7 @@ async fn call_until(end: Instant, call: Call, first: usize) -> Result<Tally> {
 
 /// Begins each call when its time has come, on the next connection. It watches the clock without a pause, on the load's own
 /// processor: a timer's step of a millisecond would be longer than what is measured.
-async fn open(lines: Vec<Line>, rate: f64, began: Instant, time: Duration) -> Result<Tally> {
+async fn open(lines: Vec<Line>, rate: f64, began: Instant, end: &OnceLock<Instant>) -> Result<Tally> {
     let calls = lines.into_iter().filter_map(|line| match line {
         Line::Calls(call) => Some(call),
         Line::Pipe(_) => None,
@@ -216,10 +238,12 @@ async fn open(lines: Vec<Line>, rate: f64, began: Instant, time: Duration) -> Re
     }
     let mut tally = Tally::new()?;
     let mut under_way: JoinSet<Result<(Class, Instant, Instant)>> = JoinSet::new();
-    let total = (rate * time.as_secs_f64()) as usize;
     let mut begun = 0;
-    while begun < total || !under_way.is_empty() {
-        let due = ((began.elapsed().as_secs_f64() * rate) as usize).min(total);
+    loop {
+        let now = Instant::now();
+        let end = end.get().copied();
+        let until = end.map_or(now, |end| end.min(now));
+        let due = (until.saturating_duration_since(began).as_secs_f64() * rate) as usize;
         while begun < due {
             let intended = began + Duration::from_secs_f64(begun as f64 / rate);
             let call = calls[begun % calls.len()](begun);
@@ -230,7 +254,9 @@ async fn open(lines: Vec<Line>, rate: f64, began: Instant, time: Duration) -> Re
             let (class, intended, ended) = ended??;
             tally.record(class, ended.saturating_duration_since(intended))?;
         }
+        if under_way.is_empty() && end.is_some_and(|end| end <= now) {
+            return Ok(tally);
+        }
         yield_now().await;
     }
-    Ok(tally)
 }

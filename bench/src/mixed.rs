@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::ask::{Questions, questions};
-use crate::compare::{Compared, Contender, Row, Spread};
+use crate::compare::{Compared, Row, Spread};
 use crate::load::{Measured, Shape};
-use crate::lookup::{CHECK, SHAPES, contender};
+use crate::lookup::{CHECK, contender};
 use crate::process::On;
 use crate::report::Run;
 use crate::side::{Followers, Imports, Place, manifest};
-use crate::world::{BANK, COURT, Synthetic, World};
+use crate::world::{BANK, COURT, World};
 use crate::{Common, Result, note};
 
 const ALONE: &str = "Check alone";
@@ -90,23 +90,19 @@ struct Beside {
 pub(crate) async fn measure(world: &World, side: Side, seconds: f64, rounds: u16) -> Result<Figures> {
     let (clear, listed) = questions(world)?;
     let mixed = Questions::mixed(&clear, &listed, 1);
-    let mut rows = [ALONE, PACED, UNPACED].map(|what| Row { what: what.to_owned(), per_call: 1, rounds: Vec::new() });
+    let mut rows = [ALONE, PACED, UNPACED].map(Row::new);
     let (mut rows_per_s, mut snapshot_s) = ([Vec::new(), Vec::new()], Vec::new());
     let mut shape = None;
     for round in 1..=rounds {
         note(format_args!("round {round} of {rounds}: {ALONE}"));
         let hub = world.serve(On::Servers).await?;
         let check = contender(world, CHECK, &hub, mixed.clone());
-        let (connections, in_flight) = SHAPES[0];
         let shape = match shape {
             Some(shape) => shape,
             // The first round says for all of them how much is asked.
-            None => {
-                let most = check.run(Shape::closed(connections, in_flight, seconds)).await?.calls_per_s;
-                *shape.insert(Shape::open(connections, most * side.share, seconds))
-            }
+            None => *shape.insert(check.share(side.share, seconds).await?),
         };
-        warm_up(&check, shape).await?;
+        check.warm_up(shape).await?;
         rows[0].rounds.push(check.run(shape).await?);
         drop(check);
         hub.stop().await?;
@@ -123,17 +119,12 @@ pub(crate) async fn measure(world: &World, side: Side, seconds: f64, rounds: u16
     Ok(Figures { side, compared, rows_per_s: rows_per_s.map(Spread::of), snapshot_s: Spread::of(snapshot_s) })
 }
 
-async fn warm_up(check: &Contender<'_>, shape: Shape) -> Result<()> {
-    check.run(Shape { seconds: shape.seconds.min(1.0), ..shape }).await?;
-    Ok(())
-}
-
 async fn beside(world: &World, side: Side, pace: Option<f64>, mixed: &Questions, shape: Shape) -> Result<Beside> {
     let place = forget_snapshots(world).await?;
     let files = more_listings(world, pace, shape.seconds).await?;
     let hub = world.serve(On::Servers).await?;
     let check = contender(world, CHECK, &hub, mixed.clone());
-    warm_up(&check, shape).await?;
+    check.warm_up(shape).await?;
     let followers = Followers::start(world, &hub, side.subscribers, &place).await?;
     let (bank, court) = (world.client(&hub, BANK).await?, world.client(&hub, COURT).await?);
     let listings_before = world.status(&hub).await?.listings;
@@ -161,8 +152,7 @@ async fn more_listings(world: &World, pace: Option<f64>, seconds: f64) -> Result
     let mut files = Vec::new();
     for number in 0..count as usize {
         let listings = format!("more-listings-{number}.csv");
-        let (seed, _) = uuid::Uuid::now_v7().as_u64_pair();
-        world.synthesize(&Synthetic { rows: rows as u64, seed, listings: &listings }).await?;
+        world.synthesize_more(rows as u64, &listings).await?;
         files.push(world.path(&listings));
     }
     Ok(files)

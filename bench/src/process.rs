@@ -134,6 +134,11 @@ impl Server {
         Ok(server)
     }
 
+    /// SIGHUP: it reads its files again.
+    pub(crate) fn reload(&self) -> Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), Signal::HUP)?)
+    }
+
     /// SIGTERM, and the time until it has ended.
     pub(crate) async fn stop(mut self) -> Result<Duration> {
         let began = Instant::now();

@@ -1,7 +1,7 @@
 //! `publish`: a court lists somebody and takes that down again, next to a bare sync of the same disk. Each is answered only when it
 //! is durable; what waits during one sync goes into the next.
 
-use std::pin::pin;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::tz::{Offset, TimeZone};
@@ -93,9 +93,8 @@ async fn publish_and_lift(court: &Hub, clear: &Questions, tally: &mut Tally) -> 
     let began = Instant::now();
     let published = registry.publish(publish).await?.outcome.unwrap_or_default();
     tally.record(Class::Main, began.elapsed())?;
-    let remove = v1::RemoveRequest { mutation: new(), listing: published.listing, ground: "performed".to_owned() };
     let began = Instant::now();
-    let removed = registry.remove(remove).await?.outcome.unwrap_or_default();
+    let removed = lift(court, published.listing).await?;
     tally.record(Class::Other, began.elapsed())?;
     let states = [published.state(), removed.state()];
     if states != [v1::ListingState::Listed, v1::ListingState::Removed] {
@@ -104,32 +103,33 @@ async fn publish_and_lift(court: &Hub, clear: &Questions, tally: &mut Tally) -> 
     Ok(())
 }
 
-/// One clerk lists and lifts until something else is done: how long the hub took to acknowledge it, and what came of the other.
+/// Takes a listing down.
+pub(crate) async fn lift(court: &Hub, listing: u64) -> Result<v1::MutationOutcome> {
+    let request = v1::RemoveRequest { mutation: new(), listing, ground: "performed".to_owned() };
+    Ok(court.registry().remove(request).await?.outcome.unwrap_or_default())
+}
+
+/// One clerk lists and lifts until something else is done: how long the hub took to acknowledge it, and what came of the other. Whom
+/// it has listed it lifts, so that nobody stays on the list.
 pub(crate) async fn publish_beside<T>(
     court: &Hub,
     clear: &Questions,
     other: impl Future<Output = T>,
 ) -> Result<(Tally, T)> {
-    let (mut other, mut tally) = (pin!(other), Tally::new()?);
-    loop {
-        let done = {
-            let mut published = pin!(publish_and_lift(court, clear, &mut tally));
-            tokio::select! {
-                done = &mut other => {
-                    // Whoever is listed is lifted again: others ask about them yet.
-                    published.await?;
-                    Some(done)
-                }
-                published = &mut published => {
-                    published?;
-                    None
-                }
-            }
-        };
-        if let Some(done) = done {
-            return Ok((tally, done));
+    let is_done = Cell::new(false);
+    let other = async {
+        let done = other.await;
+        is_done.set(true);
+        Ok(done)
+    };
+    let clerk = async {
+        let mut tally = Tally::new()?;
+        while !is_done.get() {
+            publish_and_lift(court, clear, &mut tally).await?;
         }
-    }
+        Ok(tally)
+    };
+    tokio::try_join!(clerk, other)
 }
 
 /// Lists so many, who then can be lifted: their numbers.

@@ -15,14 +15,14 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_stream::wrappers::ReceiverStream;
 use xinhub_client::v1::follow_lifts_request::Message as Out;
 use xinhub_client::v1::follow_lifts_response::Message as In;
-use xinhub_client::{Hub, Replica, ReplicaConfig, mutation, v1};
+use xinhub_client::{Hub, Replica, ReplicaConfig, v1};
 
 use crate::ask::questions;
 use crate::compare::Spread;
 use crate::process::{On, Server};
-use crate::publish::publish_all;
+use crate::publish::{lift, publish_all};
 use crate::report::Run;
-use crate::world::{BANK, COURT, Synthetic, World};
+use crate::world::{BANK, COURT, World};
 use crate::{Common, Result, note};
 
 const LIFT: &str = "a lift";
@@ -68,7 +68,7 @@ pub(crate) struct How {
 
 impl How {
     pub(crate) const USUAL: Self = Self { subscribers: 1_000, connections: 1_000, lifts: 60, import_rows: 0 };
-    pub(crate) const QUICK: Self = Self { lifts: 20, ..Self::USUAL };
+    pub(crate) const QUICK: Self = Self { lifts: 10, ..Self::USUAL };
 }
 
 /// One round: milliseconds from the acknowledgement to the receipts.
@@ -203,10 +203,7 @@ impl Trigger {
         match self {
             Trigger::Court(court, listings) => {
                 let listing = listings.pop().ok_or("nobody is left to be lifted")?;
-                let actor = v1::Actor { staff_id: "bench".to_owned(), post: "clerk".to_owned() };
-                let mutation = Some(mutation(actor, None));
-                let request = v1::RemoveRequest { mutation, listing, ground: "performed".to_owned() };
-                court.registry().remove(request).await?;
+                lift(court, listing).await?;
             }
             Trigger::Bare(hub) => drop(hub.sync().unsubscribe(v1::UnsubscribeRequest::default()).await?),
         }
@@ -377,9 +374,7 @@ async fn beside_import(
     quiet: &Row,
     rows: u64,
 ) -> Result<Beside> {
-    // Rows that no earlier run has brought.
-    let (seed, _) = uuid::Uuid::now_v7().as_u64_pair();
-    world.synthesize(&Synthetic { rows, seed, listings: "more.csv" }).await?;
+    world.synthesize_more(rows, "more.csv").await?;
     let dir = tempfile::tempdir_in(world.path("."))?;
     let bank = world.client(crowd.server, BANK).await?;
     let replica = Replica::open(&bank, ReplicaConfig::new(dir.path()).reach(v1::ReplicaReach::Exact))?;
@@ -433,6 +428,11 @@ pub(crate) async fn run(args: Args) -> Result<()> {
 pub(crate) async fn measure(world: &World, how: How, rounds: u16) -> Result<Figures> {
     // Followed from a new one there is no lift to catch up with.
     world.forget_snapshots()?;
+    followed(world, how, rounds).await
+}
+
+/// The same where nobody was lifted since the snapshot that there is.
+pub(crate) async fn followed(world: &World, how: How, rounds: u16) -> Result<Figures> {
     let (hub, broadcast) = (world.serve(On::Servers).await?, world.serve_broadcast().await?);
     let most_beside = if how.import_rows > 0 { MAX_BESIDE } else { 0 };
     let count = usize::from(rounds) * how.lifts + WARM_UP + most_beside;
@@ -470,13 +470,29 @@ pub(crate) async fn measure(world: &World, how: How, rounds: u16) -> Result<Figu
     let instances = std::mem::take(&mut contenders[1].0.instances);
     drop(contenders);
     broadcast.stop().await?;
-    for instance_id in instances {
-        // No later lift waits for them.
-        bank.sync().unsubscribe(v1::UnsubscribeRequest { instance_id }).await?;
-    }
+    unsubscribe(&bank, instances).await?;
     hub.stop().await?;
     let How { subscribers, connections, lifts, .. } = how;
     Ok(Figures { subscribers, connections, lifts, rounds, rows, framing_ns: framing_ns(), beside })
+}
+
+/// No later lift waits for these.
+async fn unsubscribe(bank: &Hub, instances: Vec<Vec<u8>>) -> Result<()> {
+    /// What the hub keeps of them is synced together.
+    const TOGETHER: usize = 50;
+    for some in instances.chunks(TOGETHER) {
+        let mut under_way: JoinSet<_> = some
+            .iter()
+            .map(|instance_id| {
+                let (sync, request) = (bank.sync(), v1::UnsubscribeRequest { instance_id: instance_id.clone() });
+                async move { sync.unsubscribe(request).await.map(drop) }
+            })
+            .collect();
+        while let Some(done) = under_way.join_next().await {
+            done??;
+        }
+    }
+    Ok(())
 }
 
 /// Nanoseconds that it takes to write the message of a lift, of one key, into a buffer.

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use xinhub_client::v1;
 
+use crate::ask::nobody;
 use crate::compare::{Spread, new_table};
 use crate::process::{On, Server};
 use crate::report::Run;
@@ -109,15 +109,7 @@ pub(crate) async fn timed(world: &World) -> Result<(Server, Start)> {
 
 /// One that is answered, whatever it says.
 async fn first_check(world: &World, hub: &Server) -> Result<()> {
-    let identity = v1::Identity {
-        kind: v1::IdentityKind::Uscc.into(),
-        // Synthetic, and on no list.
-        number: "91110101000000019Y".to_owned(),
-        issuing_state: String::new(),
-    };
-    let inquiry = v1::Inquiry { identity: Some(identity), ..v1::Inquiry::default() };
-    let request =
-        v1::CheckRequest { inquiry: Some(inquiry), measure: MEASURE.to_owned(), ..v1::CheckRequest::default() };
+    let request = nobody(MEASURE)?;
     world.client(hub, BANK).await?.lookup().within(Duration::from_secs(60)).check(request).await?;
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::lookup::{self, How, STOCK, TUNED};
 use crate::peers::{ETCD, POSTGRES, Peers};
 use crate::report::Run;
 use crate::world::World;
-use crate::{Common, Result, batch, mixed, publish, push, replica, snapshot, start, stream};
+use crate::{Common, Result, batch, expiry, mixed, publish, push, reload, replica, snapshot, start, stream};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -40,6 +40,8 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     if !quick {
         run.publish = Some(publish::measure(&world, seconds, rounds).await?);
         run.mixed = Some(mixed::measure(&world, mixed::Side::USUAL, seconds, rounds).await?);
+        run.expiry = Some(expiry::measure(&world, expiry::How::USUAL, seconds, rounds).await?);
+        run.reload = Some(reload::measure(&world, reload::How::USUAL, seconds, rounds).await?);
     }
     common.output.write(&run)?;
     writeln!(std::io::stdout(), "\n{}", summary(&run))?;

@@ -14,7 +14,7 @@ use xinhub_client::{Config, Hub, v1};
 
 use crate::process::{On, Server, spawn};
 use crate::side::manifest;
-use crate::{Result, note};
+use crate::{Result, note, policy};
 
 pub(crate) const COURT: &str = "court";
 pub(crate) const BANK: &str = "bank";
@@ -24,6 +24,9 @@ const TRUST_DOMAIN: &str = "bench.xinhub.invalid";
 /// This program, by its allocator.
 const SYSTEM_MALLOC: &str = "xinhub-bench";
 const MIMALLOC: &str = "xinhub-bench-mimalloc";
+const OTHER_CONFIG: &str = "other-hub.toml";
+/// What a hub is made of, and what it is asked.
+const PARTS: [&str; 6] = ["data", "keys", "pki", "hub.toml", "policy.toml", "answers.csv"];
 const DAY: Duration = Duration::from_secs(86_400);
 /// The measure that is asked for: it reaches debtors, persons and organisations, and answers CONSIDER.
 pub(crate) const MEASURE: &str = "credit.lending";
@@ -44,51 +47,11 @@ connections_per_client = 4_000
 replicas_per_client = 4_000
 "#;
 
-/// Rates and quotas that no run reaches, so that they are charged as in earnest and refuse nothing.
-const POLICY: &str = r#"format = 1
-release = "one"
-go_live = 2099-01-01
-[[audience]]
-id = "lenders"
-measures = ["credit.lending"]
-[[court]]
-id = "leizhou"
-name_zh = "广东省雷州市人民法院"
-[[client]]
-id = "court"
-class = "court"
-court = "leizhou"
-legal_basis = "bench"
-expires = 2099-12-31
-rate_per_second = 1_000_000
-daily_quota = 1_000_000_000
-[[client]]
-id = "bank"
-class = "bank"
-unit = "central-bank"
-legal_basis = "bench"
-impact_assessment = "bench"
-expires = 2099-12-31
-reach = ["online", "filter", "exact"]
-audience = "lenders"
-measures = [{ code = "credit.lending" }]
-fields = ["relation", "effect"]
-rate_per_second = 1_000_000
-daily_quota = 1_000_000_000
-[[client]]
-id = "operator"
-class = "operator"
-legal_basis = "bench"
-expires = 2099-12-31
-rate_per_second = 1_000
-daily_quota = 1_000_000
-"#;
-
 /// What rows to make: of the first seed with their relations, and with what look-ups should find.
-pub(crate) struct Synthetic<'a> {
-    pub(crate) rows: u64,
-    pub(crate) seed: u64,
-    pub(crate) listings: &'a str,
+struct Synthetic<'a> {
+    rows: u64,
+    seed: u64,
+    listings: &'a str,
 }
 
 /// Where it all happens.
@@ -149,7 +112,7 @@ impl World {
             ca.issue_client(client, 90 * DAY)?;
         }
         fs::write(world.config_path(), CONFIG)?;
-        fs::write(world.path("policy.toml"), POLICY)?;
+        fs::write(world.path("policy.toml"), policy::text(policy::SMALL, false))?;
         let mut init = world.program("xinhubd");
         init.arg("init").arg("--config").arg(world.config_path());
         succeed(init)?;
@@ -161,7 +124,8 @@ impl World {
         Self { dir, bin_dir: place.bin_dir.clone().or(beside).unwrap_or_default(), _temporary: temporary }
     }
 
-    /// A hub with so many listings and their relations, which doesn't run: the one that was kept, or a new one.
+    /// A hub with so many listings and their relations, which doesn't run: the one that was kept, or a new one. It knows what its
+    /// audiences hold: it would find out by itself, beside what is measured.
     pub(crate) async fn filled(place: &Place, rows: u64) -> Result<(Self, Filled)> {
         if let Some(dir) = place.world.as_ref().filter(|dir| dir.exists()) {
             let world = Self::at(place, fs::canonicalize(dir)?, None);
@@ -177,11 +141,9 @@ impl World {
         let world = Self::create(place)?;
         let hub = world.serve(On::All).await?;
         let filled = world.fill(&hub, rows).await?;
-        note("waiting for the details of what was imported");
-        world.details_caught_up(&hub).await?;
-        // A hub finds out by itself what its audiences hold, at leisure: in none of the runs.
-        note("having a snapshot made");
-        manifest(&world.client(&hub, BANK).await?).await?;
+        note("waiting for details and a snapshot of what was imported");
+        let bank = world.client(&hub, BANK).await?;
+        tokio::try_join!(world.details_caught_up(&hub), manifest(&bank))?;
         hub.stop().await?;
         fs::write(world.path("filled.json"), serde_json::to_string_pretty(&filled)?)?;
         Ok((world, filled))
@@ -217,9 +179,38 @@ impl World {
     }
 
     pub(crate) fn hub(&self) -> Command {
+        self.hub_by(&self.config_path())
+    }
+
+    fn hub_by(&self, config: &Path) -> Command {
         let mut command = self.program("xinhubd");
-        command.arg("serve").arg("--config").arg(self.config_path());
+        command.arg("serve").arg("--config").arg(config);
         command
+    }
+
+    /// The hub, by another policy, for which a configuration is written.
+    pub(crate) async fn serve_by(&self, policy: &Path) -> Result<Server> {
+        // Paths in it are taken from its directory.
+        let config = self.path(OTHER_CONFIG);
+        fs::write(&config, format!("policy = {policy:?}\n{CONFIG}"))?;
+        Server::start(self.hub_by(&config), &self.path("hub.log"), On::Servers).await
+    }
+
+    /// The hub, by clocks that are so much ahead.
+    pub(crate) async fn serve_ahead(&self, ahead: Duration) -> Result<Server> {
+        let mut command = own(MIMALLOC, "hub-ahead", "--config", &self.config_path())?;
+        command.arg("--ahead-ms").arg(ahead.as_millis().to_string());
+        Server::start(command, &self.path("hub.log"), On::Servers).await
+    }
+
+    /// Another hub with the same listings, on the same disk.
+    pub(crate) fn copied(&self) -> Result<Self> {
+        note("copying the hub's directory");
+        let to = TempDir::new_in(&self.dir)?;
+        for part in PARTS {
+            copy(&self.path(part), &to.path().join(part))?;
+        }
+        Ok(Self { dir: to.path().to_owned(), bin_dir: self.bin_dir.clone(), _temporary: Some(to) })
     }
 
     /// The empty RPC, as the hub serves its own.
@@ -250,7 +241,7 @@ impl World {
     }
 
     /// Makes rows: the same from one seed in every run of a day.
-    pub(crate) async fn synthesize(&self, what: &Synthetic<'_>) -> Result<()> {
+    async fn synthesize(&self, what: &Synthetic<'_>) -> Result<()> {
         let Synthetic { rows, seed, listings } = what;
         note(format_args!("making {rows} synthetic rows"));
         let mut command = self.program("xinhub");
@@ -261,6 +252,12 @@ impl World {
         }
         tokio::task::spawn_blocking(|| succeed(command)).await??;
         Ok(())
+    }
+
+    /// Makes rows that no earlier run has brought.
+    pub(crate) async fn synthesize_more(&self, rows: u64, listings: &str) -> Result<()> {
+        let (seed, _) = uuid::Uuid::now_v7().as_u64_pair();
+        self.synthesize(&Synthetic { rows, seed, listings }).await
     }
 
     /// Imports a file by `xinhub import`, as a court would.
@@ -301,14 +298,18 @@ impl World {
         Ok(Hub::connect(config).await?)
     }
 
+    pub(crate) async fn operator(&self, server: &Server) -> Result<Hub> {
+        self.client(server, OPERATOR).await
+    }
+
     pub(crate) async fn status(&self, server: &Server) -> Result<v1::GetStatusResponse> {
-        Ok(self.client(server, OPERATOR).await?.admin().get_status(v1::GetStatusRequest {}).await?)
+        Ok(self.operator(server).await?.admin().get_status(v1::GetStatusRequest {}).await?)
     }
 
     /// Waits until details have caught up; how long that took.
     pub(crate) async fn details_caught_up(&self, server: &Server) -> Result<Duration> {
         let began = Instant::now();
-        let admin = self.client(server, OPERATOR).await?.admin();
+        let admin = self.operator(server).await?.admin();
         loop {
             let status = admin.get_status(v1::GetStatusRequest {}).await?;
             if status.detail_revision >= status.revision {
@@ -358,6 +359,21 @@ pub(crate) struct Imported {
     pub(crate) seconds: f64,
     pub(crate) rows_per_s: f64,
     pub(crate) hub_cpu_s: f64,
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if !from.is_dir() {
+        fs::copy(from, to)?;
+        return Ok(());
+    }
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        copy(&entry.path(), &to.join(entry.file_name()))?;
+    }
+    // Keys are for their owner's eyes only, and the hub sees to it.
+    fs::set_permissions(to, fs::metadata(from)?.permissions())?;
+    Ok(())
 }
 
 fn size(path: &Path) -> Result<(u64, u64)> {
