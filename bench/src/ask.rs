@@ -67,6 +67,9 @@ impl Questions {
 
 /// People who are on no list, and debtors, as the generator tells them.
 pub(crate) fn questions(world: &World) -> Result<(Questions, Questions)> {
+    if let Some(known) = world.questions.get() {
+        return Ok(known.clone());
+    }
     let (mut clear, mut listed) = (Vec::new(), Vec::new());
     for row in answers(world)? {
         let (kind, number, expected) = row?;
@@ -85,7 +88,8 @@ pub(crate) fn questions(world: &World) -> Result<(Questions, Questions)> {
     if clear.is_empty() || listed.is_empty() {
         return Err("too few rows: nobody to ask about".into());
     }
-    Ok((Questions { requests: clear.into() }, Questions { requests: listed.into() }))
+    let questions = (Questions { requests: clear.into() }, Questions { requests: listed.into() });
+    Ok(world.questions.get_or_init(|| questions).clone())
 }
 
 /// So many debtors, if there are, who are not among those of [`questions`].

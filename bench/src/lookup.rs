@@ -3,24 +3,23 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ask::{Questions, checks, questions};
-use crate::compare::{Compared, Contender, Spread, compare, new_table};
+use crate::compare::{BUSY, Compared, Contender, Spread, compare, new_table};
 use crate::disk::{self, Syncs};
 use crate::load::{Latency, Measured, Shape};
 use crate::peers::Peers;
 use crate::process::{On, Server};
 use crate::report::Run;
 use crate::world::{BANK, World};
-use crate::{Common, Result};
+use crate::{Common, Result, note};
 
 pub(crate) const STOCK: &str = "empty RPC, out of the box";
 pub(crate) const TUNED: &str = "empty RPC, tuned";
 pub(crate) const CHECK: &str = "Check, 1 % listed";
 pub(crate) const LISTED: &str = "Check, all listed";
 /// Connections, and calls in flight on each: a busy caller, one with more connections, one call at a time.
-pub(crate) const SHAPES: [(usize, usize); 3] = [(8, 32), (64, 4), (1, 1)];
+pub(crate) const SHAPES: [(usize, usize); 3] = [BUSY, (64, 4), (1, 1)];
 /// Of a hundred calls of the open load, those that are answered adversely.
 pub(crate) const ADVERSE_PERCENT: [usize; 3] = [0, 1, 50];
-const OPEN_CONNECTIONS: usize = 8;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -52,16 +51,23 @@ pub(crate) struct Open {
 pub(crate) struct How<'a> {
     pub(crate) shapes: &'a [(usize, usize)],
     pub(crate) adverse_percent: &'a [usize],
+    /// Whether those who are all listed are asked about too.
+    pub(crate) listed: bool,
     pub(crate) seconds: f64,
     pub(crate) rounds: u16,
+}
+
+impl How<'_> {
+    pub(crate) fn usual(seconds: f64, rounds: u16) -> Self {
+        Self { shapes: &SHAPES, adverse_percent: &ADVERSE_PERCENT, listed: true, seconds, rounds }
+    }
 }
 
 pub(crate) async fn run(args: Args) -> Result<()> {
     let (world, filled) = World::filled(&args.common.place, args.common.rows).await?;
     let peers = if args.no_peers { Peers::none() } else { Peers::start(&world, args.common.rows).await? };
     let Common { seconds, rounds, .. } = args.common;
-    let how = How { shapes: &SHAPES, adverse_percent: &ADVERSE_PERCENT, seconds, rounds };
-    let figures = measure(&world, &peers, how).await?;
+    let figures = measure(&world, &peers, How::usual(seconds, rounds)).await?;
     peers.stop().await?;
     args.common.output.write(&Run { lookup: Some(figures), ..Run::of(&filled)? })
 }
@@ -72,12 +78,9 @@ pub(crate) async fn measure(world: &World, peers: &Peers, how: How<'_>) -> Resul
     let (clear, listed) = questions(world)?;
     let mix = |percent| Questions::mixed(&clear, &listed, percent);
     let of = |what, server, questions| contender(world, what, server, questions);
-    let mut contenders = vec![
-        of(STOCK, &stock, Questions::empty()),
-        of(TUNED, &tuned, Questions::empty()),
-        of(CHECK, &hub, mix(1)),
-        of(LISTED, &hub, listed.clone()),
-    ];
+    let mut contenders =
+        vec![of(STOCK, &stock, Questions::empty()), of(TUNED, &tuned, Questions::empty()), of(CHECK, &hub, mix(1))];
+    contenders.extend(how.listed.then(|| of(LISTED, &hub, listed.clone())));
     contenders.extend(peers.single_keys());
     let mut closed = Vec::new();
     for (connections, in_flight) in how.shapes {
@@ -86,14 +89,13 @@ pub(crate) async fn measure(world: &World, peers: &Peers, how: How<'_>) -> Resul
     let mut open = Vec::new();
     for adverse_percent in how.adverse_percent {
         let check = || of(CHECK, &hub, mix(*adverse_percent));
-        let (connections, in_flight) = SHAPES[0];
-        let capacity = compare(&[check()], Shape::closed(connections, in_flight, how.seconds), 1).await?;
-        let rate = capacity.row(CHECK).map_or(f64::NAN, |row| row.calls_per_s().median / 2.0);
+        let shape = check().share(0.5, how.seconds).await?;
         let pair = [of(TUNED, &tuned, Questions::empty()), check()];
-        let compared = compare(&pair, Shape::open(OPEN_CONNECTIONS, rate, how.seconds), how.rounds).await?;
+        let compared = compare(&pair, shape, how.rounds).await?;
         open.push(Open { adverse_percent: *adverse_percent, compared });
     }
     drop(contenders);
+    note("syncs of the disk");
     let syncs = disk::syncs(world)?;
     for server in [stock, tuned, hub] {
         server.stop().await?;

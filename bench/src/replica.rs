@@ -19,6 +19,32 @@ const MISSES: usize = 200_000;
 const HITS: usize = 1_024;
 const TOGETHER: usize = 16;
 
+const FILTER: (&str, v1::ReplicaReach) = ("filter", v1::ReplicaReach::Filter);
+const EXACT: (&str, v1::ReplicaReach) = ("exact", v1::ReplicaReach::Exact);
+
+/// How often what is done.
+#[derive(Clone, Copy)]
+pub(crate) struct How {
+    reaches: &'static [(&'static str, v1::ReplicaReach)],
+    /// Whether the hub makes the snapshot of each reach for one more before.
+    first: bool,
+    /// Of each reach.
+    replicas: u16,
+    /// Rounds of look-ups in each of these.
+    look_ups: u16,
+}
+
+impl How {
+    pub(crate) fn usual(rounds: u16) -> Self {
+        Self { reaches: &[FILTER, EXACT], first: true, replicas: rounds, look_ups: 1 }
+    }
+
+    /// Only how long a look-up takes.
+    pub(crate) fn quick(rounds: u16) -> Self {
+        Self { reaches: &[EXACT], first: false, replicas: 1, look_ups: rounds }
+    }
+}
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -29,8 +55,8 @@ pub(crate) struct Args {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Reach {
     reach: String,
-    /// From an empty directory, the first time: the hub makes the snapshot too.
-    first_s: f64,
+    /// From an empty directory, the first time: the hub makes the snapshot too. A quick run takes the snapshot that there is.
+    first_s: Option<f64>,
     /// From an empty directory, with the snapshot there: medians, as all below.
     synced_s: f64,
     /// From its own directory.
@@ -102,38 +128,45 @@ fn look_up(replica: &Replica, asked: &[Inquiry], count: usize) -> (f64, f64, usi
 
 pub(crate) async fn run(args: Args) -> Result<()> {
     let (world, filled) = World::filled(&args.common.place, args.common.rows).await?;
-    let figures = measure(&world, usize::from(args.common.rounds)).await?;
+    let figures = measure(&world, How::usual(args.common.rounds)).await?;
     args.common.output.write(&Run { replica: Some(figures), ..Run::of(&filled)? })
 }
 
 impl Figures {
     /// Of somebody who is not listed, in an exact replica.
     pub(crate) fn miss_p50_ns(&self) -> Option<f64> {
-        self.reaches.iter().find(|one| one.reach == "exact").map(|one| one.miss_p50_ns)
+        self.reaches.iter().find(|one| one.reach == EXACT.0).map(|one| one.miss_p50_ns)
     }
 }
 
-pub(crate) async fn measure(world: &World, rounds: usize) -> Result<Figures> {
+pub(crate) async fn measure(world: &World, how: How) -> Result<Figures> {
     let server = world.serve(On::All).await?;
     let (clear, listed) = questions(world)?;
     let listings = world.status(&server).await?.listings;
     let hub = world.client(&server, BANK).await?;
     let mut reaches = Vec::new();
-    for (name, reach) in [("filter", v1::ReplicaReach::Filter), ("exact", v1::ReplicaReach::Exact)] {
+    for &(name, reach) in how.reaches {
         note(format_args!("reach {name}"));
-        let first = tempfile::tempdir_in(world.path("."))?;
-        let (replica, first_s) = open(&hub, first.path(), reach).await?;
-        replica.unsubscribe().await?;
+        let mut first_s = None;
+        if how.first {
+            let first = tempfile::tempdir_in(world.path("."))?;
+            let (replica, took) = open(&hub, first.path(), reach).await?;
+            replica.unsubscribe().await?;
+            first_s = Some(took);
+        }
         let (mut synced, mut reopened, mut p50, mut p99) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (mut hit_p50, mut hit_p99) = (Vec::new(), Vec::new());
         let (mut entries, mut memory_bytes, mut on_disk_bytes) = (0, 0, 0);
-        for _ in 0..rounds {
+        for _ in 0..how.replicas {
             let dir = tempfile::tempdir_in(world.path("."))?;
             let (replica, took) = open(&hub, dir.path(), reach).await?;
             synced.push(took);
-            let (half, most, _) = look_up(&replica, &inquiries(&replica, &clear), MISSES);
-            p50.push(half);
-            p99.push(most);
+            let asked = inquiries(&replica, &clear);
+            for _ in 0..how.look_ups {
+                let (half, most, _) = look_up(&replica, &asked, MISSES);
+                p50.push(half);
+                p99.push(most);
+            }
             if reach == v1::ReplicaReach::Exact {
                 let (half, most, answered) = look_up(&replica, &inquiries(&replica, &listed), HITS);
                 if answered < 2 * HITS {
@@ -165,7 +198,7 @@ pub(crate) async fn measure(world: &World, rounds: usize) -> Result<Figures> {
         });
     }
     server.stop().await?;
-    Ok(Figures { listings, rounds, reaches })
+    Ok(Figures { listings, rounds: usize::from(how.replicas * how.look_ups), reaches })
 }
 
 fn inquiries(replica: &Replica, questions: &Questions) -> Vec<Inquiry> {
@@ -183,9 +216,9 @@ pub(crate) fn text(figures: &Figures) -> String {
         // Writing to a string can't fail.
         let _ = writeln!(
             text,
-            "| {} | {:.2} | {:.2} | {:.2} | {} | {:.2} | {:.2} | {:.0} | {:.0} | {:.0} | {:.0} |",
+            "| {} | {} | {:.2} | {:.2} | {} | {:.2} | {:.2} | {:.0} | {:.0} | {:.0} | {:.0} |",
             one.reach,
-            one.first_s,
+            one.first_s.map_or_else(String::new, |first_s| format!("{first_s:.2}")),
             one.synced_s,
             one.reopened_s,
             one.entries,

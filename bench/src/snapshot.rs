@@ -21,6 +21,7 @@ use crate::load::{Call, Class, Latency, Line, Shape};
 use crate::process::{On, Server};
 use crate::publish::publish_beside;
 use crate::report::Run;
+use crate::side::manifest;
 use crate::world::{BANK, COURT, World};
 use crate::{Common, Result, note, tls};
 
@@ -41,15 +42,15 @@ pub(crate) struct Args {
 /// The whole run. A call is a whole snapshot.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Figures {
-    /// Making the snapshot, by the hub.
-    pub(crate) made_s: f64,
+    /// Making the snapshot, by the hub; a quick run fetches what there is.
+    pub(crate) made_s: Option<f64>,
     /// A court beside that.
-    beside: Beside,
+    beside: Option<Beside>,
     pub(crate) bytes: u64,
     pub(crate) entries: u64,
     pub(crate) compared: Compared,
     /// From an empty directory to a replica that answers, the snapshot being there.
-    pub(crate) serving_s: Spread,
+    pub(crate) serving_s: Option<Spread>,
 }
 
 /// One clerk who lists and lifts, while a snapshot is made and as long as nothing else goes on.
@@ -78,7 +79,6 @@ pub(crate) async fn run(args: Args) -> Result<()> {
 pub(crate) async fn measure(world: &World, seconds: f64, rounds: u16) -> Result<Figures> {
     world.forget_snapshots()?;
     let hub = world.serve(On::Servers).await?;
-    let raw = world.serve_raw().await?;
     let (bank, court) = (world.client(&hub, BANK).await?, world.client(&hub, COURT).await?);
     let (clear, _) = questions(world)?;
     note("a court at work, alone");
@@ -88,14 +88,10 @@ pub(crate) async fn measure(world: &World, seconds: f64, rounds: u16) -> Result<
     let since = Instant::now();
     let (made_beside, made) = publish_beside(&court, &clear, made(&bank, &hub)).await?;
     let made_s = since.elapsed().as_secs_f64();
-    let (manifest, peak) = made?;
+    let peak = made?;
     let ([alone_listed, alone_lifted], [listed, lifted]) = (alone.latencies(), made_beside.latencies());
     let beside = Beside { listed: [alone_listed, listed], lifted: [alone_lifted, lifted], rss_mib: [before, peak] };
-    let snapshot = manifest.snapshot.ok_or("a manifest without a snapshot")?;
-    let bytes = snapshot.bytes;
-    let fetch = Contender::new(FETCH, &hub, || async { Ok(fetches(world.client(&hub, BANK).await?, &snapshot)) });
-    let read = Contender::new(RAW, &raw, || async { reads(world, &raw, bytes).await });
-    let compared = compare(&[fetch, read], Shape::closed(1, 1, seconds), rounds).await?;
+    let fetched = fetch(world, &hub, seconds, rounds).await?;
     let mut serving_s = Vec::new();
     for round in 1..=rounds {
         note(format_args!("round {round} of {rounds}: a replica from an empty directory"));
@@ -106,19 +102,36 @@ pub(crate) async fn measure(world: &World, seconds: f64, rounds: u16) -> Result<
         serving_s.push(since.elapsed().as_secs_f64());
         replica.unsubscribe().await?;
     }
-    raw.stop().await?;
     hub.stop().await?;
-    Ok(Figures { made_s, beside, bytes, entries: snapshot.entries, compared, serving_s: Spread::of(serving_s) })
+    Ok(Figures { made_s: Some(made_s), beside: Some(beside), serving_s: Some(Spread::of(serving_s)), ..fetched })
+}
+
+/// Only what it takes to fetch the snapshot that there is.
+pub(crate) async fn fetched(world: &World, seconds: f64, rounds: u16) -> Result<Figures> {
+    let hub = world.serve(On::Servers).await?;
+    let figures = fetch(world, &hub, seconds, rounds).await?;
+    hub.stop().await?;
+    Ok(figures)
+}
+
+/// The snapshot, next to as many raw bytes.
+async fn fetch(world: &World, hub: &Server, seconds: f64, rounds: u16) -> Result<Figures> {
+    let raw = world.serve_raw().await?;
+    let snapshot = manifest(&world.client(hub, BANK).await?).await?.snapshot.ok_or("a manifest without a snapshot")?;
+    let bytes = snapshot.bytes;
+    let fetch = Contender::new(FETCH, hub, || async { Ok(fetches(world.client(hub, BANK).await?, &snapshot)) });
+    let read = Contender::new(RAW, &raw, || async { reads(world, &raw, bytes).await });
+    let compared = compare(&[fetch, read], Shape::closed(1, 1, seconds), rounds).await?;
+    raw.stop().await?;
+    Ok(Figures { made_s: None, beside: None, bytes, entries: snapshot.entries, compared, serving_s: None })
 }
 
 /// Has a snapshot made; the most that the hub had in memory meanwhile.
-async fn made(bank: &xinhub_client::Hub, hub: &Server) -> Result<(v1::GetManifestResponse, f64)> {
-    let request = v1::GetManifestRequest { instance_id: vec![7; 16], reach: v1::ReplicaReach::Exact.into() };
-    let (sync, mut peak) = (bank.sync(), hub.usage()?.rss_mib);
-    let mut manifest = pin!(sync.get_manifest(request));
+async fn made(bank: &xinhub_client::Hub, hub: &Server) -> Result<f64> {
+    let (mut peak, mut manifest) = (hub.usage()?.rss_mib, pin!(manifest(bank)));
     loop {
         tokio::select! {
-            manifest = &mut manifest => return Ok((manifest?, peak)),
+            made = &mut manifest => return made.map(|_| peak),
             () = tokio::time::sleep(BETWEEN_LOOKS) => peak = peak.max(hub.usage()?.rss_mib),
         }
     }
@@ -207,18 +220,7 @@ async fn answer(mut stream: TlsStream<TcpStream>) -> Result<()> {
 }
 
 pub(crate) fn text(figures: &Figures) -> String {
-    let Figures {
-        made_s,
-        beside: Beside { listed, lifted, rss_mib: [before, peak] },
-        bytes,
-        entries,
-        compared,
-        serving_s,
-    } = figures;
-    let ms = |latencies: &[Option<Latency>; 2], of: fn(Latency) -> f64| {
-        let [alone, beside] = latencies.map(|latency| latency.map_or(f64::NAN, of) / 1e3);
-        format!("{beside:.1} ({alone:.1}) ms")
-    };
+    let Figures { bytes, entries, compared, serving_s, .. } = figures;
     let mut table = new_table(["bytes", "MiB/s", "MiB/s per server core", "× raw"]);
     let mib = *bytes as f64 / (1024.0 * 1024.0);
     for row in &compared.rows {
@@ -230,14 +232,31 @@ pub(crate) fn text(figures: &Figures) -> String {
             ratio.map_or_else(String::new, |ratio| ratio.text(2)),
         ]);
     }
+    let serving = serving_s.map_or_else(String::new, |serving_s| {
+        let serving_s = serving_s.text(2);
+        format!("\nFrom an empty directory to a replica of reach `exact` that answers: {serving_s} s.\n")
+    });
+    format!("{entries} entries, {mib:.1} MiB, of an audience.{}\n\n{table}\n{serving}", making(figures))
+}
+
+/// What it took to make, and whoever waited meanwhile.
+fn making(figures: &Figures) -> String {
+    let Some((made_s, Beside { listed, lifted, rss_mib: [before, peak] })) =
+        figures.made_s.zip(figures.beside.as_ref())
+    else {
+        return String::new();
+    };
+    let ms = |latencies: &[Option<Latency>; 2], of: fn(Latency) -> f64| {
+        let [alone, beside] = latencies.map(|latency| latency.map_or(f64::NAN, of) / 1e3);
+        format!("{beside:.1} ({alone:.1}) ms")
+    };
     format!(
-        "{entries} entries, {mib:.1} MiB, of an audience. The hub made the snapshot in {made_s:.2} s. A clerk was acknowledged \
-         meanwhile, and in parentheses as long as nothing else went on: a listing after {} at half and {} at 99 of 100, a lift \
-         after {} and {}. The hub had {before:.0} MiB in memory before, and {peak:.0} MiB at most.\n\n{table}\n\nFrom an empty directory to a replica of reach `exact` that answers: {} s.\n",
+        " The hub made the snapshot in {made_s:.2} s. A clerk was acknowledged meanwhile, and in parentheses as long as nothing else \
+         went on: a listing after {} at half and {} at 99 of 100, a lift after {} and {}. The hub had {before:.0} MiB in memory \
+         before, and {peak:.0} MiB at most.",
         ms(listed, |of| of.p50_us),
         ms(listed, |of| of.p99_us),
         ms(lifted, |of| of.p50_us),
         ms(lifted, |of| of.p99_us),
-        serving_s.text(2)
     )
 }

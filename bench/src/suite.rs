@@ -5,10 +5,10 @@ use std::io::Write;
 use serde_json::{Map, Value};
 
 use crate::compare::Spread;
-use crate::lookup::{self, How, STOCK, TUNED};
+use crate::lookup::{self, STOCK, TUNED};
 use crate::peers::{ETCD, POSTGRES, Peers};
 use crate::report::Run;
-use crate::world::World;
+use crate::world::{Place, World};
 use crate::{Common, Result, batch, expiry, mixed, publish, push, reload, replica, snapshot, start, stream};
 
 #[derive(clap::Args)]
@@ -21,31 +21,50 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args) -> Result<()> {
-    let Args { common, quick } = args;
-    let Common { rows, seconds, rounds, .. } = common;
-    let (world, filled) = World::filled(&common.place, rows).await?;
+    let Common { rows, seconds, rounds, place, output } = &args.common;
+    let run = if args.quick {
+        quick(place, *rows, *seconds, *rounds).await
+    } else {
+        whole(place, *rows, *seconds, *rounds).await
+    };
+    let run = run?;
+    output.write(&run)?;
+    writeln!(std::io::stdout(), "\n{}", summary(&run))?;
+    Ok(())
+}
+
+async fn whole(place: &Place, rows: u64, seconds: f64, rounds: u16) -> Result<Run> {
+    let (world, filled) = World::filled(place, rows).await?;
     let mut run = Run::of(&filled)?;
-    run.start = Some(start::measure(&world, if quick { 1 } else { rounds }).await?);
-    let peers = if quick { Peers::none() } else { Peers::start(&world, rows).await? };
-    let all = How { shapes: &lookup::SHAPES, adverse_percent: &lookup::ADVERSE_PERCENT, seconds, rounds };
-    let few = How { shapes: &lookup::SHAPES[..1], adverse_percent: &[1], ..all };
-    run.lookup = Some(lookup::measure(&world, &peers, if quick { few } else { all }).await?);
+    run.start = Some(start::measure(&world, rounds).await?);
+    let peers = Peers::start(&world, rows).await?;
+    run.lookup = Some(lookup::measure(&world, &peers, lookup::How::usual(seconds, rounds)).await?);
     run.batch = Some(batch::measure(&world, &peers, seconds, rounds).await?);
     peers.stop().await?;
     run.stream = Some(stream::measure(&world, seconds, rounds).await?);
     run.snapshot = Some(snapshot::measure(&world, seconds, rounds).await?);
-    run.replica = Some(replica::measure(&world, usize::from(rounds)).await?);
-    let how = if quick { push::How::QUICK } else { push::How::USUAL };
-    run.push = Some(push::measure(&world, how, rounds).await?);
-    if !quick {
-        run.publish = Some(publish::measure(&world, seconds, rounds).await?);
-        run.mixed = Some(mixed::measure(&world, mixed::Side::USUAL, seconds, rounds).await?);
-        run.expiry = Some(expiry::measure(&world, expiry::How::USUAL, seconds, rounds).await?);
-        run.reload = Some(reload::measure(&world, reload::How::USUAL, seconds, rounds).await?);
-    }
-    common.output.write(&run)?;
-    writeln!(std::io::stdout(), "\n{}", summary(&run))?;
-    Ok(())
+    run.replica = Some(replica::measure(&world, replica::How::usual(rounds)).await?);
+    run.push = Some(push::measure(&world, push::How::USUAL, rounds).await?);
+    run.publish = Some(publish::measure(&world, seconds, rounds).await?);
+    run.mixed = Some(mixed::measure(&world, mixed::Side::USUAL, seconds, rounds).await?);
+    run.expiry = Some(expiry::measure(&world, expiry::How::USUAL, seconds, rounds).await?);
+    run.reload = Some(reload::measure(&world, reload::How::USUAL, seconds, rounds).await?);
+    Ok(run)
+}
+
+/// Only what the last line tells, without peers, and by the snapshot that the world was filled with.
+async fn quick(place: &Place, rows: u64, seconds: f64, rounds: u16) -> Result<Run> {
+    let (world, filled) = World::filled(place, rows).await?;
+    let mut run = Run::of(&filled)?;
+    run.start = Some(start::measure(&world, 1).await?);
+    run.push = Some(push::followed(&world, push::How::QUICK, rounds).await?);
+    let few = lookup::How { shapes: &lookup::SHAPES[..1], adverse_percent: &[1], listed: false, seconds, rounds };
+    run.lookup = Some(lookup::measure(&world, &Peers::none(), few).await?);
+    run.batch = Some(batch::measure(&world, &Peers::none(), seconds, rounds).await?);
+    run.stream = Some(stream::measure(&world, seconds, rounds).await?);
+    run.snapshot = Some(snapshot::fetched(&world, seconds, rounds).await?);
+    run.replica = Some(replica::measure(&world, replica::How::quick(rounds)).await?);
+    Ok(run)
 }
 
 /// What counts, under names that stay. What was not measured is left out.

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use xinhub_cli::certs::ca::Authority;
 use xinhub_client::{Config, Hub, v1};
 
+use crate::ask::Questions;
 use crate::process::{On, Server, spawn};
 use crate::side::manifest;
 use crate::{Result, note, policy};
@@ -72,6 +74,8 @@ pub(crate) struct Place {
 pub(crate) struct World {
     dir: PathBuf,
     bin_dir: PathBuf,
+    /// What is asked of it, read once.
+    pub(crate) questions: OnceLock<(Questions, Questions)>,
     /// Goes with the world, unless that is kept.
     _temporary: Option<TempDir>,
 }
@@ -121,7 +125,12 @@ impl World {
 
     fn at(place: &Place, dir: PathBuf, temporary: Option<TempDir>) -> Self {
         let beside = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.to_owned()));
-        Self { dir, bin_dir: place.bin_dir.clone().or(beside).unwrap_or_default(), _temporary: temporary }
+        Self {
+            dir,
+            bin_dir: place.bin_dir.clone().or(beside).unwrap_or_default(),
+            questions: OnceLock::new(),
+            _temporary: temporary,
+        }
     }
 
     /// A hub with so many listings and their relations, which doesn't run: the one that was kept, or a new one. It knows what its
@@ -210,7 +219,12 @@ impl World {
         for part in PARTS {
             copy(&self.path(part), &to.path().join(part))?;
         }
-        Ok(Self { dir: to.path().to_owned(), bin_dir: self.bin_dir.clone(), _temporary: Some(to) })
+        Ok(Self {
+            dir: to.path().to_owned(),
+            bin_dir: self.bin_dir.clone(),
+            questions: self.questions.clone(),
+            _temporary: Some(to),
+        })
     }
 
     /// The empty RPC, as the hub serves its own.

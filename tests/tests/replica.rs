@@ -167,10 +167,8 @@ async fn an_older_list_that_was_put_back_is_not_taken() {
     let path = dir.path().join("index.snap");
     let older = std::fs::read(&path).unwrap();
     let following = follow(&hub, None, dir).await;
-    until("what was loaded is summed up", || async {
-        (following.replica.state().compared_revision > 0).then_some(())
-    })
-    .await;
+    until("what was loaded is summed up", || async { (following.replica.state().compared_revision > 0).then_some(()) })
+        .await;
     court.remove(listed.listing).await.unwrap();
     following.until_clear(&loan(&freed), true).await;
     let dir = following.close().await;
