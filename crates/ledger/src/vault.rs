@@ -272,9 +272,9 @@ impl Vault {
         self.recent.passed(follower, sequence);
     }
 
-    /// Keeps nothing open any more.
-    pub(crate) fn forget_recent(&self) {
-        self.recent.clear();
+    /// Keeps nothing open any more: returns what it was.
+    pub(crate) fn forget_recent(&self) -> impl Iterator<Item = Arc<Recent>> + use<> {
+        self.recent.clear()
     }
 
     /// [`Vault::read`], for whoever only looks at it: what is still open is not copied.

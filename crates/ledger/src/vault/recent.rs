@@ -1,8 +1,8 @@
 //! What an import has just written, still open, for those who follow the journal close behind.
 //!
 //! Promises: an event that is found here is what the journal has at its place, as it would open. Kept are entries of imports alone, in
-//! memory, so many bytes at most, and only until all followers are past them; none of it outlives the next entry of another kind, which an
-//! erasure is. Whoever finds nothing reads the journal. Without it, each row of an import is read, decoded, and opened under an unwrapped
+//! memory, so many bytes at most, and only until all followers are past them; none of it is found behind the next entry of another kind,
+//! which an erasure is. Whoever finds nothing reads the journal. Without it, each row of an import is read, decoded, and opened under an unwrapped
 //! key twice more, which takes a third of what the import takes.
 
 use std::collections::VecDeque;
@@ -103,10 +103,11 @@ impl Kept {
         drop(state);
     }
 
-    /// Forgets all.
-    pub(crate) fn clear(&self) {
+    /// Forgets all, and gives it to whoever has the time to give its memory back.
+    pub(crate) fn clear(&self) -> impl Iterator<Item = Arc<Recent>> + use<> {
         let mut state = self.0.lock();
-        (state.entries, state.bytes) = (VecDeque::new(), 0);
+        state.bytes = 0;
+        std::mem::take(&mut state.entries).into_iter()
     }
 
     /// The entry of a number.
@@ -152,7 +153,7 @@ mod tests {
         assert_eq!(there(1..=4), [false, false, true, true]);
         kept.put(entry(5, MAX_BYTES - 1_500));
         assert_eq!(there(3..=5), [false, true, true]);
-        kept.clear();
+        assert_eq!(kept.clear().count(), 2);
         assert_eq!(there(3..=5), [false; 3]);
         assert_eq!(kept.put(entry(6, MAX_BYTES + 1)).len(), 1, "one that is too large is not kept at all");
         assert_eq!(kept.0.lock().bytes, 0);

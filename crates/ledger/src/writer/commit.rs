@@ -62,7 +62,8 @@ impl Writer {
 
     fn write(&mut self, batch: &mut Batch) -> Result<(), CommandError> {
         debug_assert!(self.flight.is_none(), "this entry rests on what is visible");
-        self.vault.forget_recent();
+        // Given back by the next thread that appends: a lift waits for this entry.
+        self.spent.extend(self.vault.forget_recent());
         let (entry, clears) = self.seal(batch)?;
         entry.encode_into(&mut self.payload);
         let journal = self.journal.as_mut().ok_or(CommandError::Storage)?;

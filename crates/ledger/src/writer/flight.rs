@@ -125,7 +125,7 @@ impl Writer {
         let landed = landed.and_then(|frame| {
             let sequence = self.journal.as_ref().map_or(0, |journal| journal.tail().sequence);
             let recent = Arc::new(Recent { frame, sequence, pending, clears });
-            self.spent = self.vault.keep(Arc::clone(&recent));
+            self.spent.extend(self.vault.keep(Arc::clone(&recent)));
             self.make_visible(outcomes, &recent.clears, recent.pending.events(), urgent, frame)
         });
         if let Err(error) = &landed {
