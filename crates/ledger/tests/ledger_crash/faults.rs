@@ -21,6 +21,9 @@ pub(crate) enum Faulty {
 }
 
 const STEPS: usize = 30;
+/// Before and after the restart. By one seed the same requests would come at the same time, and by a chance of 1 in 65,536 each under an id
+/// that is known: it would get its kept outcome.
+const SEEDS: [u64; 2] = [7, 8];
 
 /// A workload whose `nth` write or sync fails; false when it has fewer.
 fn fail_at(nth: u64, faulty: Faulty, kind: ErrorKind) -> Result<bool, String> {
@@ -35,7 +38,7 @@ fn fail_at(nth: u64, faulty: Faulty, kind: ErrorKind) -> Result<bool, String> {
         Err(Some(text)) => return Err(tell(text)),
         Err(None) => {}
         Ok(ledger) => {
-            let stopped = steps(&bench, &ledger, &mut model, faulty).map_err(tell)?;
+            let stopped = steps(&bench, &ledger, &mut model, faulty, SEEDS[0]).map_err(tell)?;
             // Also while it stops and saves.
             ledger.shutdown();
             if stopped && bench.sim.storage().lock("LOCK").is_err() {
@@ -53,7 +56,7 @@ fn fail_at(nth: u64, faulty: Faulty, kind: ErrorKind) -> Result<bool, String> {
         }
     }
     let ledger = world::start(&next, &mut model).map_err(|found| tell(format!("after a restart: {found:?}")))?;
-    steps(&next, &ledger, &mut model, faulty).map_err(|text| tell(format!("after a restart: {text}")))?;
+    steps(&next, &ledger, &mut model, faulty, SEEDS[1]).map_err(|text| tell(format!("after a restart: {text}")))?;
     drop(ledger);
     let last = bench.on(next.sim.crash(nth + 1));
     world::start(&last, &mut model)
@@ -62,9 +65,9 @@ fn fail_at(nth: u64, faulty: Faulty, kind: ErrorKind) -> Result<bool, String> {
 }
 
 /// One step after the other, until the hub fails. Says whether it did.
-fn steps(bench: &Bench, ledger: &Ledger, model: &mut Model, faulty: Faulty) -> Result<bool, String> {
+fn steps(bench: &Bench, ledger: &Ledger, model: &mut Model, faulty: Faulty, seed: u64) -> Result<bool, String> {
     let shared = Arc::new(Mutex::new(std::mem::take(model)));
-    let mut submitter = Submitter::new(ledger, &bench.clock, &shared, 7);
+    let mut submitter = Submitter::new(ledger, &bench.clock, &shared, seed);
     let outcome = runtime().block_on(async {
         for _ in 0..STEPS {
             let had_failed = bench.sim.has_failed();
