@@ -124,9 +124,6 @@ fn digests(frozen: &Frozen) {
             black_box(&vector);
         });
     }
-    let start = Instant::now();
-    black_box(frozen.digest());
-    println!("  state digest of all, by all processors {:>14} ms", start.elapsed().as_millis());
 }
 
 fn measure(count: usize) {

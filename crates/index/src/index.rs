@@ -1,16 +1,12 @@
 //! The index as a whole: 4096 shards, a read side that anyone may clone, and the one writer.
 
-use std::num::NonZero;
-use std::panic::resume_unwind;
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
-use std::thread;
 
 use arc_swap::ArcSwap;
 
-use crate::digest::StateDigest;
 use crate::entry::{Entry, Hit, Key, Relations};
 use crate::packed::{self, Packed};
 use crate::shard::{Change, Shard};
@@ -194,26 +190,6 @@ impl Frozen {
     /// Every key with its entry, in ascending order of the keys.
     pub fn entries(&self) -> impl Iterator<Item = (Key, Entry)> {
         entries(&self.tables)
-    }
-
-    /// The sum over all entries, by as many threads as the machine runs at a time.
-    pub fn digest(&self) -> StateDigest {
-        let threads = thread::available_parallelism().map_or(1, NonZero::get);
-        let mut digest = StateDigest::new();
-        thread::scope(|scope| {
-            let sums = self.tables.chunks(SHARDS.div_ceil(threads)).map(|tables| {
-                let sum = move || StateDigest::of(entries(tables));
-                thread::Builder::new().spawn_scoped(scope, sum).map_err(|_| tables)
-            });
-            for sum in sums.collect::<Vec<_>>() {
-                digest.plus(&match sum {
-                    Ok(sum) => sum.join().unwrap_or_else(|panic| resume_unwind(panic)),
-                    // The machine gives no more threads.
-                    Err(tables) => StateDigest::of(entries(tables)),
-                });
-            }
-        });
-        digest
     }
 }
 

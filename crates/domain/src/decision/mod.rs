@@ -6,7 +6,8 @@
 //!
 //! A decision takes three steps, because the index and the names lie outside this crate: [`plan`] says what to probe (or
 //! answers at once), [`Probe::conclude`] weighs the hits, [`Conclusion::confirm_name`] lets a name confirm. Each step is
-//! the only way to the next; what [`Alike`] saves of it for many questions of one request is a miss, which needs neither. What the caller then sees of an [`Answer`] is [`view`]'s business.
+//! the only way to the next; for many questions of one request [`Alike`] says who is to be probed, and a miss needs nothing
+//! else. What the caller then sees of an [`Answer`] is [`view`]'s business.
 
 mod alike;
 mod answer;

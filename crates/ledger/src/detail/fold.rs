@@ -125,16 +125,14 @@ impl<'a> Pending<'a> {
     /// Keeps what a relation or exemption says.
     fn put_record(&mut self, clear: &Clear, opened: &Opened, key: Option<&RecordKey>) -> Result<(), FollowFault> {
         let Opened::Body(body) = opened else { return Ok(()) };
-        if !matches!(&**body, Body::Relation { .. } | Body::Exemption { .. }) {
-            return Ok(());
-        }
-        let Some(key) = self.key(clear.record, key)? else { return Ok(()) };
-        let bytes = match &**body {
-            Body::Relation { content, .. } => value::seal(&key, clear.record, clear.revision, content),
-            Body::Exemption { content, .. } => value::seal(&key, clear.record, clear.revision, content),
+        let seal: &dyn Fn(&RecordKey) -> Vec<u8> = match &**body {
+            Body::Relation { content, .. } => &|key| value::seal(key, clear.record, clear.revision, content),
+            Body::Exemption { content, .. } => &|key| value::seal(key, clear.record, clear.revision, content),
             _ => return Ok(()),
         };
-        self.records.insert(clear.record, Some(bytes));
+        if let Some(key) = self.key(clear.record, key)? {
+            self.records.insert(clear.record, Some(seal(&key)));
+        }
         Ok(())
     }
 

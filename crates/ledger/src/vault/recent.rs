@@ -70,11 +70,6 @@ impl State {
         self.bytes -= oldest.pending.bytes();
         Some(oldest)
     }
-
-    fn passed_by_all(&self) -> u64 {
-        let [detail, told] = self.passed;
-        detail.min(told)
-    }
 }
 
 impl Kept {
@@ -95,8 +90,8 @@ impl Kept {
         let mut dropped = Vec::new();
         let mut state = self.0.lock();
         state.passed[follower as usize] = sequence;
-        let all = state.passed_by_all();
-        while state.entries.front().is_some_and(|oldest| oldest.sequence <= all) {
+        let [detail, told] = state.passed;
+        while state.entries.front().is_some_and(|oldest| oldest.sequence <= detail.min(told)) {
             dropped.extend(state.drop_oldest());
         }
         // Giving much memory back takes its time, and nobody waits for it.
@@ -112,15 +107,18 @@ impl Kept {
 
     /// The entry of a number.
     pub(crate) fn entry(&self, sequence: u64) -> Option<Arc<Recent>> {
-        let state = self.0.lock();
-        let at = state.entries.binary_search_by_key(&sequence, |recent| recent.sequence).ok()?;
-        state.entries.get(at).cloned()
+        self.find(sequence, |recent| recent.sequence)
     }
 
     /// The entry that holds a place.
     pub(crate) fn at(&self, place: Place) -> Option<Arc<Recent>> {
+        self.find(place.frame(), |recent| recent.frame)
+    }
+
+    /// By what ascends from one entry to the next.
+    fn find(&self, wanted: u64, of: impl Fn(&Recent) -> u64) -> Option<Arc<Recent>> {
         let state = self.0.lock();
-        let at = state.entries.binary_search_by_key(&place.frame(), |recent| recent.frame).ok()?;
+        let at = state.entries.binary_search_by_key(&wanted, |recent| of(recent)).ok()?;
         state.entries.get(at).cloned()
     }
 }

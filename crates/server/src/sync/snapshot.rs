@@ -359,7 +359,10 @@ fn write(
     let mut index = SectionWriter::new(key_epoch, Heads::Drop, index);
     let mut filter = FilterWriter::new(key_epoch, filter)?;
     for part in 0..parts.files.len() {
-        for some in parts.sorted(part)?.chunks(WRITTEN_AT_ONCE) {
+        let began = Instant::now();
+        let sorted = parts.sorted(part)?;
+        rest(began.elapsed());
+        for some in sorted.chunks(WRITTEN_AT_ONCE) {
             let began = Instant::now();
             for (key, entry) in some {
                 index.entry(key, entry)?;
