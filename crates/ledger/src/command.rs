@@ -174,6 +174,19 @@ pub enum Redress {
 }
 
 impl RemedyCommand {
+    /// The petition that it is about, unless it brings one.
+    pub(crate) fn petition(&self) -> Option<u64> {
+        match self {
+            RemedyCommand::File { .. } => None,
+            RemedyCommand::RefuseIntake { petition, .. }
+            | RemedyCommand::Decide { petition, .. }
+            | RemedyCommand::ServeFinding { petition, .. }
+            | RemedyCommand::AskReconsideration { petition, .. }
+            | RemedyCommand::DecideReconsideration { petition, .. }
+            | RemedyCommand::Withdraw { petition, .. } => Some(*petition),
+        }
+    }
+
     fn is_lift(&self) -> bool {
         match self {
             RemedyCommand::Decide { finding, .. } | RemedyCommand::DecideReconsideration { finding, .. } => {

@@ -26,10 +26,9 @@ use xinhub_domain::time::Timestamp;
 
 use crate::clock::{Clock, ClockFault, ClockGuard};
 use crate::command::{CommandError, ImportBatch, Outcome, Request, RowOutcome};
-use crate::entry::MAX_EVENTS;
 use crate::journal::Journal;
+use crate::plan::Planner;
 use crate::plan::pending::Pending;
-use crate::plan::{Planner, clock as clock_plan};
 use crate::resident::Resident;
 use crate::vault::recent::Recent;
 use crate::vault::{Slots, Vault};
@@ -40,6 +39,7 @@ mod commit;
 mod flight;
 mod queue;
 mod take;
+mod tick;
 
 use batch::{Batch, Reply};
 use flight::Flight;
@@ -178,29 +178,34 @@ impl Writer {
                 None
             }
         };
+        // A lift goes on waiting, where it can overtake what the clock brings.
+        let job = job.and_then(|job| self.queue.unless_lift(job));
         self.tick()?;
         let mut batch = Batch::default();
         // What the clock has brought may be lifts.
         let mut next = job.and_then(|job| self.queue.unless_held(job, self.lull_until(&batch)));
         for _ in 0..MAX_JOBS {
-            let job = match next.take() {
-                Some(job) => job,
-                None => match self.queue.waiting(self.lull_until(&batch)) {
-                    Some(job) => job,
-                    None => break,
-                },
-            };
+            let mut waiting = || self.queue.waiting(self.lull_until(&batch));
+            let Some(mut job) = next.take().or_else(&mut waiting) else { break };
             if self.has_fallen_due() {
                 // At midnight, say: what ends with the day ends before anything else happens to it.
                 self.commit(&mut batch)?;
+                let left = self.queue.unless_lift(job);
                 self.tick()?;
+                let Some(other) = left else { continue };
+                job = other;
             }
             self.take(job, &mut batch)?;
-            if batch.is_full(self.max_entry_bytes.min(MAX_ENTRY_BYTES)) {
+            if self.is_full(&batch) {
                 break;
             }
         }
         self.commit(&mut batch)
+    }
+
+    /// Whether no further command goes into one entry with these.
+    fn is_full(&self, batch: &Batch) -> bool {
+        batch.is_full(self.max_entry_bytes.min(MAX_ENTRY_BYTES))
     }
 
     /// Until when rows of imports wait for those who are told of lifts, also of those that go into this entry.
@@ -245,13 +250,6 @@ impl Writer {
         }
     }
 
-    /// Whether something falls due now that did not when the clock was last looked at.
-    fn has_fallen_due(&self) -> bool {
-        let resident = self.resident.read();
-        let sure = self.published.borrow().clock_fault.is_none();
-        sure && resident.due.is_due(self.now(&resident)) && !resident.due.is_due(self.ticked)
-    }
-
     /// Whether the journal has failed. A job that failed for another reason is no reason to stop.
     fn stopped(&self) -> Result<(), Stopped> {
         if self.published.borrow().failed { Err(Stopped) } else { Ok(()) }
@@ -266,53 +264,6 @@ impl Writer {
     /// Hub time.
     fn now(&self, resident: &Resident) -> Timestamp {
         self.guard.hub_time(&*self.clock, resident.last_at)
-    }
-
-    /// Looks at the clock, and records what it has brought: all of it before the next command is decided.
-    pub(crate) fn tick(&mut self) -> Result<(), Stopped> {
-        let last = self.resident.read().last_at;
-        let checked = self.guard.check(&*self.clock, last);
-        let fault = checked.err();
-        if self.published.borrow().clock_fault != fault {
-            if let Some(fault) = fault {
-                tracing::error!(%fault, "the clock is unsure: time events are frozen");
-            }
-            self.published.send_modify(|published| published.clock_fault = fault);
-        }
-        let Ok(now) = checked else { return Ok(()) };
-        self.ticked = now;
-        let agreed = (now, self.clock.boot_ms());
-        self.published.send_if_modified(|published| {
-            published.agreed = agreed;
-            false
-        });
-        if self.resident.read().due.is_due(now) {
-            self.landed()?;
-        }
-        while self.resident.read().due.is_due(now) {
-            let due = self.resident.write().due.take(now, MAX_EVENTS);
-            let mut batch = Batch::default();
-            let mut later = Vec::new();
-            {
-                let resident = self.resident.read();
-                let numbers = batch.pending.numbers(&resident);
-                for (when, event) in &due {
-                    match clock_plan::planned(&resident, (*when, *event), now, &self.rules) {
-                        Some((_, touch)) if batch.touched.contains(&touch) => later.push((*when, *event)),
-                        Some((planned, touch)) => batch.add(planned, numbers, None, &[touch]),
-                        None => {}
-                    }
-                }
-            }
-            // What is due frees somebody, or falls due again: on a full disk it may use the reserve.
-            batch.urgent = true;
-            if self.commit_now(&mut batch).is_err() {
-                self.resident.write().due.put_back(due);
-                return self.stopped();
-            }
-            self.resident.write().due.put_back(later);
-        }
-        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use xinhub_domain::time::{Day, Timestamp};
 
+use super::Resident;
 use super::remedy::Bound;
 
 /// Something that falls due at an instant.
@@ -117,6 +118,26 @@ impl Due {
         }
     }
 
+    /// Takes out all that is due at `now` of one listing, by its row and by whether an event other than the end of its term is its own,
+    /// as [`Due::take`] does.
+    pub fn take_of(&mut self, now: Timestamp, row: u32, is_own: impl Fn(Event) -> bool) -> Vec<(Timestamp, Event)> {
+        let mut taken = Vec::new();
+        for (day, rows) in self.expiries.iter_mut().take_while(|(day, _)| day.end() <= now) {
+            if let Some(at) = rows.iter().position(|other| *other == row) {
+                rows.swap_remove(at);
+                taken.push((day.end(), Event::Expire { row }));
+            }
+        }
+        self.expiries.retain(|_, rows| !rows.is_empty());
+        let due = self.others.iter().take_while(|(when, _)| *when <= now);
+        let own: Vec<_> = due.filter(|(_, event)| is_own(*event)).copied().collect();
+        self.others.retain(|due| !own.contains(due));
+        taken.extend(own);
+        // Terms stay before the rest of their instant.
+        taken.sort_by_key(|(when, _)| *when);
+        taken
+    }
+
     /// Puts back what was taken and could not be recorded.
     pub fn put_back(&mut self, taken: Vec<(Timestamp, Event)>) {
         for (when, event) in taken {
@@ -129,6 +150,27 @@ impl Due {
                 | Event::Deadline(_) => self.at(when, event),
             }
         }
+    }
+}
+
+impl Resident {
+    /// Takes out what is due at `now` of one listing and of the petitions on it.
+    pub fn take_due_of(&mut self, listing: u64, now: Timestamp) -> Vec<(Timestamp, Event)> {
+        let Some(row) = self.table.row_of(listing) else { return Vec::new() };
+        let remedy = &self.remedy;
+        let is_own = |event| match event {
+            Event::EndGrace { row: of }
+            | Event::EndRelation { row: of, .. }
+            | Event::EndExemption { row: of, .. }
+            | Event::EndRetention { row: of, .. }
+            | Event::Expire { row: of }
+            | Event::Deadline(Bound::Listing { row: of, .. } | Bound::Duty { row: of, .. }) => of == row,
+            Event::Deadline(Bound::Petition { number, .. }) => {
+                remedy.petition(number).is_some_and(|petition| petition.listing == listing)
+            }
+            Event::Deadline(Bound::Import { .. }) => false,
+        };
+        self.due.take_of(now, row, is_own)
     }
 }
 
@@ -147,6 +189,26 @@ mod tests {
         let rows: Vec<Event> = due.take(day.plus_days(9).end(), 10).into_iter().map(|(_, event)| event).collect();
         let grace = |row| Event::EndGrace { row };
         assert_eq!(rows, [grace(4), Event::Expire { row: 3 }, grace(2), grace(1)]);
+    }
+
+    #[test]
+    fn what_is_due_of_one_listing_is_taken_in_its_order_and_leaves_the_rest() {
+        let mut due = Due::default();
+        let (day, later) = (Day(20_000), Day(20_001));
+        let grace = |row| Event::EndGrace { row };
+        for (until, row) in [(day, 1), (day, 2), (later, 2), (Day(20_002), 2)] {
+            due.expiry(until, row);
+        }
+        for (when, row) in [(later.end(), 2), (day.end(), 1), (Timestamp(day.end().0 - 1), 2), (Day(20_002).end(), 2)] {
+            due.at(when, grace(row));
+        }
+        let term = Event::Expire { row: 2 };
+        let own = due.take_of(later.end(), 2, |event| event == grace(2));
+        let expected =
+            [(Timestamp(day.end().0 - 1), grace(2)), (day.end(), term), (later.end(), term), (later.end(), grace(2))];
+        assert_eq!(own, expected);
+        assert_eq!(due.take(later.end(), 10), [(day.end(), Event::Expire { row: 1 }), (day.end(), grace(1))]);
+        assert_eq!(due.len(), 2, "what is not due yet");
     }
 
     #[test]

@@ -20,6 +20,8 @@ const SIDE: usize = 1_024;
 #[derive(Debug)]
 pub(crate) struct Queue {
     lifts: mpsc::Receiver<Job>,
+    /// The first of them, looked at and left.
+    left: Option<Job>,
     others: mpsc::Receiver<Job>,
     /// Rows of imports that came in a lull, in their order, each with its end.
     held: VecDeque<(Instant, Job)>,
@@ -31,13 +33,17 @@ impl Queue {
     /// With the ends for lifts, and for all else.
     pub(crate) fn new() -> (mpsc::Sender<Job>, mpsc::Sender<Job>, Queue) {
         let ((lifts, lift_queue), (others, other_queue)) = (mpsc::channel(SIDE), mpsc::channel(SIDE));
-        (lifts, others, Queue { lifts: lift_queue, others: other_queue, held: VecDeque::new(), lift_at_hand: false })
+        let queue =
+            Queue { lifts: lift_queue, left: None, others: other_queue, held: VecDeque::new(), lift_at_hand: false };
+        (lifts, others, queue)
     }
 
     /// Waits for a job, or until [`Queue::waiting`] may have one; an error once every handle is gone. `lull` is the end of the last
     /// lull. Nothing is lost where it is dropped.
     pub(super) async fn next(&mut self, lull: Option<Instant>) -> Result<Option<Job>, Stopped> {
-        self.lift_at_hand = false;
+        if let Some(lift) = self.waiting_lift() {
+            return Ok(Some(lift));
+        }
         let held_until = self.held.front().map(|(until, _)| *until);
         let held_long_enough = async {
             match held_until {
@@ -58,15 +64,13 @@ impl Queue {
 
     /// Whether somebody is to be lifted: the job that was taken last does, or one that waits.
     pub(super) fn has_lift(&self) -> bool {
-        self.lift_at_hand || !self.lifts.is_empty()
+        self.lift_at_hand || self.left.is_some() || !self.lifts.is_empty()
     }
 
     /// A job that waits already: lifts first, then what was held for long enough.
     pub(super) fn waiting(&mut self, lull: Option<Instant>) -> Option<Job> {
-        let lift = self.lifts.try_recv().ok();
-        self.lift_at_hand = lift.is_some();
-        if lift.is_some() {
-            return lift;
+        if let Some(lift) = self.waiting_lift() {
+            return Some(lift);
         }
         if let Some((_, job)) = self.held.pop_front_if(|(until, _)| *until <= Instant::now()) {
             return Some(job);
@@ -77,6 +81,28 @@ impl Queue {
                 return Some(job);
             }
         }
+    }
+
+    /// A lift that waits already.
+    pub(super) fn waiting_lift(&mut self) -> Option<Job> {
+        let lift = self.left.take().or_else(|| self.lifts.try_recv().ok());
+        self.lift_at_hand = lift.is_some();
+        lift
+    }
+
+    /// The job that was taken last, unless it lifts: then it waits again, before all others.
+    pub(super) fn unless_lift(&mut self, job: Job) -> Option<Job> {
+        if !self.lift_at_hand {
+            return Some(job);
+        }
+        self.leave(job);
+        None
+    }
+
+    /// Puts the lift that was taken last back.
+    pub(super) fn leave(&mut self, lift: Job) {
+        debug_assert!(self.left.is_none(), "it was taken before any other");
+        (self.left, self.lift_at_hand) = (Some(lift), false);
     }
 
     /// The job, unless it brings rows of an import in a lull, or behind such that are held.
@@ -96,7 +122,7 @@ impl Queue {
     pub(super) fn close(&mut self) -> impl Iterator<Item = Job> {
         self.lifts.close();
         self.others.close();
-        let lifts = std::iter::from_fn(|| self.lifts.try_recv().ok());
+        let lifts = self.left.take().into_iter().chain(std::iter::from_fn(|| self.lifts.try_recv().ok()));
         let others = std::iter::from_fn(|| self.others.try_recv().ok());
         lifts.chain(self.held.drain(..).map(|(_, job)| job)).chain(others)
     }

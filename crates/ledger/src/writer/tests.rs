@@ -8,7 +8,7 @@ use std::time::Duration;
 use xinhub_domain::deadline::Clock as Deadline;
 use xinhub_domain::identity::{Kind, synthetic};
 use xinhub_domain::import::{FileKind, ImportCounts, StagedImport};
-use xinhub_domain::listing::{Body, Content, Draft, Exemption, RawIdentity, Stage, State, Visibility};
+use xinhub_domain::listing::{Body, Content, Draft, DraftDecision, Exemption, RawIdentity, Stage, State, Visibility};
 use xinhub_domain::measure::{Relation, RelationSet};
 use xinhub_domain::time::{Day, Timestamp};
 
@@ -18,6 +18,7 @@ use crate::command::{
     Act, Command, CommandError, ImportBatch, ImportRow, ListingRef, MAX_IMPORT_ROWS, Outcome, Request, RowFault,
     RowOutcome, StagedCommand,
 };
+use crate::entry::MAX_EVENTS;
 use crate::keys::Keyring;
 use crate::ledger::{Ledger, OpenError};
 use crate::resident::remedy::Bound;
@@ -567,4 +568,54 @@ async fn as_many_rows_as_a_batch_takes_are_one_entry() {
     assert!(outcomes.iter().all(|outcome| matches!(outcome, RowOutcome::Added { .. })));
     let after = ledger.inspect(|resident| (resident.sequence, resident.table.len()));
     assert_eq!(after, (sequence + 1, MAX_IMPORT_ROWS));
+}
+
+/// A lift waited until the end of every term that ended with the day was written.
+#[tokio::test]
+async fn a_lift_overtakes_a_midnight_but_not_what_ends_of_its_own_listing() {
+    let bench = Bench::new(31);
+    let ledger = bench.open();
+    let fixed = |number: u64| {
+        // By its own ground a listing ends by itself, 24 months on.
+        let decision =
+            draft(organisation(number), 1).decision.map(|decision| DraftDecision { term_months: 24, ..decision });
+        let draft = Draft { ground: 2, decision, ..draft(organisation(number), number as u32) };
+        ImportRow::Listing(content(&draft))
+    };
+    const ENDING: u64 = 4 * MAX_EVENTS as u64;
+    for first in (1..=ENDING).step_by(MAX_IMPORT_ROWS) {
+        let rows = import(&ledger, (first..first + MAX_IMPORT_ROWS as u64).map(fixed).collect()).await;
+        assert!(rows.iter().all(|row| matches!(row, RowOutcome::Added { .. })));
+    }
+    let stays = publish(&ledger, "court-one", &draft(organisation(ENDING + 1), 90_000)).await.listing;
+    let until = ledger.inspect(|resident| resident.table.row(0).until()).unwrap();
+    // At midnight the disk stays at its first entry until the lifts are there.
+    let (begun, syncing) = sync_channel(1);
+    let (go_on, may_go_on) = sync_channel::<()>(1);
+    let may_go_on = std::sync::Mutex::new(may_go_on);
+    bench.sim.mute_syncs(move |_| {
+        let _ = begun.try_send(());
+        let _ = may_go_on.lock().unwrap().recv();
+        false
+    });
+    let before = ledger.position().revision;
+    bench.clock.advance_ms((until.end().0 - bench.clock.wall().0) as u64);
+    syncing.recv().unwrap();
+    let lift = |listing| {
+        let remove = Command::Remove { listing, ground: "performed".into() };
+        ledger.submit(request_at(bench.clock.wall(), "court-one", "j-1", None, remove))
+    };
+    // The last of those that end: terms of one day are taken from its end, so that the first listing's comes last.
+    let (lifted, ended, _) = tokio::join!(lift(stays), lift(1), async { drop(go_on) });
+    let lifted = lifted.unwrap();
+    assert_eq!(lifted.etag, before + MAX_EVENTS as u64 + 1, "behind the entry that was on its way");
+    assert!(matches!(ended, Err(CommandError::State(_))), "{ended:?}");
+    let expired = etag(&ledger, 1);
+    assert!(expired > before + MAX_EVENTS as u64 && expired <= before + MAX_EVENTS as u64 + 2, "{expired}");
+    while ledger.position().revision < before + ENDING + 1 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let listed = |listing: u64| ledger.inspect(|resident| resident.table.row(listing as u32 - 1).state());
+    assert!((1..=ENDING).all(|listing| listed(listing) != Some(State::Listed)));
+    assert_eq!(ledger.position().revision, before + ENDING + 1, "each once");
 }
