@@ -15,6 +15,7 @@ use crate::{Common, Result, note};
 pub(crate) const STOCK: &str = "empty RPC, out of the box";
 pub(crate) const TUNED: &str = "empty RPC, tuned";
 pub(crate) const CHECK: &str = "Check, 1 % listed";
+pub(crate) const CLEAR: &str = "Check, nobody listed";
 pub(crate) const LISTED: &str = "Check, all listed";
 /// Connections, and calls in flight on each: a busy caller, one with more connections, one call at a time.
 pub(crate) const SHAPES: [(usize, usize); 3] = [BUSY, (64, 4), (1, 1)];
@@ -51,15 +52,15 @@ pub(crate) struct Open {
 pub(crate) struct How<'a> {
     pub(crate) shapes: &'a [(usize, usize)],
     pub(crate) adverse_percent: &'a [usize],
-    /// Whether those who are all listed are asked about too.
-    pub(crate) listed: bool,
+    /// Whether it is also asked about people none of whom is listed, and about those who all are.
+    pub(crate) extremes: bool,
     pub(crate) seconds: f64,
     pub(crate) rounds: u16,
 }
 
 impl How<'_> {
     pub(crate) fn usual(seconds: f64, rounds: u16) -> Self {
-        Self { shapes: &SHAPES, adverse_percent: &ADVERSE_PERCENT, listed: true, seconds, rounds }
+        Self { shapes: &SHAPES, adverse_percent: &ADVERSE_PERCENT, extremes: true, seconds, rounds }
     }
 }
 
@@ -80,7 +81,9 @@ pub(crate) async fn measure(world: &World, peers: &Peers, how: How<'_>) -> Resul
     let of = |what, server, questions| contender(world, what, server, questions);
     let mut contenders =
         vec![of(STOCK, &stock, Questions::empty()), of(TUNED, &tuned, Questions::empty()), of(CHECK, &hub, mix(1))];
-    contenders.extend(how.listed.then(|| of(LISTED, &hub, listed.clone())));
+    if how.extremes {
+        contenders.extend([of(CLEAR, &hub, clear.clone()), of(LISTED, &hub, listed.clone())]);
+    }
     contenders.extend(peers.single_keys());
     let mut closed = Vec::new();
     for (connections, in_flight) in how.shapes {

@@ -58,7 +58,7 @@ async fn quick(place: &Place, rows: u64, seconds: f64, rounds: u16) -> Result<Ru
     let mut run = Run::of(&filled)?;
     run.start = Some(start::measure(&world, 1).await?);
     run.push = Some(push::followed(&world, push::How::QUICK, rounds).await?);
-    let few = lookup::How { shapes: &lookup::SHAPES[..1], adverse_percent: &[1], listed: false, seconds, rounds };
+    let few = lookup::How { shapes: &lookup::SHAPES[..1], adverse_percent: &[1], extremes: false, seconds, rounds };
     run.lookup = Some(lookup::measure(&world, &Peers::none(), few).await?);
     run.batch = Some(batch::measure(&world, &Peers::none(), seconds, rounds).await?);
     run.stream = Some(stream::measure(&world, seconds, rounds).await?);
