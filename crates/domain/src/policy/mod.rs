@@ -89,6 +89,25 @@ impl Court {
     }
 }
 
+/// Courts, in the order of the file, and found by their ids.
+#[derive(Clone, Debug, Default)]
+struct Courts {
+    all: Vec<Court>,
+    /// The first of each id, which a checked policy has once.
+    by_id: HashMap<Arc<str>, usize>,
+}
+
+impl Courts {
+    fn push(&mut self, court: Court) {
+        self.by_id.entry(Arc::clone(&court.id)).or_insert(self.all.len());
+        self.all.push(court);
+    }
+
+    fn get(&self, id: &str) -> Option<&Court> {
+        self.by_id.get(id).map(|index| &self.all[*index])
+    }
+}
+
 /// A group of clients that keep replicas of the same list: one index key, one set of measures (decision D5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audience {
@@ -123,7 +142,7 @@ pub struct Policy {
     catalogue: Arc<Catalogue>,
     release: Release,
     additions_alone_percent: u8,
-    courts: Vec<Court>,
+    courts: Courts,
     audiences: Vec<Arc<Audience>>,
     clients: HashMap<Arc<str>, Arc<Client>>,
     /// By `MeasureId`, in fen.
@@ -182,12 +201,12 @@ impl Policy {
 
     /// Every court, in the order of the file.
     pub fn courts(&self) -> &[Court] {
-        &self.courts
+        &self.courts.all
     }
 
     /// The court of this id.
     pub fn court(&self, id: &str) -> Option<&Court> {
-        self.courts.iter().find(|court| court.id() == id)
+        self.courts.get(id)
     }
 
     /// Every audience, in the order of the file.

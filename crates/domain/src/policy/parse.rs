@@ -2,13 +2,13 @@
 
 mod client;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::client::Client;
 use super::grounds::Grounds;
 use super::read::{At, Reader, Section, one_of};
-use super::{Audience, Court, POLICY_FILE, Policy, Release, Rules};
+use super::{Audience, Court, Courts, POLICY_FILE, Policy, Release, Rules};
 use crate::deadline::{Calendar, Deadlines, Profile, Profiles};
 use crate::fault::{Fault, Faults, choose};
 use crate::listing::{Actor, Ground, MAX_GRACE_DAYS};
@@ -63,7 +63,7 @@ fn read(root: Section, catalogue: &Catalogue, profiles: &Profiles, calendar: &Ar
         enable(section, &mut catalogue);
     }
     let (courts, by_court) = courts(&root, profiles);
-    let mut warnings: Vec<Fault> = without_signers(&courts).filter(|_| release == Some(Release::Two)).collect();
+    let mut warnings: Vec<Fault> = without_signers(&courts.all).filter(|_| release == Some(Release::Two)).collect();
     let audiences = audiences(&root, &catalogue);
     let mut clients: HashMap<Arc<str>, Arc<Client>> = HashMap::new();
     for section in root.sections("client") {
@@ -90,7 +90,7 @@ fn read(root: Section, catalogue: &Catalogue, profiles: &Profiles, calendar: &Ar
     });
     let grounds = grounds(&root);
     let report_floor = root.count("report_floor", 2..=1_000).and_then(|floor| u32::try_from(floor).ok());
-    let rules = rules(&root, &courts, by_court, profiles, calendar);
+    let rules = rules(&root, &courts.all, by_court, profiles, calendar);
     root.finish();
     Some(Policy {
         catalogue: Arc::new(catalogue),
@@ -197,8 +197,8 @@ fn id<'d>(section: &Section<'d, '_>) -> Option<At<&'d str>> {
 type ByCourt = (Arc<str>, Arc<Profile>);
 
 /// The courts, and the profiles that they name.
-fn courts(root: &Section, profiles: &Profiles) -> (Vec<Court>, Vec<ByCourt>) {
-    let mut courts: Vec<Court> = Vec::new();
+fn courts(root: &Section, profiles: &Profiles) -> (Courts, Vec<ByCourt>) {
+    let (mut courts, mut names) = (Courts::default(), HashSet::new());
     let mut by_court = Vec::new();
     let mut aboves: Vec<(usize, At<&str>)> = Vec::new();
     for section in root.sections("court") {
@@ -215,21 +215,21 @@ fn courts(root: &Section, profiles: &Profiles) -> (Vec<Court>, Vec<ByCourt>) {
         let own = section.text("profile").and_then(|at| profile(section.reader, &at, profiles));
         by_court.extend(id.as_ref().zip(own).map(|(id, own)| (Arc::from(id.value), own)));
         if let (Some(id), Some(name)) = (&id, &name) {
-            if courts.iter().any(|court| court.id() == id.value) {
+            if courts.get(id.value).is_some() {
                 id.fault(
                     section.reader,
                     format!("court `{}` stands twice", id.value),
                     "give each court an id of its own",
                 );
             }
-            if courts.iter().any(|court| court.name_zh() == name.value) {
+            if !names.insert(name.value) {
                 name.fault(
                     section.reader,
                     "is another court's name too",
                     "import files tell courts apart by name: make it whole",
                 );
             }
-            aboves.extend(above.map(|above| (courts.len(), above)));
+            aboves.extend(above.map(|above| (courts.all.len(), above)));
             courts.push(Court {
                 id: id.value.into(),
                 name_zh: name.value.to_owned(),
@@ -241,10 +241,10 @@ fn courts(root: &Section, profiles: &Profiles) -> (Vec<Court>, Vec<ByCourt>) {
         section.finish();
     }
     for (index, above) in aboves {
-        if courts.iter().any(|court| court.id() == above.value) {
-            courts[index].above = Some(above.value.into());
+        if courts.get(above.value).is_some() {
+            courts.all[index].above = Some(above.value.into());
             if is_above_itself(&courts, index) {
-                courts[index].above = None;
+                courts.all[index].above = None;
                 above.fault(
                     root.reader,
                     "makes the court stand above itself",
@@ -252,7 +252,7 @@ fn courts(root: &Section, profiles: &Profiles) -> (Vec<Court>, Vec<ByCourt>) {
                 );
             }
         } else {
-            let fix = choose(above.value, courts.iter().map(Court::id));
+            let fix = choose(above.value, courts.all.iter().map(Court::id));
             above.fault(root.reader, format!("court `{}` is not in this file", above.value), fix);
         }
     }
@@ -327,14 +327,14 @@ fn without_signers(courts: &[Court]) -> impl Iterator<Item = Fault> {
     })
 }
 
-fn is_above_itself(courts: &[Court], index: usize) -> bool {
-    let start = courts[index].id();
-    let mut next = courts[index].above();
+fn is_above_itself(courts: &Courts, index: usize) -> bool {
+    let start = courts.all[index].id();
+    let mut next = courts.all[index].above();
     // A chain longer than there are courts has come round elsewhere; that round is told where it closes.
-    for _ in 0..courts.len() {
+    for _ in 0..courts.all.len() {
         match next {
             Some(id) if id == start => return true,
-            Some(id) => next = courts.iter().find(|court| court.id() == id).and_then(Court::above),
+            Some(id) => next = courts.get(id).and_then(Court::above),
             None => return false,
         }
     }

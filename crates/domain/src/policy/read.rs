@@ -15,12 +15,15 @@ use crate::time::Day;
 pub(crate) struct Reader<'t> {
     file: &'static str,
     text: &'t str,
+    /// Where its lines begin.
+    lines: Vec<usize>,
     faults: RefCell<Faults>,
 }
 
 impl<'t> Reader<'t> {
     pub(crate) fn new(file: &'static str, text: &'t str) -> Reader<'t> {
-        Reader { file, text, faults: RefCell::default() }
+        let next_lines = text.match_indices('\n').map(|(newline, _)| newline + 1);
+        Reader { file, text, lines: std::iter::once(0).chain(next_lines).collect(), faults: RefCell::default() }
     }
 
     /// The document, as far as it is TOML. Syntax faults are kept.
@@ -47,8 +50,8 @@ impl<'t> Reader<'t> {
     /// Line and column of a byte, from 1.
     pub(crate) fn place(&self, byte: usize) -> (usize, usize) {
         let before = self.text.get(..byte).unwrap_or(self.text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+        let line = self.lines.partition_point(|start| *start <= before.len());
+        (line, before[self.lines[line - 1]..].chars().count() + 1)
     }
 
     pub(crate) fn is_sound(&self) -> bool {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::client::{Class, Client, Grant, Quota, Reach, ReachSet};
 use super::super::read::{At, Reader, Section, one_of};
-use super::super::{Audience, Court, POLICY_FILE};
+use super::super::{Audience, Court, Courts, POLICY_FILE};
 use super::{id, is_id, measure};
 use crate::decision::{Field, FieldMask};
 use crate::fault::{Fault, choose};
@@ -17,7 +17,7 @@ const MAX_DAILY_QUOTA: u64 = 100_000_000_000;
 pub(super) struct ClientReader<'a, 'd, 't> {
     pub(super) section: &'a Section<'d, 't>,
     pub(super) catalogue: &'a Catalogue,
-    pub(super) courts: &'a [Court],
+    pub(super) courts: &'a Courts,
     pub(super) audiences: &'a [Arc<Audience>],
     pub(super) warnings: &'a mut Vec<Fault>,
 }
@@ -114,8 +114,8 @@ impl<'d, 't> ClientReader<'_, 'd, 't> {
             );
             return None;
         }
-        if !self.courts.iter().any(|court| court.id() == at.value) {
-            let fix = choose(at.value, self.courts.iter().map(Court::id));
+        if self.courts.get(at.value).is_none() {
+            let fix = choose(at.value, self.courts.all.iter().map(Court::id));
             at.fault(self.reader(), format!("court `{}` is not in this file", at.value), fix);
         }
         Some(at.value.into())
