@@ -95,8 +95,8 @@ fn rewrite(world: &World, drawn: &str, to: &str, published: Date) -> Result<Vec<
             set.map_or(field, |(_, text)| *text)
         });
         file.row(fields)?;
-        // Organisations have no age.
-        if people.len() < MAX_PEOPLE && !row[age].is_empty() {
+        // Organisations have no age, and travel documents are shorter.
+        if people.len() < MAX_PEOPLE && !row[age].is_empty() && row[number].len() == 18 {
             people.push(question("resident_id", row[number].to_owned())?);
         }
     }

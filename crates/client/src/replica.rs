@@ -15,20 +15,20 @@ mod session;
 pub mod simulated;
 mod store;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use xinhub_api::convert::{self, Inquiry};
 use xinhub_api::v1;
 use xinhub_domain::decision::{Answer, FieldMask};
-use xinhub_domain::measure::{Catalogue, Measure};
+use xinhub_domain::measure::{Catalogue, Measure, MeasureId};
 use xinhub_domain::position::Position;
 use xinhub_domain::time::Timestamp;
 use xinhub_index::Prf;
@@ -296,6 +296,7 @@ struct Audience {
 
 /// What is granted of a measure.
 struct Granted {
+    measure: MeasureId,
     items: Vec<String>,
     limit_fen: Option<u64>,
     clears: Arc<AtomicU64>,
@@ -303,7 +304,8 @@ struct Granted {
 
 impl Audience {
     fn granted(&self, code: &str) -> Option<(&Measure, &Granted)> {
-        self.catalogue.measure(code).zip(self.measures.get(code))
+        let granted = self.measures.get(code)?;
+        self.catalogue.by_id(granted.measure).zip(Some(granted))
     }
 }
 

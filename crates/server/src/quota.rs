@@ -4,11 +4,10 @@
 //! a batch the sum of its inquiries; one larger than the burst passes once the bucket is full and is then paid off. Counted in memory, by boot time: a restart forgives, a step of the
 //! wall clock does not.
 
-use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::time::Duration;
 
+use hashbrown::{DefaultHashBuilder, HashTable};
 use parking_lot::Mutex;
 use xinhub_api::reason::{Failure, Reason};
 use xinhub_domain::policy::{Client, Quota};
@@ -72,8 +71,9 @@ impl From<OverQuota> for Failure {
 /// What every client has spent.
 #[derive(Debug, Default)]
 pub struct Quotas {
-    shards: [Mutex<HashMap<String, Spent>>; SHARDS],
-    hasher: RandomState,
+    /// By the hash of the client's id, which is made once.
+    shards: [Mutex<HashTable<(String, Spent)>>; SHARDS],
+    hasher: DefaultHashBuilder,
 }
 
 #[derive(Debug)]
@@ -91,15 +91,15 @@ impl Quotas {
     /// # Errors
     /// [`OverQuota`]; nothing was taken.
     pub fn take(&self, client: &Client, cost: u64, now: Timestamp, boot_ms: u64) -> Result<(), OverQuota> {
-        // A shard is a power-of-two share of the hash; the remainder is below SHARDS.
-        let shard = (self.hasher.hash_one(client.id()) % SHARDS as u64) as usize;
-        let mut shard = self.shards[shard].lock();
-        if let Some(spent) = shard.get_mut(client.id()) {
+        let hash = self.hasher.hash_one(client.id());
+        // A shard is a power-of-two share of the hash, of other bits than those by which its table places an entry first.
+        let mut shard = self.shards[(hash >> 32) as usize % SHARDS].lock();
+        if let Some((_, spent)) = shard.find_mut(hash, |(id, _)| id == client.id()) {
             return spent.take(client.quota(), cost, now, boot_ms);
         }
         let mut spent = Spent::new(client.quota(), now, boot_ms);
         let taken = spent.take(client.quota(), cost, now, boot_ms);
-        shard.insert(client.id().to_owned(), spent);
+        shard.insert_unique(hash, (client.id().to_owned(), spent), |(id, _)| self.hasher.hash_one(id.as_str()));
         taken
     }
 }

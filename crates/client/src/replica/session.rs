@@ -3,13 +3,13 @@
 //! Promises: a session is a function of the messages that it is given, of the replica's clock and of its directory. What carries the
 //! messages decides nothing: [`super::follow`] does it over connections, and a simulation in any order that a network could.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use hashbrown::HashMap;
 use xinhub_api::reason::Reason;
 use xinhub_api::v1;
 use xinhub_api::v1::follow_changes_request::Message as ChangesOut;
@@ -229,13 +229,14 @@ fn audience(manifest: &v1::GetManifestResponse, records: &Records) -> Result<Aud
         .map_err(|faults| End::Broken(format!("the catalogue: {faults}")))?;
     let mut measures = HashMap::new();
     for granted in &manifest.measures {
-        let id = catalogue.measure(&granted.code).map(|measure| measure.id);
-        if let Some(id) = id.filter(|_| !granted.enabled_on.is_empty()) {
-            catalogue.switch_on(id, granted.enabled_on.clone());
+        // Of one that isn't in it the hub alone can say.
+        let Some(measure) = catalogue.measure(&granted.code).map(|measure| measure.id) else { continue };
+        if !granted.enabled_on.is_empty() {
+            catalogue.switch_on(measure, granted.enabled_on.clone());
         }
         let clears = records.counter(&granted.code);
         let limit_fen = u64::try_from(granted.limit_fen).ok().filter(|fen| *fen > 0);
-        measures.insert(granted.code.clone(), Granted { items: granted.items.clone(), limit_fen, clears });
+        measures.insert(granted.code.clone(), Granted { measure, items: granted.items.clone(), limit_fen, clears });
     }
     Ok(Audience {
         id: manifest.audience.clone(),

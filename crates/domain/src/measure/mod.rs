@@ -10,8 +10,9 @@ mod relation;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
+
+use hashbrown::HashMap;
 
 use crate::closed::closed;
 use crate::decision::Verdict;

@@ -14,8 +14,9 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use crate::closed::closed;
 use crate::deadline::{Calendar, Profiles};

@@ -2,8 +2,10 @@
 
 mod client;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use super::client::Client;
 use super::grounds::Grounds;
