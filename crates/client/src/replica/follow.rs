@@ -20,6 +20,8 @@ const REPORT_ENTRIES: usize = 500;
 const SAVE_EVERY: Duration = Duration::from_secs(600);
 /// How long a lift that came waits to be confirmed, together with those that follow it: the hub tells everybody else first.
 const CONFIRM_AFTER: Duration = Duration::from_millis(50);
+/// How soon the hub is asked again whether this is all, until it has said so once: changes may come behind its first answer.
+const UNTIL_SYNCED: Duration = Duration::from_millis(100);
 /// Messages to the hub that wait for the connection.
 const AHEAD: usize = 16;
 
@@ -188,6 +190,9 @@ async fn follow_lifts(shared: &Shared, hub: &Hub, mut lifts: Lifts, open: v1::Fo
                 // Where there is no room it would wait, and the lease counts from its sending.
                 if let Ok(place) = out.try_reserve() {
                     place.send(lifts.ping());
+                }
+                if !lifts.is_synced() {
+                    every.reset_after(UNTIL_SYNCED);
                 }
                 continue;
             }

@@ -364,6 +364,11 @@ impl Lifts {
         Lifts { shared: Arc::clone(shared), audience, pings, heard_ms, applied: None }
     }
 
+    /// Whether the hub has said once that what is held is all.
+    pub(super) fn is_synced(&self) -> bool {
+        self.shared.state.borrow().synced
+    }
+
     /// How often a ping goes out.
     pub(super) fn beat_ms(&self) -> u64 {
         self.audience.beat_ms

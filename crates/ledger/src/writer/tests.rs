@@ -13,12 +13,12 @@ use xinhub_domain::measure::{Relation, RelationSet};
 use xinhub_domain::time::{Day, Timestamp};
 
 use super::LULL;
+use super::tick::DUE_AT_ONCE;
 use crate::clock::Clock;
 use crate::command::{
     Act, Command, CommandError, ImportBatch, ImportRow, ListingRef, MAX_IMPORT_ROWS, Outcome, Request, RowFault,
     RowOutcome, StagedCommand,
 };
-use crate::entry::MAX_EVENTS;
 use crate::keys::Keyring;
 use crate::ledger::{Ledger, OpenError};
 use crate::resident::remedy::Bound;
@@ -582,11 +582,9 @@ async fn a_lift_overtakes_a_midnight_but_not_what_ends_of_its_own_listing() {
         let draft = Draft { ground: 2, decision, ..draft(organisation(number), number as u32) };
         ImportRow::Listing(content(&draft))
     };
-    const ENDING: u64 = 4 * MAX_EVENTS as u64;
-    for first in (1..=ENDING).step_by(MAX_IMPORT_ROWS) {
-        let rows = import(&ledger, (first..first + MAX_IMPORT_ROWS as u64).map(fixed).collect()).await;
-        assert!(rows.iter().all(|row| matches!(row, RowOutcome::Added { .. })));
-    }
+    const ENDING: u64 = MAX_IMPORT_ROWS as u64;
+    let rows = import(&ledger, (1..=ENDING).map(fixed).collect()).await;
+    assert!(rows.iter().all(|row| matches!(row, RowOutcome::Added { .. })));
     let stays = publish(&ledger, "court-one", &draft(organisation(ENDING + 1), 90_000)).await.listing;
     let until = ledger.inspect(|resident| resident.table.row(0).until()).unwrap();
     // At midnight the disk stays at its first entry until the lifts are there.
@@ -608,10 +606,10 @@ async fn a_lift_overtakes_a_midnight_but_not_what_ends_of_its_own_listing() {
     // The last of those that end: terms of one day are taken from its end, so that the first listing's comes last.
     let (lifted, ended, _) = tokio::join!(lift(stays), lift(1), async { drop(go_on) });
     let lifted = lifted.unwrap();
-    assert_eq!(lifted.etag, before + MAX_EVENTS as u64 + 1, "behind the entry that was on its way");
+    assert_eq!(lifted.etag, before + DUE_AT_ONCE as u64 + 1, "behind the entry that was on its way");
     assert!(matches!(ended, Err(CommandError::State(_))), "{ended:?}");
     let expired = etag(&ledger, 1);
-    assert!(expired > before + MAX_EVENTS as u64 && expired <= before + MAX_EVENTS as u64 + 2, "{expired}");
+    assert!(expired > before + DUE_AT_ONCE as u64 && expired <= before + DUE_AT_ONCE as u64 + 2, "{expired}");
     while ledger.position().revision < before + ENDING + 1 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

@@ -8,9 +8,11 @@ use xinhub_domain::time::Timestamp;
 use super::batch::Batch;
 use super::{Job, MAX_JOBS, Stopped, Writer};
 use crate::command::{Act, CommandError};
-use crate::entry::MAX_EVENTS;
 use crate::plan::clock as clock_plan;
 use crate::resident::due::Event;
+
+/// So many of what is due go into one entry, though more would fit: lifts wait for it, and checks for what becomes visible at once.
+pub(super) const DUE_AT_ONCE: usize = 256;
 
 impl Writer {
     /// Whether something falls due now that did not when the clock was last looked at.
@@ -42,7 +44,7 @@ impl Writer {
             self.landed()?;
         }
         while self.resident.read().due.is_due(now) {
-            let due = self.resident.write().due.take(now, MAX_EVENTS);
+            let due = self.resident.write().due.take(now, DUE_AT_ONCE);
             if self.record_due(due, now).is_err() {
                 return self.stopped();
             }

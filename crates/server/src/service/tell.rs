@@ -227,9 +227,10 @@ impl LiftTeller {
                 if speaks { Ok(false) } else { Err(superseded()) }
             }
             Some(LiftsIn::Ping(ping)) => {
+                let is_first = self.pings.last == 0;
                 self.pings.last = ping.number;
-                // Each costs a signature: who pings more often waits for the next beat.
-                Ok(sync.now_ms() - self.pings.beat_at_ms >= sync.beat_ms() / 2)
+                // Each costs a signature: who pings more often waits for the next beat. Before the first nothing was answered from there.
+                Ok(is_first || sync.now_ms() - self.pings.beat_at_ms >= sync.beat_ms() / 2)
             }
             Some(LiftsIn::Open(_)) | None => Err(missing_open()),
         }
