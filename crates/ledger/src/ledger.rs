@@ -326,7 +326,7 @@ impl Ledger {
             lull: settings.lull,
         };
         // What fell due while the hub was down is recorded before anything is answered.
-        writer.tick().map_err(|_| OpenError::Tick(CommandError::Storage))?;
+        writer.first_tick().map_err(|_| OpenError::Tick(CommandError::Storage))?;
         let detail = DetailStore::open(
             &settings.data_dir.join("detail"),
             epoch,

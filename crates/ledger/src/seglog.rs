@@ -37,10 +37,11 @@ pub use recover::{Cut, Recovery};
 use format::{HEADER_BYTES, SegmentHeader, chain_next, frame_bytes, genesis_chain, write_frame};
 use reader::{Shared, State};
 
-/// This part of a segment, 256 KiB of 64 MiB, is written as zeros before frames come there. Space that is only reserved has to be marked
-/// as written with the first write, and a sync then writes that too: frames of 27 KB took 1.7 times as long (ext4 without a journal; with
-/// one it commits).
+/// This part of a segment, 256 KiB of 64 MiB and never more, is written as zeros before frames come there. Space that is only reserved has
+/// to be marked as written with the first write, and a sync then writes that too: frames of 27 KB took 1.7 times as long (ext4 without a
+/// journal; with one it commits).
 const ZEROS_AHEAD: u64 = 256;
+const MAX_ZEROS_AHEAD: u64 = 256 << 10;
 
 /// What a log is for and how large its files are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -299,7 +300,7 @@ impl SegmentedLog {
         let end = self.offset + self.scratch.len() as u64;
         if end > self.written {
             let capacity = self.header.capacity;
-            self.written = end.next_multiple_of((capacity / ZEROS_AHEAD).max(1)).min(capacity);
+            self.written = end.next_multiple_of((capacity / ZEROS_AHEAD).clamp(1, MAX_ZEROS_AHEAD)).min(capacity);
             self.scratch.resize((self.written - self.offset) as usize, 0);
         }
         // A crash from here to the end of the sync leaves none, all or some sectors of the frame: opening keeps it

@@ -118,20 +118,19 @@ impl Due {
         }
     }
 
-    /// Takes out all that is due at `now` of one listing, by its row and by whether an event other than the end of its term is its own,
-    /// as [`Due::take`] does.
-    pub fn take_of(&mut self, now: Timestamp, row: u32, is_own: impl Fn(Event) -> bool) -> Vec<(Timestamp, Event)> {
+    /// Takes out what is due at `now` and `is_own`, in the order of [`Due::take`].
+    pub fn take_own(&mut self, now: Timestamp, is_own: impl Fn(Event) -> bool) -> Vec<(Timestamp, Event)> {
         let mut taken = Vec::new();
         for (day, rows) in self.expiries.iter_mut().take_while(|(day, _)| day.end() <= now) {
-            if let Some(at) = rows.iter().position(|other| *other == row) {
-                rows.swap_remove(at);
-                taken.push((day.end(), Event::Expire { row }));
-            }
+            let own = rows.extract_if(.., |row| is_own(Event::Expire { row: *row }));
+            taken.extend(own.map(|row| (day.end(), Event::Expire { row })));
         }
         self.expiries.retain(|_, rows| !rows.is_empty());
         let due = self.others.iter().take_while(|(when, _)| *when <= now);
         let own: Vec<_> = due.filter(|(_, event)| is_own(*event)).copied().collect();
-        self.others.retain(|due| !own.contains(due));
+        for due in &own {
+            self.others.remove(due);
+        }
         taken.extend(own);
         // Terms stay before the rest of their instant.
         taken.sort_by_key(|(when, _)| *when);
@@ -154,23 +153,22 @@ impl Due {
 }
 
 impl Resident {
-    /// Takes out what is due at `now` of one listing and of the petitions on it.
-    pub fn take_due_of(&mut self, listing: u64, now: Timestamp) -> Vec<(Timestamp, Event)> {
-        let Some(row) = self.table.row_of(listing) else { return Vec::new() };
+    /// Takes out what is due at `now` of some listings and of the petitions on them.
+    pub fn take_due_of(&mut self, listings: impl Fn(u64) -> bool, now: Timestamp) -> Vec<(Timestamp, Event)> {
         let remedy = &self.remedy;
-        let is_own = |event| match event {
-            Event::EndGrace { row: of }
-            | Event::EndRelation { row: of, .. }
-            | Event::EndExemption { row: of, .. }
-            | Event::EndRetention { row: of, .. }
-            | Event::Expire { row: of }
-            | Event::Deadline(Bound::Listing { row: of, .. } | Bound::Duty { row: of, .. }) => of == row,
+        let of_row = |row| listings(u64::from(row) + 1);
+        self.due.take_own(now, |event| match event {
+            Event::EndGrace { row }
+            | Event::EndRelation { row, .. }
+            | Event::EndExemption { row, .. }
+            | Event::EndRetention { row, .. }
+            | Event::Expire { row }
+            | Event::Deadline(Bound::Listing { row, .. } | Bound::Duty { row, .. }) => of_row(row),
             Event::Deadline(Bound::Petition { number, .. }) => {
-                remedy.petition(number).is_some_and(|petition| petition.listing == listing)
+                remedy.petition(number).is_some_and(|petition| listings(petition.listing))
             }
             Event::Deadline(Bound::Import { .. }) => false,
-        };
-        self.due.take_of(now, row, is_own)
+        })
     }
 }
 
@@ -203,7 +201,7 @@ mod tests {
             due.at(when, grace(row));
         }
         let term = Event::Expire { row: 2 };
-        let own = due.take_of(later.end(), 2, |event| event == grace(2));
+        let own = due.take_own(later.end(), |event| event == grace(2) || event == term);
         let expected =
             [(Timestamp(day.end().0 - 1), grace(2)), (day.end(), term), (later.end(), term), (later.end(), grace(2))];
         assert_eq!(own, expected);

@@ -99,6 +99,11 @@ impl Queue {
         None
     }
 
+    /// The lift that was taken last is visible, or refused.
+    pub(super) fn lift_is_done(&mut self) {
+        self.lift_at_hand = false;
+    }
+
     /// Puts the lift that was taken last back.
     pub(super) fn leave(&mut self, lift: Job) {
         debug_assert!(self.left.is_none(), "it was taken before any other");

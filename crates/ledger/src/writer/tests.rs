@@ -603,17 +603,29 @@ async fn a_lift_overtakes_a_midnight_but_not_what_ends_of_its_own_listing() {
         let remove = Command::Remove { listing, ground: "performed".into() };
         ledger.submit(request_at(bench.clock.wall(), "court-one", "j-1", None, remove))
     };
-    // The last of those that end: terms of one day are taken from its end, so that the first listing's comes last.
-    let (lifted, ended, _) = tokio::join!(lift(stays), lift(1), async { drop(go_on) });
-    let lifted = lifted.unwrap();
-    assert_eq!(lifted.etag, before + DUE_AT_ONCE as u64 + 1, "behind the entry that was on its way");
-    assert!(matches!(ended, Err(CommandError::State(_))), "{ended:?}");
-    let expired = etag(&ledger, 1);
-    assert!(expired > before + DUE_AT_ONCE as u64 && expired <= before + DUE_AT_ONCE as u64 + 2, "{expired}");
+    // The last of those that end: terms of one day are taken from its end, so that the first listings' come last.
+    let (ending, list) = (1..=20, [21, stays]);
+    // Of no list that anybody has confirmed, so that it frees nobody.
+    let gone = batch(list.into_iter().map(ImportRow::Gone).collect());
+    let entries = || ledger.inspect(|resident| resident.sequence);
+    let entries_before = entries();
+    let (lifted, ended, gone, _) =
+        tokio::join!(lift(stays), join_all(ending.clone().map(lift)), ledger.import(court("court-one"), gone), async {
+            drop(go_on)
+        });
+    assert_eq!(lifted.unwrap().etag, before + DUE_AT_ONCE as u64 + 1, "behind the entry that was on its way");
+    assert!(ended.iter().all(|ended| matches!(ended, Err(CommandError::State(_)))), "{ended:?}");
+    assert!(matches!(gone.unwrap()[..], [RowOutcome::Newer { .. }, RowOutcome::Newer { .. }]));
+    assert!(ending.chain([21]).all(|listing| etag(&ledger, listing) > before + DUE_AT_ONCE as u64));
     while ledger.position().revision < before + ENDING + 1 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let listed = |listing: u64| ledger.inspect(|resident| resident.table.row(listing as u32 - 1).state());
     assert!((1..=ENDING).all(|listing| listed(listing) != Some(State::Listed)));
     assert_eq!(ledger.position().revision, before + ENDING + 1, "each once");
+    assert_eq!(
+        entries() - entries_before,
+        ENDING.div_ceil(DUE_AT_ONCE as u64) + 1,
+        "no more than without lifts, and theirs"
+    );
 }

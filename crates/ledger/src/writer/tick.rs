@@ -3,11 +3,14 @@
 //! Promises: what ends with a day ends before anything else happens to it, and all of it before anything but a lift is decided; a lift
 //! waits for one entry at most of what others' listings come to.
 
+use std::collections::HashSet;
+
 use xinhub_domain::time::Timestamp;
 
 use super::batch::Batch;
 use super::{Job, MAX_JOBS, Stopped, Writer};
-use crate::command::{Act, CommandError};
+use crate::command::{Act, CommandError, ImportRow};
+use crate::entry::MAX_EVENTS;
 use crate::plan::clock as clock_plan;
 use crate::resident::due::Event;
 
@@ -23,7 +26,16 @@ impl Writer {
     }
 
     /// Looks at the clock, and records what it has brought.
-    pub(crate) fn tick(&mut self) -> Result<(), Stopped> {
+    pub(super) fn tick(&mut self) -> Result<(), Stopped> {
+        self.tick_with(DUE_AT_ONCE)
+    }
+
+    /// [`Writer::tick`] at the start, where no lift waits yet.
+    pub(crate) fn first_tick(&mut self) -> Result<(), Stopped> {
+        self.tick_with(MAX_EVENTS)
+    }
+
+    fn tick_with(&mut self, at_once: usize) -> Result<(), Stopped> {
         let last = self.resident.read().last_at;
         let checked = self.guard.check(&*self.clock, last);
         let fault = checked.err();
@@ -44,22 +56,24 @@ impl Writer {
             self.landed()?;
         }
         while self.resident.read().due.is_due(now) {
-            let due = self.resident.write().due.take(now, DUE_AT_ONCE);
-            if self.record_due(due, now).is_err() {
-                return self.stopped();
+            let due = self.resident.write().due.take(now, at_once);
+            if self.record_due(due).is_err() {
+                // On a full disk a lift, and what is due of its own listing, may fit where these did not.
+                self.stopped()?;
+                return self.lift_meanwhile();
             }
-            self.lift_meanwhile(now)?;
+            self.lift_meanwhile()?;
         }
         Ok(())
     }
 
     /// Commits what was due. What could not be recorded is due as before.
-    fn record_due(&mut self, due: Vec<(Timestamp, Event)>, now: Timestamp) -> Result<(), CommandError> {
+    fn record_due(&mut self, due: Vec<(Timestamp, Event)>) -> Result<(), CommandError> {
         let mut batch = Batch::default();
         let mut later = Vec::new();
         {
             let resident = self.resident.read();
-            let numbers = batch.pending.numbers(&resident);
+            let (now, numbers) = (self.now(&resident), batch.pending.numbers(&resident));
             for (when, event) in &due {
                 match clock_plan::planned(&resident, (*when, *event), now, &self.rules) {
                     Some((_, touch)) if batch.touched.contains(&touch) => later.push((*when, *event)),
@@ -75,41 +89,67 @@ impl Writer {
         committed
     }
 
-    /// Takes the lifts that wait, each behind what is due of its own listing.
-    fn lift_meanwhile(&mut self, now: Timestamp) -> Result<(), Stopped> {
+    /// Takes the lifts that wait, each behind what is due of its own listings.
+    fn lift_meanwhile(&mut self) -> Result<(), Stopped> {
         let mut batch = Batch::default();
         for _ in 0..MAX_JOBS {
             let Some(job) = self.queue.waiting_lift() else { break };
-            let Job::Command(request, reply) = job else {
-                // Rows of an import, which may be of any listing: they wait until nothing is due.
-                self.queue.leave(job);
-                break;
-            };
-            while let Some(due) = self.take_due_of(&request.act, now) {
+            while let Some(due) = self.due_with(&job) {
                 self.commit(&mut batch)?;
-                if self.record_due(due, now).is_err() {
-                    self.queue.leave(Job::Command(request, reply));
+                if self.record_due(due).is_err() {
+                    self.queue.leave(job);
                     return self.stopped();
                 }
             }
-            self.take_command(&request, reply, &mut batch)?;
+            self.take(job, &mut batch)?;
+            // What is due is decided on what is visible.
+            self.landed()?;
             if self.is_full(&batch) {
                 break;
             }
         }
-        self.commit(&mut batch)
+        let committed = self.commit(&mut batch);
+        self.queue.lift_is_done();
+        committed
     }
 
-    /// What is due of the listing that a lift frees from.
-    fn take_due_of(&self, lift: &Act, now: Timestamp) -> Option<Vec<(Timestamp, Event)>> {
+    /// What is due of the listings that a lift frees from, as of now: the day may have ended since the clock was looked at. Where there is
+    /// any, other listings' fills the entry, so that many lifts of what ends make no more entries than there would be without them.
+    fn due_with(&self, lift: &Job) -> Option<Vec<(Timestamp, Event)>> {
         let mut resident = self.resident.write();
-        let listing = match lift {
-            Act::Registry(_, command) => command.listing(),
-            Act::Remedy(_, command) => {
-                command.petition().and_then(|number| resident.remedy.petition(number)).map(|petition| petition.listing)
+        let now = self.now(&resident);
+        let mut due = match lift {
+            Job::Command(request, _) => {
+                let listing = match &request.act {
+                    Act::Registry(_, command) => command.listing(),
+                    Act::Remedy(_, command) => {
+                        command.petition().and_then(|number| resident.remedy.petition(number)).map(|one| one.listing)
+                    }
+                    Act::Unit(..) | Act::Staged(..) => None,
+                }?;
+                resident.take_due_of(|of| of == listing, now)
             }
-            Act::Unit(..) | Act::Staged(..) => None,
+            Job::Import(_, import, _) => {
+                let gone = import.rows.iter().filter_map(|row| match row {
+                    ImportRow::Gone(listing) => Some(*listing),
+                    ImportRow::Listing(_) | ImportRow::Relation { .. } => None,
+                });
+                let gone: HashSet<u64> = gone.collect();
+                resident.take_due_of(|of| gone.contains(&of), now)
+            }
+            Job::Disclose { .. }
+            | Job::Configure { .. }
+            | Job::Rules(_)
+            | Job::AcceptClock
+            | Job::Freeze(_)
+            | Job::Stop => return None,
         };
-        Some(resident.take_due_of(listing?, now)).filter(|due| !due.is_empty())
+        if due.is_empty() {
+            return None;
+        }
+        let rest = due.split_off(due.len().min(MAX_EVENTS));
+        resident.due.put_back(rest);
+        due.extend(resident.due.take(now, DUE_AT_ONCE.saturating_sub(due.len())));
+        Some(due)
     }
 }

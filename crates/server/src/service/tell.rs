@@ -169,8 +169,9 @@ pub(super) struct LiftTeller {
     pings: Pings,
 }
 
-/// The last ping that came, the last that a beat has answered, and when the last beat went out.
+/// Whether any came, the last, the last that a beat has answered, and when the last beat went out.
 struct Pings {
+    any: bool,
     last: u64,
     answered: u64,
     beat_at_ms: u64,
@@ -190,7 +191,7 @@ impl LiftTeller {
             Err(error) => return Err(not_durable(&error)),
         };
         let now_ms = follower.sync.now_ms();
-        let pings = Pings { last: 0, answered: 0, beat_at_ms: now_ms };
+        let pings = Pings { any: false, last: 0, answered: 0, beat_at_ms: now_ms };
         Ok(LiftTeller { follower, generation, told, confirmed: told, behind_since_ms: now_ms, pings })
     }
 
@@ -227,7 +228,7 @@ impl LiftTeller {
                 if speaks { Ok(false) } else { Err(superseded()) }
             }
             Some(LiftsIn::Ping(ping)) => {
-                let is_first = self.pings.last == 0;
+                let is_first = !std::mem::replace(&mut self.pings.any, true);
                 self.pings.last = ping.number;
                 // Each costs a signature: who pings more often waits for the next beat. Before the first nothing was answered from there.
                 Ok(is_first || sync.now_ms() - self.pings.beat_at_ms >= sync.beat_ms() / 2)
