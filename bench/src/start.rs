@@ -99,7 +99,7 @@ pub(crate) async fn measure(world: &World, rounds: u16) -> Result<Figures> {
 
 /// A start on all processors.
 pub(crate) async fn timed(world: &World) -> Result<(Server, Start)> {
-    let hub = world.serve(On::All).await?;
+    let hub = world.start(On::All).await?;
     first_check(world, &hub).await?;
     let answered_s = hub.started.elapsed().as_secs_f64();
     let listening_s = hub.listening_after.as_secs_f64();
@@ -115,6 +115,7 @@ async fn first_check(world: &World, hub: &Server) -> Result<()> {
 }
 
 pub(crate) async fn rest(world: &World, hub: &Server) -> Result<Rest> {
+    world.details_caught_up(hub).await?;
     let status = world.status(hub).await?;
     Ok(Rest {
         rss_mib: hub.usage()?.rss_mib,

@@ -182,9 +182,20 @@ impl World {
         command
     }
 
-    /// The hub.
-    pub(crate) async fn serve(&self, on: On) -> Result<Server> {
+    /// The hub, as soon as it listens.
+    pub(crate) async fn start(&self, on: On) -> Result<Server> {
         Server::start(self.hub(), &self.path("hub.log"), on).await
+    }
+
+    /// The hub, to be measured.
+    pub(crate) async fn serve(&self, on: On) -> Result<Server> {
+        self.settled(self.start(on).await?).await
+    }
+
+    /// Waits until it has opened its store of details too: that takes seconds of the processor that is measured.
+    async fn settled(&self, server: Server) -> Result<Server> {
+        self.details_caught_up(&server).await?;
+        Ok(server)
     }
 
     pub(crate) fn hub(&self) -> Command {
@@ -202,7 +213,7 @@ impl World {
         // Paths in it are taken from its directory.
         let config = self.path(OTHER_CONFIG);
         fs::write(&config, format!("policy = {policy:?}\n{CONFIG}"))?;
-        Server::start(self.hub_by(&config), &self.path("hub.log"), On::Servers).await
+        self.settled(Server::start(self.hub_by(&config), &self.path("hub.log"), On::Servers).await?).await
     }
 
     /// The hub, by clocks that are so much ahead.
