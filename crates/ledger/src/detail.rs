@@ -27,6 +27,7 @@ use crate::writer::Published;
 mod cache;
 mod fold;
 pub(crate) mod follow;
+mod group;
 pub(crate) mod store;
 pub(crate) mod value;
 

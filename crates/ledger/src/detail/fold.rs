@@ -8,12 +8,15 @@ use std::collections::btree_map::Entry as Place;
 use xinhub_domain::listing::{About, Body, Clear, Content, EventKind, RecordId, RecordKind, State};
 use xinhub_domain::time::Day;
 
-use super::store::{MAX_BATCH, Store, StoreFault, StorePosition};
+use super::store::{Put, Store, StoreFault, StorePosition};
 use super::value::{self, ListingValue, RecordRef, ValueFault};
 use crate::crypto::RecordKey;
 use crate::entry::{Entry, EntryError};
 use crate::journal::{JournalError, Stored};
 use crate::vault::{Opened, Vault, VaultError};
+
+/// As many changes are written together, and one entry's more.
+const MAX_CHANGES: usize = 1_000;
 
 /// Why the store can't go on.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +72,7 @@ impl<'a> Pending<'a> {
 
     /// Whether it is time to write.
     pub(super) fn is_full(&self) -> bool {
-        self.listings.len() + self.records.len() >= MAX_BATCH
+        self.listings.len() + self.records.len() >= MAX_CHANGES
     }
 
     /// How far it is, changes that are not written included.
@@ -208,7 +211,7 @@ impl<'a> Pending<'a> {
 
     /// Writes everything; returns the listings of which a record was erased.
     pub(super) fn write(&mut self) -> Result<Vec<u64>, FollowFault> {
-        let mut values: Vec<(RecordId, Option<Vec<u8>>)> = std::mem::take(&mut self.records).into_iter().collect();
+        let mut values: Vec<Put> = std::mem::take(&mut self.records).into_iter().collect();
         for (number, working) in std::mem::take(&mut self.listings) {
             let record = value::record(RecordKind::Listing, number);
             let key = self.key(record, working.as_ref().and_then(|working| working.key.as_ref()))?;

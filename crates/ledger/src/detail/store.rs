@@ -11,14 +11,15 @@ use std::time::Duration;
 
 use xinhub_domain::listing::{RecordId, RecordKind};
 
-use super::value::{self, KEY_BYTES, ValueFault};
+use super::group;
+use super::value::{self, ValueFault};
 
 /// How much of the store sled keeps in memory; what is asked for often lies decoded in the cache in front.
 const CACHE_BYTES: u64 = 64 << 20;
 /// How often sled writes out by itself. What a crash loses of it is read from the journal again.
 const FLUSH_EVERY_MS: u64 = 1_000;
-/// At most this many values in one batch: larger ones make the file grow out of all proportion (decision D2).
-pub(super) const MAX_BATCH: usize = 1_000;
+/// A batch is closed once it comes to this many bytes: larger ones make the file grow out of all proportion (decision D2).
+const BATCH_BYTES: usize = 512 << 10;
 /// A store that was just closed holds its lock until sled's own threads are done with it.
 const LOCK_TRIES: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
@@ -104,12 +105,16 @@ impl StorePosition {
     }
 }
 
-const POSITION: RecordId = RecordId { kind: RecordKind::Hub, number: 0 };
+/// The position's key, of the hub's own kind. It lies there alone, in no group: whatever else changes, a store's format can be told.
+const POSITION: group::Key = [0; 9];
 
 /// An open store.
 pub(crate) struct Store {
     db: Option<sled::Db>,
 }
+
+/// A record's value; `None`: to be removed.
+pub(crate) type Put = (RecordId, Option<Vec<u8>>);
 
 impl Store {
     /// Opens the store in `dir`, made when missing.
@@ -154,7 +159,7 @@ impl Store {
     pub(crate) fn position(&self) -> Result<Option<StorePosition>, StoreFault> {
         let db = self.db()?;
         let position_fault = |fault| StoreFault::Value { kind: RecordKind::Hub, number: 0, fault };
-        match self.get(POSITION)? {
+        match guarded(|| db.get(POSITION))? {
             Some(bytes) => StorePosition::decode(&bytes).map(Some).map_err(position_fault),
             None if guarded(|| Ok(db.is_empty()))? => Ok(None),
             None => Err(position_fault(ValueFault::Content)),
@@ -164,50 +169,69 @@ impl Store {
     /// A record's value as it lies there.
     pub(crate) fn get(&self, record: RecordId) -> Result<Option<Vec<u8>>, StoreFault> {
         let db = self.db()?;
-        Ok(guarded(|| db.get(value::key_of(record)))?.map(|bytes| bytes.to_vec()))
+        let Some(bytes) = guarded(|| db.get(group::key_of(record)))? else { return Ok(None) };
+        Ok(split(record, &bytes)?[group::place_of(record)].map(<[u8]>::to_vec))
     }
 
-    /// Puts values (`None` removes one), and the position last, in batches of ascending keys.
+    /// Puts values, and the position last, in batches of ascending keys.
     ///
     /// A crash between two batches leaves values that are ahead of the position; applying their events again changes nothing.
-    pub(crate) fn put(
-        &self,
-        values: Vec<(RecordId, Option<Vec<u8>>)>,
-        position: &StorePosition,
-    ) -> Result<(), StoreFault> {
+    pub(crate) fn put(&self, mut values: Vec<Put>, position: &StorePosition) -> Result<(), StoreFault> {
         let db = self.db()?;
-        let mut values: Vec<_> = values.into_iter().map(|(record, bytes)| (value::key_of(record), bytes)).collect();
-        values.sort_unstable_by_key(|(key, _)| *key);
-        let mut batches = values.chunks(MAX_BATCH - 1).peekable();
-        loop {
-            let mut batch = sled::Batch::default();
-            for (key, bytes) in batches.next().unwrap_or_default() {
-                match bytes {
-                    Some(bytes) => batch.insert(&key[..], &bytes[..]),
-                    None => batch.remove(&key[..]),
-                }
+        values.sort_unstable_by_key(|(record, _)| (record.kind as u8, record.number));
+        let (mut batch, mut batch_bytes) = (sled::Batch::default(), 0);
+        for values in values.chunk_by(|(one, _), (next, _)| group::key_of(*one) == group::key_of(*next)) {
+            let Some((key, group)) = self.with(values)? else { continue };
+            batch_bytes += group.as_ref().map_or(0, Vec::len);
+            match group {
+                Some(group) => batch.insert(&key[..], group),
+                None => batch.remove(&key[..]),
             }
-            let last = batches.peek().is_none();
-            if last {
-                batch.insert(&value::key_of(POSITION)[..], position.encode());
-            }
-            guarded(|| db.apply_batch(batch))?;
-            if last {
-                return Ok(());
+            if batch_bytes >= BATCH_BYTES {
+                let full = std::mem::take(&mut batch);
+                guarded(|| db.apply_batch(full))?;
+                batch_bytes = 0;
             }
         }
+        batch.insert(&POSITION[..], position.encode());
+        guarded(|| db.apply_batch(batch))
     }
 
-    /// Puts one value as it is, for tests of what happens to bad ones.
+    /// A group as it is with these of its values.
+    fn with(&self, values: &[Put]) -> Result<Option<(group::Key, Option<Vec<u8>>)>, StoreFault> {
+        let Some((first, _)) = values.first() else { return Ok(None) };
+        let (db, key) = (self.db()?, group::key_of(*first));
+        let mut members = group::Members::default();
+        let there = if values.len() < members.len() { guarded(|| db.get(key))? } else { None };
+        if let Some(bytes) = &there {
+            members = split(*first, bytes)?;
+        }
+        for (record, value) in values {
+            members[group::place_of(*record)] = value.as_deref();
+        }
+        Ok(Some((key, group::join(&members))))
+    }
+
+    /// Puts one value as it is, or takes it away, for tests of what happens to bad ones.
     #[cfg(test)]
     pub(crate) fn put_raw(&self, record: RecordId, bytes: Option<&[u8]>) {
+        let (key, group) = self.with(&[(record, bytes.map(<[u8]>::to_vec))]).expect("a group").expect("with one value");
         let db = self.db.as_ref().expect("open");
-        let key = &value::key_of(record)[..];
-        match bytes {
-            Some(bytes) => db.insert(key, bytes),
+        match group {
+            Some(group) => db.insert(key, group),
             None => db.remove(key),
         }
         .expect("sled takes it");
+        db.flush().expect("sled flushes");
+    }
+
+    /// Changes what lies under a record's key, that of kind 0 the position's, for the same tests; nothing stays of what is empty then.
+    #[cfg(test)]
+    pub(crate) fn change_raw(&self, record: RecordId, change: impl FnOnce(&mut Vec<u8>)) {
+        let (db, key) = (self.db.as_ref().expect("open"), group::key_of(record));
+        let mut bytes = db.get(key).expect("sled reads").expect("something").to_vec();
+        change(&mut bytes);
+        if bytes.is_empty() { db.remove(key) } else { db.insert(key, bytes) }.expect("sled takes it");
         db.flush().expect("sled flushes");
     }
 
@@ -216,13 +240,19 @@ impl Store {
         &self,
         kind: RecordKind,
     ) -> Result<impl Iterator<Item = Result<(u64, Vec<u8>), StoreFault>>, StoreFault> {
-        let mut values = self.db()?.scan_prefix([kind as u8]);
-        Ok(std::iter::from_fn(move || {
-            let next = guarded(|| values.next().transpose()).transpose()?;
-            Some(next.and_then(|(key, bytes)| match value::number_of(&key).filter(|_| key.len() == KEY_BYTES) {
-                Some(number) => Ok((number, bytes.to_vec())),
-                None => Err(StoreFault::Stale { kind, number: 0, what: "a key of another length" }),
-            }))
+        let mut groups = self.db()?.scan_prefix([kind as u8]);
+        let next = move || guarded(|| groups.next().transpose()).transpose();
+        let values = move |group: Result<(sled::IVec, sled::IVec), StoreFault>| {
+            let (key, bytes) = group?;
+            let no_key = || StoreFault::Stale { kind, number: 0, what: "a key that no record has" };
+            let first = group::first_of(&key).ok_or_else(no_key)?;
+            let members = split(value::record(kind, first), &bytes)?;
+            let values = (first..).zip(members).filter_map(|(number, value)| Some((number, value?.to_vec())));
+            Ok(values.collect::<Vec<_>>())
+        };
+        Ok(std::iter::from_fn(next).flat_map(move |group| match values(group) {
+            Ok(values) => values.into_iter().map(Ok).collect(),
+            Err(fault) => vec![Err(fault)],
         }))
     }
 
@@ -297,6 +327,12 @@ fn ignore_missing(done: io::Result<()>) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         done => done,
     }
+}
+
+/// The values of a record's group.
+fn split(record: RecordId, group: &[u8]) -> Result<group::Members<'_>, StoreFault> {
+    let RecordId { kind, number } = record;
+    group::split(group).ok_or(StoreFault::Value { kind, number, fault: ValueFault::Group })
 }
 
 /// Sled panics on some damage instead of telling it.

@@ -6,7 +6,7 @@ use std::fs;
 use xinhub_domain::listing::{RecordKind, State};
 use xinhub_domain::measure::Relation;
 
-use super::store::StorePosition;
+use super::store::{Store, StorePosition};
 use super::testing::*;
 use super::*;
 use crate::command::{Command, ImportBatch, ImportRow, RowOutcome};
@@ -195,14 +195,65 @@ async fn a_damaged_value_is_found_and_the_store_built_anew() {
     check_damage("a content bit", |disk| flip(disk, Listing, 2, 60), 1).await;
     check_damage("a relation's bit", |disk| flip(disk, Relation, 2, 40), 1).await;
     check_damage("an exemption's bit", |disk| flip(disk, Exemption, 1, 40), 1).await;
-    check_damage("a bit of the position", |disk| flip(disk, Hub, 0, 30), 1).await;
+    let change =
+        |disk: &Disk, record, change: fn(&mut Vec<u8>)| disk.with_store(|store| store.change_raw(record, change));
+    check_damage("a bit of the position", |disk| change(disk, record(Hub, 0), |bytes| bytes[30] ^= 1), 1).await;
+    check_damage("no position", |disk| change(disk, record(Hub, 0), Vec::clear), 1).await;
+    check_damage("a length", |disk| change(disk, record(Listing, 2), |bytes| bytes[4] ^= 1), 1).await;
+    check_damage("less than lengths", |disk| change(disk, record(Listing, 2), |bytes| bytes.truncate(5)), 1).await;
+    check_damage("more than values", |disk| change(disk, record(Relation, 2), |bytes| bytes.push(0)), 1).await;
+    check_damage(
+        "a value at its neighbour's place",
+        |disk| change(disk, record(Listing, 2), |bytes| bytes[..8].rotate_left(4)),
+        1,
+    )
+    .await;
     check_damage("another format", |disk| reframe(disk, 1, |bytes| bytes[0] = 9), 1).await;
     check_damage("another revision", |disk| reframe(disk, 1, |bytes| bytes[6] ^= 1), 1).await;
     check_damage("sealed bytes, checksum right", |disk| reframe(disk, 1, |bytes| bytes[40] ^= 1), 1).await;
     check_damage("a value is gone", |disk| disk.with_store(|store| store.put_raw(record(Listing, 3), None)), 1).await;
     check_damage("a relation is gone", |disk| disk.with_store(|store| store.put_raw(record(Relation, 1), None)), 1)
         .await;
-    check_damage("no position", |disk| disk.with_store(|store| store.put_raw(record(Hub, 0), None)), 1).await;
+}
+
+#[tokio::test]
+async fn a_store_of_an_older_format_is_replaced() {
+    let disk = disk_with_history().await;
+    disk.with_store(|store| {
+        store.change_raw(record(RecordKind::Hub, 0), |bytes| {
+            bytes[0] = value::FORMAT as u8 - 1;
+            let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes[..14]), &bytes[18..]);
+            bytes[14..18].copy_from_slice(&crc.to_le_bytes());
+        });
+        assert_eq!(store.position().unwrap_err().to_string(), "Hub 0: its format is 1, not 2");
+    });
+    let alone = disk.alone();
+    assert_eq!(alone.all(), truth(&disk));
+    assert_eq!(alone.detail.rebuilds(), 1);
+}
+
+#[tokio::test]
+async fn what_lies_with_a_value_stays_when_it_goes() {
+    let disk = Disk::new();
+    disk.run(|ledger| async {
+        for number in 1..=6 {
+            publish(&ledger, content(&draft(person(number), number.into()))).await;
+        }
+        ledger
+    })
+    .await;
+    let listing = |number| record(RecordKind::Listing, number);
+    disk.with_store(|store| {
+        let position = store.position().unwrap().unwrap();
+        let there = |store: &Store| (1..=6).filter(|at| store.get(listing(*at)).unwrap().is_some()).collect::<Vec<_>>();
+        let before = store.get(listing(3)).unwrap();
+        store.put(vec![(listing(5), None), (listing(2), None)], &position).unwrap();
+        assert_eq!(there(store), [1, 3, 4, 6]);
+        assert_eq!(store.get(listing(3)).unwrap(), before);
+        store.put((1..=6).map(|at| (listing(at), None)).collect(), &position).unwrap();
+        assert!(there(store).is_empty());
+        assert_eq!(store.values(RecordKind::Listing).unwrap().count(), 0);
+    });
 }
 
 #[tokio::test]

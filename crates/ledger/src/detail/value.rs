@@ -1,7 +1,6 @@
 //! How a detail value looks on disk: checked, bound to its place, and sealed under its record's own key.
 //!
-//! A key is the record's kind (1 byte) and its number (8, big-endian), so that listings lie in order. A value is, numbers
-//! little-endian:
+//! Where it lies is [`super::group`]'s. A value is, numbers little-endian:
 //!
 //! | bytes | field |
 //! |---|---|
@@ -21,12 +20,10 @@ use crate::crypto::{self, RecordKey};
 use crate::vault::RECORD_KEY_EPOCH;
 
 /// The format of values, and of the store's position, that this build writes.
-pub(crate) const FORMAT: u16 = 1;
+pub(crate) const FORMAT: u16 = 2;
 /// Bytes before the content.
 const HEADER_BYTES: usize = 18;
 const CRC_AT: std::ops::Range<usize> = 14..18;
-/// Bytes of a key.
-pub(crate) const KEY_BYTES: usize = 9;
 
 /// A value is not what was written there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +31,9 @@ pub(crate) enum ValueFault {
     /// It is not there.
     #[error("its value is missing")]
     Missing,
+    /// Those that lie with it don't end where they should.
+    #[error("what lies with it does not divide into values")]
+    Group,
     /// Too short, or the checksum does not match.
     #[error("its checksum does not match")]
     Checksum,
@@ -90,20 +90,6 @@ pub(crate) struct Value<'a> {
     pub(crate) revision: u64,
     /// What follows the header.
     pub(crate) content: &'a [u8],
-}
-
-/// The key of a record's value.
-pub(crate) fn key_of(record: RecordId) -> [u8; KEY_BYTES] {
-    let mut key = [0; KEY_BYTES];
-    key[0] = record.kind as u8;
-    key[1..].copy_from_slice(&record.number.to_be_bytes());
-    key
-}
-
-/// The number in a key of any kind.
-pub(crate) fn number_of(key: &[u8]) -> Option<u64> {
-    let number: [u8; 8] = key.get(1..)?.try_into().ok()?;
-    Some(u64::from_be_bytes(number))
 }
 
 /// Puts the header before the content.
