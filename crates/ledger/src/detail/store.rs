@@ -173,7 +173,7 @@ impl Store {
         Ok(split(record, &bytes)?[group::place_of(record)].map(<[u8]>::to_vec))
     }
 
-    /// Puts values, and the position last, in batches of ascending keys.
+    /// Puts values, each record's once, and the position last, in batches of ascending keys.
     ///
     /// A crash between two batches leaves values that are ahead of the position; applying their events again changes nothing.
     pub(crate) fn put(&self, mut values: Vec<Put>, position: &StorePosition) -> Result<(), StoreFault> {
@@ -181,7 +181,8 @@ impl Store {
         values.sort_unstable_by_key(|(record, _)| (record.kind as u8, record.number));
         let (mut batch, mut batch_bytes) = (sled::Batch::default(), 0);
         for values in values.chunk_by(|(one, _), (next, _)| group::key_of(*one) == group::key_of(*next)) {
-            let Some((key, group)) = self.with(values)? else { continue };
+            let [(record, _), ..] = values else { continue };
+            let (key, group) = (group::key_of(*record), self.with(*record, values)?);
             batch_bytes += group.as_ref().map_or(0, Vec::len);
             match group {
                 Some(group) => batch.insert(&key[..], group),
@@ -197,26 +198,26 @@ impl Store {
         guarded(|| db.apply_batch(batch))
     }
 
-    /// A group as it is with these of its values.
-    fn with(&self, values: &[Put]) -> Result<Option<(group::Key, Option<Vec<u8>>)>, StoreFault> {
-        let Some((first, _)) = values.first() else { return Ok(None) };
-        let (db, key) = (self.db()?, group::key_of(*first));
+    /// A record's group as it is with these of its values; `None` where none is left.
+    fn with(&self, record: RecordId, values: &[Put]) -> Result<Option<Vec<u8>>, StoreFault> {
+        let db = self.db()?;
         let mut members = group::Members::default();
-        let there = if values.len() < members.len() { guarded(|| db.get(key))? } else { None };
+        let is_whole = values.len() == members.len();
+        let there = if is_whole { None } else { guarded(|| db.get(group::key_of(record)))? };
         if let Some(bytes) = &there {
-            members = split(*first, bytes)?;
+            members = split(record, bytes)?;
         }
         for (record, value) in values {
             members[group::place_of(*record)] = value.as_deref();
         }
-        Ok(Some((key, group::join(&members))))
+        Ok(group::join(&members))
     }
 
     /// Puts one value as it is, or takes it away, for tests of what happens to bad ones.
     #[cfg(test)]
     pub(crate) fn put_raw(&self, record: RecordId, bytes: Option<&[u8]>) {
-        let (key, group) = self.with(&[(record, bytes.map(<[u8]>::to_vec))]).expect("a group").expect("with one value");
-        let db = self.db.as_ref().expect("open");
+        let group = self.with(record, &[(record, bytes.map(<[u8]>::to_vec))]).expect("a group");
+        let (db, key) = (self.db.as_ref().expect("open"), group::key_of(record));
         match group {
             Some(group) => db.insert(key, group),
             None => db.remove(key),
