@@ -1,9 +1,17 @@
 //! Work that goes last on a busy machine: what is behind costs time alone.
+//!
+//! Where a lower priority would do harm, since somebody waits for a lock that the work holds, or for what comes behind it in line, it
+//! rests instead, the longer the more those who answer had to do and to wait for a processor meanwhile ([`Pace`]).
 
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::thread;
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// A thirtieth of the processor time of whoever is answered, while both want it.
 const NICENESS: i32 = 15;
@@ -37,10 +45,137 @@ where
     }
 }
 
+/// So many times as long as those who answer have waited, were they busy all the time.
+const REST: f64 = 6.0;
+/// Never longer: what can wait goes on.
+const LONGEST_REST: Duration = Duration::from_millis(50);
+
+/// Of each thread that answers: how long it ran, how long it waited for a processor, in ns, and how often it ran
+/// (proc(5), `schedstat`).
+static ANSWERING: Mutex<Vec<File>> = Mutex::new(Vec::new());
+
+/// Counts this thread, as long as it lives, among those that answer.
+pub fn counts_as_answering() {
+    match File::open("/proc/thread-self/schedstat") {
+        Ok(times) => ANSWERING.lock().push(times),
+        Err(error) => tracing::warn!(%error, "how long answers wait for a processor can't be told: imports don't rest"),
+    }
+}
+
+/// What those that answer have run, and waited for a processor: the mean of them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Times {
+    ran: Duration,
+    waited: Duration,
+}
+
+impl Times {
+    fn of_answering() -> Times {
+        let mut answering = ANSWERING.lock();
+        let (mut sum, mut threads) = (Times::default(), 0);
+        answering.retain(|file| {
+            // Of a thread that has ended nothing is read any more.
+            let Some(times) = Times::read(file) else { return false };
+            (sum.ran, sum.waited, threads) = (sum.ran + times.ran, sum.waited + times.waited, threads + 1);
+            true
+        });
+        let mean = |sum: Duration| sum.checked_div(threads).unwrap_or_default();
+        Times { ran: mean(sum.ran), waited: mean(sum.waited) }
+    }
+
+    fn read(file: &File) -> Option<Times> {
+        // Three numbers of at most twenty digits.
+        let mut bytes = [0; 64];
+        let length = file.read_at(&mut bytes, 0).ok()?;
+        let mut numbers = str::from_utf8(&bytes[..length]).ok()?.split_ascii_whitespace();
+        let mut next = || numbers.next()?.parse().ok().map(Duration::from_nanos);
+        Some(Times { ran: next()?, waited: next()? })
+    }
+}
+
+/// The pace of work that can wait.
+#[derive(Debug)]
+pub struct Pace {
+    since: Instant,
+    times: Times,
+}
+
+impl Pace {
+    /// From now on.
+    #[allow(clippy::new_without_default)] // It reads clocks.
+    pub fn new() -> Pace {
+        Pace { since: Instant::now(), times: Times::of_answering() }
+    }
+
+    /// For how long to rest before the next piece of work, by what happened since this was asked last, or begun.
+    pub fn rest(&mut self) -> Duration {
+        let before = std::mem::replace(self, Pace::new());
+        let ran = self.times.ran.saturating_sub(before.times.ran);
+        let waited = self.times.waited.saturating_sub(before.times.waited);
+        rest_after(waited, ran, self.since - before.since)
+    }
+}
+
+/// Whoever has little to do loses little by waiting.
+fn rest_after(waited: Duration, ran: Duration, of: Duration) -> Duration {
+    let busy = if of.is_zero() { 0.0 } else { ran.div_duration_f64(of).min(1.0) };
+    waited.mul_f64(REST * busy).min(LONGEST_REST)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
     use super::*;
+
+    #[test]
+    fn rests_are_by_what_answers_have_waited_and_by_how_busy_they_are() {
+        let ms = Duration::from_millis;
+        assert_eq!(rest_after(ms(0), ms(10), ms(10)), ms(0));
+        assert_eq!(rest_after(ms(2), ms(5), ms(10)), ms(6));
+        assert_eq!(rest_after(ms(2), ms(0), ms(10)), ms(0), "nobody asks");
+        assert_eq!(rest_after(ms(900), ms(100), ms(1_000)), ms(50), "what can wait goes on");
+        assert_eq!(rest_after(ms(1), ms(1), ms(0)), ms(0));
+    }
+
+    /// Runs this thread, until told to stop, on one processor with every other that does.
+    fn crowd(stop: &AtomicBool) {
+        let mine = sched_getaffinity(None).unwrap();
+        let mut first = CpuSet::new();
+        first.set((0..CpuSet::MAX_CPU).find(|cpu| mine.is_set(*cpu)).unwrap());
+        sched_setaffinity(None, &first).unwrap();
+        while !stop.load(Ordering::Relaxed) {
+            std::hint::spin_loop();
+        }
+    }
+
+    #[test]
+    fn what_can_wait_rests_when_those_that_answer_wait() {
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let others: Vec<_> = (0..2).map(|_| scope.spawn(|| crowd(&stop))).collect();
+            let mut pace = Pace::new();
+            thread::sleep(Duration::from_millis(50));
+            assert_eq!(pace.rest(), Duration::ZERO, "nobody of them answers");
+            let answering = scope.spawn(|| {
+                counts_as_answering();
+                crowd(&stop);
+            });
+            let rested = (0..1_000).any(|_| {
+                thread::sleep(Duration::from_millis(10));
+                pace.rest() > Duration::ZERO
+            });
+            stop.store(true, Ordering::Relaxed);
+            answering.join().unwrap();
+            others.into_iter().for_each(|other| other.join().unwrap());
+            assert!(rested);
+        });
+        let mut pace = Pace::new();
+        assert_eq!((pace.rest(), ANSWERING.lock().len()), (Duration::ZERO, 0), "a thread that has ended waits no more");
+    }
 
     fn niceness() -> i32 {
         rustix::process::getpriority_process(None).unwrap()

@@ -6,6 +6,7 @@
 //! - A row that can't be taken is told with its line and column, and the rest goes on. Faults are streamed out as they are
 //!   found; memory does not grow with the file.
 //! - A file sent again, after a break or twice, adds nothing twice: the ledger knows court, case and subject.
+//! - Where processors are scarce it goes at the pace that those who answer leave it, a thousand rows a second at least.
 //! - An uploaded file lies on the disk under a key that is in memory alone. It is removed when the import ends; what a
 //!   crash leaves can't be read by anybody, and goes at the next start.
 //! - Where two people release, a file waits for the second of them ([`staged`]); a court's complete list waits for whoever confirms
@@ -39,8 +40,9 @@ use xinhub_domain::import::{ImportCounts, ListFields, ListingRows};
 use xinhub_domain::listing::Actor;
 use xinhub_domain::policy::{Policy, RegistryPermit, Release};
 use xinhub_domain::time::Timestamp;
+use xinhub_ledger::background::{self, Pace};
 use xinhub_ledger::clock::Clock;
-use xinhub_ledger::{Complete, Ledger, Position, background};
+use xinhub_ledger::{Complete, Ledger, Position};
 
 use apply::{Taken, Taker};
 pub use complete::Foreseen;
@@ -302,6 +304,7 @@ impl Importer {
             if gathered.len() < GATHER_BYTES && !ended {
                 continue;
             }
+            let mut pace = Pace::new();
             // Hashing, sealing and writing would hold up the calls that share this thread.
             let pushed = spawn_blocking(move || {
                 let outcome = intake.push(&gathered);
@@ -311,6 +314,7 @@ impl Importer {
             let outcome;
             (intake, gathered, outcome) = joined(pushed.await)?;
             outcome?;
+            tokio::time::sleep(pace.rest()).await;
         }
         let checked = background::run("import", move || {
             let received = intake.finish()?;

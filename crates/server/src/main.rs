@@ -7,9 +7,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread::available_parallelism;
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
+use xinhub_ledger::background;
 use xinhub_ledger::clock::{Clock, SystemClock};
 use xinhub_ledger::fsck;
 use xinhub_ledger::keys::Keyring;
@@ -148,12 +152,7 @@ fn serve(config: &Path) -> ExitCode {
     if let Err(error) = logging::start(&settings.log) {
         return fault(format_args!("log: {error}"), NOT_STARTED);
     }
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.enable_all();
-    if let Some(threads) = settings.worker_threads {
-        builder.worker_threads(threads);
-    }
-    let runtime = match builder.build() {
+    let runtime = match runtime(settings.worker_threads) {
         Ok(runtime) => runtime,
         Err(error) => return fault(format_args!("threads: {error}"), NOT_STARTED),
     };
@@ -162,6 +161,21 @@ fn serve(config: &Path) -> ExitCode {
     // begun anew by the next start, and not waited for.
     runtime.shutdown_background();
     code
+}
+
+/// A runtime of as many threads that answer, one for each processor if nobody says how many.
+fn runtime(threads: Option<usize>) -> std::io::Result<Runtime> {
+    const ANSWERING: &str = "answering";
+    let threads = threads.or_else(|| available_parallelism().ok().map(usize::from)).unwrap_or(1);
+    let named = AtomicUsize::new(0);
+    // Those that answer are begun first, all of them; the others are for what would hold them up.
+    let name = move || if named.fetch_add(1, Relaxed) < threads { ANSWERING } else { "blocking" }.to_owned();
+    let begun = || {
+        if std::thread::current().name() == Some(ANSWERING) {
+            background::counts_as_answering();
+        }
+    };
+    Builder::new_multi_thread().enable_all().worker_threads(threads).thread_name_fn(name).on_thread_start(begun).build()
 }
 
 async fn until_stopped(settings: Settings) -> ExitCode {

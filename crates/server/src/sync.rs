@@ -17,15 +17,18 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use minicbor::{Decode, Encode};
 use parking_lot::Mutex;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use xinhub_domain::policy::{Policy, Reach};
 use xinhub_domain::time::Timestamp;
 use xinhub_index::{Relations, StateDigest};
+use xinhub_ledger::background::Pace;
 use xinhub_ledger::clock::Clock;
 use xinhub_ledger::crypto;
 use xinhub_ledger::keys::Key;
@@ -64,6 +67,8 @@ pub struct Replication {
     pub(crate) subscribers: Subscribers,
     /// Whose turn it is to make them durable.
     keeping: tokio::sync::Mutex<()>,
+    /// Turns to be led on from the journal.
+    leading: Semaphore,
     /// What a replica begins with.
     pub(crate) snapshots: Snapshots,
     dir: PathBuf,
@@ -141,6 +146,7 @@ impl Replication {
             feeds: ArcSwap::default(),
             subscribers: Subscribers::open(&dir, limits.lease, limits.max_replicas_per_client, Arc::clone(&clock))?,
             keeping: tokio::sync::Mutex::default(),
+            leading: Semaphore::new(available_parallelism().map_or(1, |processors| processors.get().div_ceil(2))),
             snapshots: Snapshots::open(dir.clone())?,
             completed: Completed::new(dir.clone()),
             dir,
@@ -347,9 +353,11 @@ impl Replication {
                 }
                 () = ledger.beyond(mark) => {}
             }
-            if line == Line::Changes && ledger.mark().revision - mark.revision >= LARGE_STEP_EVENTS {
+            let is_large = line == Line::Changes && ledger.mark().revision - mark.revision >= LARGE_STEP_EVENTS;
+            if is_large {
                 tokio::time::sleep(ledger.lull()).await;
             }
+            let mut pace = Pace::new();
             let (this, ledger) = (Arc::clone(&self), ledger.clone());
             // Opening and digesting are work, and not for a thread that answers calls.
             let step = tokio::task::spawn_blocking(move || {
@@ -359,7 +367,12 @@ impl Replication {
             let step = step.await;
             self.stuck[line as usize].store(!matches!(step, Ok(Some(_))), Ordering::Release);
             match step {
-                Ok(Some(next)) => mark = next,
+                Ok(Some(next)) => {
+                    mark = next;
+                    if is_large {
+                        tokio::time::sleep(pace.rest()).await;
+                    }
+                }
                 // Told where it happened. Beats answer no ping while a lift is not told, so leases run out.
                 Ok(None) | Err(_) => tokio::time::sleep(AFTER_FAILURE).await,
             }
@@ -402,6 +415,12 @@ impl Replication {
         *lifted = touched.mark;
         self.told_lift.store(touched.mark.lift_seq, Ordering::Release);
         Some(touched.mark)
+    }
+
+    /// A turn to lead a replica on from the journal: half of the processors are for others.
+    pub(crate) async fn turn_to_lead(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.leading.acquire().await.ok()
     }
 
     /// Makes durable who has subscribed. Whoever comes while that is written shares the next writing, and holds no thread up: after a

@@ -427,7 +427,7 @@ impl Ledger {
         &self,
         audiences: &[Audience],
         mut each: impl FnMut(usize, Change),
-        rest: impl Fn(Duration),
+        mut rest: impl FnMut(Duration),
     ) -> Result<Mark, CommandError> {
         let mut mark = self.mark();
         let mut tell = |changes: Vec<Vec<KeyChange>>, absent: bool| {

@@ -2,17 +2,25 @@
 //!
 //! One batch is always on its way while the one before it is told of: else the ledger's writer would wait for that between any two.
 
+use std::time::Duration;
+
 use tokio::sync::mpsc;
 use xinhub_api::reason::{Failure, Reason};
 use xinhub_domain::case_number::CaseNumber;
 use xinhub_domain::import::{ImportCounts, ListCounts, ListFields};
 use xinhub_domain::policy::RegistryPermit;
 use xinhub_domain::time::Timestamp;
+use xinhub_ledger::background::Pace;
 use xinhub_ledger::{CommandError, ImportBatch, ImportRow, Importing, Ledger, Named, RowFault as Untaken, RowOutcome};
 
 use super::rows::{Batch, Origin, Step};
 use super::{Difference, DifferenceKind, FileKind, Options, Report, RowFault, Summary, WholeFile};
 use crate::service::status::command;
+
+/// From such a rest on a batch is taken in pieces, of as many rows, each with a rest of its own: the whole of one keeps a processor from
+/// those who answer for ten milliseconds.
+const PRESSED: Duration = Duration::from_millis(1);
+const PIECE_ROWS: usize = 50;
 
 /// Hands batches to the ledger, in the order of the file, and keeps count.
 pub(super) struct Taker<'a, P> {
@@ -26,6 +34,7 @@ pub(super) struct Taker<'a, P> {
     named: Named,
     unplaced: Option<u64>,
     running: Option<Running>,
+    pace: Pace,
 }
 
 /// A batch that the ledger has.
@@ -68,18 +77,36 @@ impl<'a, P: Fn() -> Result<RegistryPermit, Failure> + Sync> Taker<'a, P> {
             finished_at: as_of,
             staged: None,
         };
-        let named = Named::default();
-        Taker { ledger, permits, options, as_of, reports, rows_read: 0, summary, named, unplaced: None, running: None }
+        Taker {
+            ledger,
+            permits,
+            options,
+            as_of,
+            reports,
+            rows_read: 0,
+            summary,
+            named: Named::default(),
+            unplaced: None,
+            running: None,
+            pace: Pace::new(),
+        }
     }
 
     pub(super) async fn take(&mut self, step: Step) -> Result<(), Failure> {
         match step {
             Step::Batch(batch) => {
-                let next = self.begin(batch).await?;
-                match self.running.replace(next) {
-                    Some(before) => self.finish(before).await,
-                    None => Ok(()),
+                let mut left = Some(batch);
+                while let Some(batch) = left.take() {
+                    let rest = self.pace.rest();
+                    tokio::time::sleep(rest).await;
+                    let piece;
+                    (piece, left) = if rest < PRESSED { (batch, None) } else { batch.split(PIECE_ROWS) };
+                    let next = self.begin(piece).await?;
+                    if let Some(before) = self.running.replace(next) {
+                        self.finish(before).await?;
+                    }
                 }
+                Ok(())
             }
             Step::Fault(fault, case) => {
                 self.settle().await?;

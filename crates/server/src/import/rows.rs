@@ -45,6 +45,17 @@ pub(super) struct Batch {
     pub(super) origins: Vec<Origin>,
 }
 
+impl Batch {
+    /// The first so many rows, and what is left behind them.
+    pub(super) fn split(mut self, rows: usize) -> (Batch, Option<Batch>) {
+        if self.rows.len() <= rows {
+            return (self, None);
+        }
+        let left = Batch { rows: self.rows.split_off(rows), origins: self.origins.split_off(rows) };
+        (self, Some(left))
+    }
+}
+
 /// Where a row came from.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Origin {

@@ -19,6 +19,7 @@ use xinhub_api::v1::follow_changes_response::Message as ChangesOut;
 use xinhub_api::v1::follow_lifts_request::Message as LiftsIn;
 use xinhub_api::v1::follow_lifts_response::Message as LiftsOut;
 use xinhub_ledger::Mark;
+use xinhub_ledger::background::Pace;
 
 use super::call::Call;
 use super::door::catalogued;
@@ -69,16 +70,37 @@ impl<T> Stream<T> {
         }
         let step = match follower.next() {
             Some(step) => step,
-            None => {
-                let follower = follower.clone();
-                blocking(move || follower.catch_up(CATCH_UP_EVENTS)).await?
-            }
+            None => self.lead_on(follower).await?,
         };
         if self.call.hub().draining.is_cancelled() {
             return Err(End::Drain);
         }
         self.still_entitled(follower)?;
         Ok(Some(step))
+    }
+
+    /// A stretch that is not in memory. After a restart all replicas want one at once: of changes few are made at a time, in no hurry,
+    /// and whoever has waited may find it made for another. Lifts wait for nobody.
+    async fn lead_on(&self, follower: &Follower) -> Result<Step, End> {
+        let hub = self.call.hub();
+        let lead_on = || {
+            let follower = follower.clone();
+            blocking(move || follower.catch_up(CATCH_UP_EVENTS))
+        };
+        if follower.line() == Line::Lifts {
+            return lead_on().await;
+        }
+        let _turn = tokio::select! {
+            turn = hub.sync.turn_to_lead() => turn,
+            () = hub.draining.cancelled() => return Err(End::Drain),
+        };
+        if let Some(step) = follower.next() {
+            return Ok(step);
+        }
+        let mut pace = Pace::new();
+        let step = lead_on().await?;
+        tokio::time::sleep(pace.rest()).await;
+        Ok(step)
     }
 
     /// Whether policy still grants the stream, and its audience is the one that it began with.

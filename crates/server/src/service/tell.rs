@@ -140,6 +140,11 @@ impl Follower {
         }
     }
 
+    /// What it is told of.
+    pub(super) fn line(&self) -> Line {
+        self.line
+    }
+
     /// Whether there is a stretch beyond where the replica is.
     pub(super) fn is_behind(&self) -> bool {
         self.line.place(&self.feed.end(self.line)) > self.line.place(&self.mark)

@@ -15,7 +15,7 @@ use xinhub_ledger::{Audience, CommandError, KeyChange, Ledger, Mark, Touched};
 
 use super::sum::Sum;
 
-/// Bytes of steps that stay in memory, per audience. Whoever is behind is led on from the journal.
+/// Bytes of steps that stay in memory, per audience and line, and again of those that were made for whoever is further behind.
 pub(super) const MAX_RING_BYTES: usize = 4 << 20;
 
 /// For how long a beat is given to all that it says the right thing to: with a signature of its own for each of a thousand replicas a
@@ -116,6 +116,8 @@ struct Beat {
 struct Told {
     line: Line,
     ring: Mutex<Ring>,
+    /// The last that were made from the journal. After a restart all come at once, and most are at the same place.
+    led_on: Mutex<Ring>,
     max_ring_bytes: usize,
     end: watch::Sender<Mark>,
 }
@@ -126,29 +128,32 @@ struct Ring {
     bytes: usize,
 }
 
+impl Ring {
+    fn push(&mut self, step: Step, max_bytes: usize) {
+        self.bytes += step.bytes();
+        self.steps.push_back(step);
+        while self.bytes > max_bytes && self.steps.len() > 1 {
+            self.bytes -= self.steps.pop_front().map_or(0, |gone| gone.bytes());
+        }
+    }
+}
+
 impl Told {
     fn new(line: Line, mark: Mark, max_ring_bytes: usize) -> Told {
-        Told { line, ring: Mutex::default(), max_ring_bytes, end: watch::channel(mark).0 }
+        let (ring, led_on) = (Mutex::default(), Mutex::default());
+        Told { line, ring, led_on, max_ring_bytes, end: watch::channel(mark).0 }
     }
 
     fn tell(&self, step: Step) {
         let mark = step.mark;
-        {
-            let mut ring = self.ring.lock();
-            ring.bytes += step.bytes();
-            ring.steps.push_back(step);
-            while ring.bytes > self.max_ring_bytes && ring.steps.len() > 1 {
-                let gone = ring.steps.pop_front().map_or(0, |gone| gone.bytes());
-                ring.bytes -= gone;
-            }
-        }
+        self.ring.lock().push(step, self.max_ring_bytes);
         self.end.send_replace(mark);
     }
 
     fn next(&self, after: Mark) -> Option<Step> {
         let (ring, place) = (self.ring.lock(), |mark: &Mark| self.line.place(mark));
         if ring.steps.front().is_none_or(|first| place(&first.after) > place(&after)) {
-            return None;
+            return self.led_on.lock().steps.iter().rfind(|step| step.after == after).cloned();
         }
         let at = ring.steps.partition_point(|step| place(&step.mark) <= place(&after));
         // Entries are current ones: of a step that the mark lies within, the rest can be told as the whole.
@@ -264,7 +269,8 @@ impl Feed {
         self.on(line).next(after)
     }
 
-    /// The step of so many events, or a few more, that leads a replica on which is further behind than memory reaches.
+    /// The step of so many events, or a few more, that leads a replica on which is further behind than memory reaches. It is kept for
+    /// others at the same place.
     ///
     /// # Errors
     /// Where the journal can't be read.
@@ -278,6 +284,9 @@ impl Feed {
         let touched = line.touched(ledger, after, events)?;
         let told = ledger.current(&touched, std::slice::from_ref(&self.told))?;
         let changes = told.changes.into_iter().next().unwrap_or_default();
-        Ok(Step::new(after, touched.mark, told.as_of, &changes))
+        let step = Step::new(after, touched.mark, told.as_of, &changes);
+        let Told { led_on, max_ring_bytes, .. } = self.on(line);
+        led_on.lock().push(step.clone(), *max_ring_bytes);
+        Ok(step)
     }
 }

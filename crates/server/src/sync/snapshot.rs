@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use xinhub_domain::policy::Reach;
 use xinhub_domain::time::Timestamp;
 use xinhub_index::{Change, FilterWriter, Heads, SectionWriter, StateDigest, encode_change, read_changes};
+use xinhub_ledger::background::Pace;
 use xinhub_ledger::{CommandError, Ledger};
 
 use super::{Feed, write_whole};
@@ -34,6 +35,9 @@ const KEPT: Duration = Duration::from_secs(3_600);
 const FORMAT: u16 = 4;
 /// Where nobody waits for a snapshot: rests three times as long as it has worked.
 const REST: u32 = 3;
+/// Where somebody does, it rests only where those who answer wait for a processor, and so many times as long at most: a replica that
+/// has no snapshot yet asks the hub.
+const LONGEST_REST: u32 = 9;
 /// Entries that are written between two rests: a millisecond's work.
 const WRITTEN_AT_ONCE: usize = 1_000;
 
@@ -212,10 +216,11 @@ impl Snapshots {
         // It goes on without its caller: two passes would write over each other's files.
         let made = tokio::task::spawn_blocking(move || {
             let _one_at_a_time = one_at_a_time;
+            let mut pace = Pace::new();
             let rest = |worked: Duration| {
-                if wanted.load(Ordering::Relaxed) == 0 {
-                    std::thread::sleep(worked * REST);
-                }
+                let is_wanted = wanted.load(Ordering::Relaxed) > 0;
+                let paced = pace.rest().min(worked * LONGEST_REST);
+                std::thread::sleep(if is_wanted { paced } else { paced.max(worked * REST) });
             };
             for made in make(&dir, &feeds, &ledger, rest)? {
                 let made = Arc::new(made);
@@ -299,7 +304,7 @@ fn make(
     dir: &Path,
     feeds: &[Arc<Feed>],
     ledger: &Ledger,
-    rest: impl Fn(Duration),
+    mut rest: impl FnMut(Duration),
 ) -> Result<Vec<Snapshot>, SnapshotError> {
     let count = (FILES / feeds.len().max(1)).clamp(LEAST_PARTS, MOST_PARTS);
     let parts = feeds.iter().map(|feed| Parts::new(dir, feed.id(), count));
@@ -311,7 +316,7 @@ fn make(
             failed = parts[at].put(&change).err();
         }
     };
-    let mark = ledger.walk(&told, each, &rest)?;
+    let mark = ledger.walk(&told, each, &mut rest)?;
     if let Some(error) = failed {
         return Err(error.into());
     }
@@ -321,7 +326,7 @@ fn make(
         let (_, key_epoch) = feed.key();
         let mut index = Hashed::create(dir, &format!("{}.new", feed.id()))?;
         let mut filter = Hashed::create(dir, &format!("{}-filter.new", feed.id()))?;
-        let (entries, digest) = write(parts, key_epoch, (&mut index, &mut filter), &rest)?;
+        let (entries, digest) = write(parts, key_epoch, (&mut index, &mut filter), &mut rest)?;
         feed.sum().anchor(mark.revision, &digest);
         for (out, is_filter) in [(index, false), (filter, true)] {
             let snapshot = Snapshot {
@@ -352,7 +357,7 @@ fn write(
     mut parts: Parts,
     key_epoch: u32,
     (index, filter): (&mut Hashed, &mut Hashed),
-    rest: impl Fn(Duration),
+    mut rest: impl FnMut(Duration),
 ) -> io::Result<(u64, StateDigest)> {
     let mut digest = StateDigest::new();
     let mut entries = 0;
