@@ -19,7 +19,7 @@ use crate::process::Server;
 use crate::world::World;
 use crate::{Result, note};
 
-pub(crate) use etcd::Etcd;
+pub(crate) use etcd::{Etcd, put, watch};
 
 pub(crate) const ETCD: &str = "etcd, serializable Range";
 pub(crate) const POSTGRES: &str = "PostgreSQL, prepared select";

@@ -1,8 +1,9 @@
-//! `push`: from a court's acknowledgement of a lift until each of so many subscribers has it, next to a bare broadcast.
+//! `push`: from a court's acknowledgement of a lift until each of so many subscribers has it, next to a bare broadcast, and to a key
+//! that as many watch in etcd.
 
 use std::collections::VecDeque;
 use std::fmt::Write;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,19 +14,23 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
 use xinhub_client::v1::follow_lifts_request::Message as Out;
 use xinhub_client::v1::follow_lifts_response::Message as In;
 use xinhub_client::{Hub, Replica, ReplicaConfig, v1};
 
 use crate::ask::questions;
 use crate::compare::Spread;
+use crate::peers::{self, Etcd};
 use crate::process::{On, Server};
 use crate::publish::{lift, publish_all};
 use crate::report::Run;
 use crate::world::{BANK, COURT, World};
 use crate::{Common, Result, note};
 
+const BARE: &str = "bare broadcast";
 const LIFT: &str = "a lift";
+const WATCH: &str = "etcd, a key watched";
 /// Lifts before those that count.
 const WARM_UP: usize = 5;
 /// As the client SDK does.
@@ -61,14 +66,24 @@ pub(crate) struct How {
     /// Lifts in a round
     #[arg(long, default_value_t = 60)]
     lifts: usize,
+    /// Without etcd, also where it is installed
+    #[arg(long)]
+    no_peers: bool,
     /// Then lift while so many rows are imported, and watch the lease of a replica meanwhile; 0 for not
     #[arg(long, default_value_t = 0)]
     import_rows: u64,
 }
 
 impl How {
-    pub(crate) const USUAL: Self = Self { subscribers: 1_000, connections: 1_000, lifts: 60, import_rows: 0 };
-    pub(crate) const QUICK: Self = Self { lifts: 10, ..Self::USUAL };
+    pub(crate) const USUAL: Self =
+        Self { subscribers: 1_000, connections: 1_000, lifts: 60, no_peers: false, import_rows: 0 };
+    pub(crate) const QUICK: Self = Self { lifts: 10, no_peers: true, ..Self::USUAL };
+
+    /// How many subscribers share each connection, as even as it goes.
+    fn streams(self) -> impl Iterator<Item = usize> {
+        let before = move |connection| self.subscribers * connection / self.connections;
+        (0..self.connections).map(move |connection| before(connection + 1) - before(connection))
+    }
 }
 
 /// One round: milliseconds from the acknowledgement to the receipts.
@@ -114,7 +129,7 @@ struct Beside {
 }
 
 /// What was left of leases.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Leases {
     least_ms: AtomicU64,
     lapses: AtomicU64,
@@ -185,10 +200,61 @@ struct Crowd<'a> {
     receipts: mpsc::Receiver<(u64, Instant)>,
     subscribers: usize,
     last: u64,
-    instances: Vec<Vec<u8>>,
-    leases: Arc<Leases>,
     /// Holds their tasks.
     _listening: JoinSet<()>,
+}
+
+/// Listens until it is dropped, and tells when each lift came: 0 once it listens.
+type Listener = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
+type Told = mpsc::Sender<(u64, Instant)>;
+
+/// The hub's subscribers, or those of a bare broadcast, which has no manifest.
+#[derive(Default)]
+struct Subscribers {
+    instances: Vec<Vec<u8>>,
+    leases: Arc<Leases>,
+}
+
+impl Subscribers {
+    async fn connect(
+        &mut self,
+        (world, server, how): (&World, &Server, How),
+        manifest: Option<&v1::GetManifestResponse>,
+        told: &Told,
+    ) -> Result<Vec<Listener>> {
+        let snapshot = manifest.and_then(|manifest| manifest.snapshot.clone()).unwrap_or_default();
+        let mut listeners: Vec<Listener> = Vec::new();
+        for streams in how.streams() {
+            let hub = world.client(server, BANK).await?;
+            for _ in 0..streams {
+                let instance_id = uuid::Uuid::now_v7().into_bytes().to_vec();
+                self.instances.push(instance_id.clone());
+                let open = v1::FollowLiftsOpen {
+                    instance_id,
+                    epoch: snapshot.epoch.clone(),
+                    revision: snapshot.revision,
+                    lift_seq: snapshot.lift_seq,
+                    chain: snapshot.chain.clone(),
+                    ..v1::FollowLiftsOpen::default()
+                };
+                let lease = Lease::new(manifest, &self.leases);
+                listeners.push(Box::pin(listen(hub.clone(), open, lease, told.clone())));
+            }
+        }
+        Ok(listeners)
+    }
+}
+
+async fn watchers(etcd: &Etcd, how: How, told: &Told) -> Result<Vec<Listener>> {
+    let mut listeners: Vec<Listener> = Vec::new();
+    for streams in how.streams() {
+        let channel = etcd.connect().await?;
+        for _ in 0..streams {
+            listeners.push(Box::pin(peers::watch(channel.clone(), told.clone())));
+        }
+    }
+    Ok(listeners)
 }
 
 /// What makes a server tell something.
@@ -196,6 +262,8 @@ enum Trigger {
     /// A court lifts these, one after the other.
     Court(Box<Hub>, Vec<u64>),
     Bare(Box<Hub>),
+    /// Whoever puts the next number.
+    Etcd(Channel, u64),
 }
 
 impl Trigger {
@@ -206,6 +274,10 @@ impl Trigger {
                 lift(court, listing).await?;
             }
             Trigger::Bare(hub) => drop(hub.sync().unsubscribe(v1::UnsubscribeRequest::default()).await?),
+            Trigger::Etcd(channel, number) => {
+                *number += 1;
+                peers::put(channel.clone(), *number).await?;
+            }
         }
         Ok(())
     }
@@ -219,12 +291,7 @@ async fn due(unconfirmed: Option<(Instant, u64)>) -> u64 {
 }
 
 /// Listens until it is dropped, confirms as a replica does, and says when each lift came.
-async fn listen(
-    hub: Hub,
-    open: v1::FollowLiftsOpen,
-    mut lease: Lease,
-    told: mpsc::Sender<(u64, Instant)>,
-) -> Result<()> {
+async fn listen(hub: Hub, open: v1::FollowLiftsOpen, mut lease: Lease, told: Told) -> Result<()> {
     let beat_ms = lease.beat_ms;
     let (out, requests) = mpsc::channel(16);
     let request = |message| v1::FollowLiftsRequest { message: Some(message) };
@@ -267,48 +334,28 @@ async fn listen(
 }
 
 impl<'a> Crowd<'a> {
-    /// Connects them all, and waits until each is subscribed.
+    /// Waits until all of them listen. `last` is the last lift that they know of.
     async fn gather(
         what: &'static str,
-        world: &World,
         server: &'a Server,
-        how: How,
-        manifest: Option<&v1::GetManifestResponse>,
+        (listeners, receipts): (Vec<Listener>, mpsc::Receiver<(u64, Instant)>),
+        last: u64,
     ) -> Result<Crowd<'a>> {
-        note(format_args!("{}: {} subscribers on {} connections", what, how.subscribers, how.connections));
-        let snapshot = manifest.and_then(|manifest| manifest.snapshot.clone()).unwrap_or_default();
-        let leases = Arc::new(Leases { least_ms: AtomicU64::new(u64::MAX), lapses: AtomicU64::new(0) });
-        let (told, mut receipts) = mpsc::channel(2 * how.subscribers);
-        let (mut listening, mut instances) = (JoinSet::new(), Vec::new());
-        for connection in 0..how.connections {
-            let hub = world.client(server, BANK).await?;
-            // As even as it goes.
-            let streams = (how.subscribers * (connection + 1) / how.connections)
-                - (how.subscribers * connection / how.connections);
-            for _ in 0..streams {
-                let instance_id = uuid::Uuid::now_v7().into_bytes().to_vec();
-                instances.push(instance_id.clone());
-                let open = v1::FollowLiftsOpen {
-                    instance_id,
-                    epoch: snapshot.epoch.clone(),
-                    revision: snapshot.revision,
-                    lift_seq: snapshot.lift_seq,
-                    chain: snapshot.chain.clone(),
-                    ..v1::FollowLiftsOpen::default()
-                };
-                let (hub, told, lease) = (hub.clone(), told.clone(), Lease::new(manifest, &leases));
-                listening.spawn(async move {
-                    if let Err(error) = listen(hub, open, lease, told).await {
-                        note(format_args!("a subscriber has ended: {error}"));
-                    }
-                });
-            }
+        note(format_args!("{what}: {} subscribers", listeners.len()));
+        let subscribers = listeners.len();
+        let mut listening = JoinSet::new();
+        for listener in listeners {
+            listening.spawn(async move {
+                if let Err(error) = listener.await {
+                    note(format_args!("a subscriber has ended: {error}"));
+                }
+            });
         }
-        for _ in 0..how.subscribers {
-            next(&mut receipts).await?;
+        let mut crowd = Crowd { what, server, receipts, subscribers, last, _listening: listening };
+        for _ in 0..subscribers {
+            next(&mut crowd.receipts).await?;
         }
-        let (subscribers, last) = (how.subscribers, snapshot.lift_seq);
-        Ok(Crowd { what, server, receipts, subscribers, last, instances, leases, _listening: listening })
+        Ok(crowd)
     }
 
     /// So many lifts, each once all have had the one before.
@@ -371,6 +418,7 @@ impl Receipts {
 async fn beside_import(
     world: &World,
     (crowd, trigger): (&mut Crowd<'_>, &mut Trigger),
+    leases: &Leases,
     quiet: &Row,
     rows: u64,
 ) -> Result<Beside> {
@@ -379,7 +427,7 @@ async fn beside_import(
     let bank = world.client(crowd.server, BANK).await?;
     let replica = Replica::open(&bank, ReplicaConfig::new(dir.path()).reach(v1::ReplicaReach::Exact))?;
     tokio::time::timeout(COMES_WITHIN, replica.synced()).await?;
-    let (server, leases) = (crowd.server, Arc::clone(&crowd.leases));
+    let server = crowd.server;
     let mut receipts = Receipts::default();
     let cpu_before = server.usage()?.cpu_s;
     leases.begin();
@@ -443,11 +491,24 @@ pub(crate) async fn followed(world: &World, how: How, rounds: u16) -> Result<Fig
     let instance_id = uuid::Uuid::now_v7().into_bytes().to_vec();
     let request = v1::GetManifestRequest { instance_id, ..v1::GetManifestRequest::default() };
     let manifest = bank.sync().get_manifest(request).await?;
-    let bare_trigger = world.client(&broadcast, BANK).await?;
-    let mut contenders = [
-        (Crowd::gather("bare broadcast", world, &broadcast, how, None).await?, Trigger::Bare(Box::new(bare_trigger))),
-        (Crowd::gather(LIFT, world, &hub, how, Some(&manifest)).await?, Trigger::Court(Box::new(court), listings)),
-    ];
+    let last = manifest.snapshot.as_ref().map_or(0, |snapshot| snapshot.lift_seq);
+    let told = || mpsc::channel(2 * how.subscribers);
+    let (mut bare, mut subscribers) = (Subscribers::default(), Subscribers::default());
+    let (tell, receipts) = told();
+    let listeners = bare.connect((world, &broadcast, how), None, &tell).await?;
+    let bare = Crowd::gather(BARE, &broadcast, (listeners, receipts), 0).await?;
+    let bare_trigger = Trigger::Bare(Box::new(world.client(&broadcast, BANK).await?));
+    let (tell, receipts) = told();
+    let listeners = subscribers.connect((world, &hub, how), Some(&manifest), &tell).await?;
+    let lifted = Crowd::gather(LIFT, &hub, (listeners, receipts), last).await?;
+    let mut contenders = vec![(bare, bare_trigger), (lifted, Trigger::Court(Box::new(court), listings))];
+    let etcd = if how.no_peers { None } else { Etcd::empty(world).await? };
+    if let Some(etcd) = &etcd {
+        let (tell, receipts) = told();
+        let listeners = watchers(etcd, how, &tell).await?;
+        let watching = Crowd::gather(WATCH, &etcd.server, (listeners, receipts), 0).await?;
+        contenders.push((watching, Trigger::Etcd(etcd.connect().await?, 0)));
+    }
     for (crowd, trigger) in &mut contenders {
         crowd.round(trigger, WARM_UP).await?;
     }
@@ -464,13 +525,15 @@ pub(crate) async fn followed(world: &World, how: How, rounds: u16) -> Result<Fig
     let mut beside = None;
     if how.import_rows > 0 {
         note(format_args!("lifting beside an import of {} rows", how.import_rows));
-        let [_, (crowd, trigger)] = &mut contenders;
-        beside = Some(beside_import(world, (crowd, trigger), &rows[1], how.import_rows).await?);
+        let (crowd, trigger) = &mut contenders[1];
+        beside = Some(beside_import(world, (crowd, trigger), &subscribers.leases, &rows[1], how.import_rows).await?);
     }
-    let instances = std::mem::take(&mut contenders[1].0.instances);
     drop(contenders);
+    if let Some(etcd) = etcd {
+        etcd.server.kill();
+    }
     broadcast.stop().await?;
-    unsubscribe(&bank, instances).await?;
+    unsubscribe(&bank, subscribers.instances).await?;
     hub.stop().await?;
     let How { subscribers, connections, lifts, .. } = how;
     Ok(Figures { subscribers, connections, lifts, rounds, rows, framing_ns: framing_ns(), beside })
@@ -512,6 +575,13 @@ fn framing_ns() -> f64 {
 }
 
 impl Figures {
+    /// The last receipt of a number that is watched in etcd by that of a lift; `None` where etcd isn't installed.
+    pub(crate) fn watch_vs_last(&self) -> Option<Spread> {
+        let row = |what| self.rows.iter().find(|row| row.what == what);
+        let rounds = row(WATCH)?.rounds.iter().zip(&row(LIFT)?.rounds);
+        Some(Spread::of(rounds.map(|(watch, lift)| watch.last_ms / lift.last_ms)))
+    }
+
     /// The last receipt of a lift by that of a bare broadcast.
     pub(crate) fn last_vs_broadcast(&self) -> Option<Spread> {
         self.rows.iter().find(|row| row.what == LIFT).map(|row| row.last_ratio)
@@ -554,6 +624,9 @@ pub(crate) fn text(figures: &Figures) -> String {
             last_ratio.text(2),
             server_cpu_us.text(1)
         );
+    }
+    if let Some(ratio) = figures.watch_vs_last() {
+        let _ = writeln!(text, "\nThe last to be told by etcd by the last to be told of a lift: {}.", ratio.text(2));
     }
     if let Some(Beside { rows, seconds, lifts, measured, last_ratio, acknowledged_ms, least_lease_ms, lapses }) =
         figures.beside

@@ -18,6 +18,9 @@ use crate::{Common, Result, note};
 const MISSES: usize = 200_000;
 const HITS: usize = 1_024;
 const TOGETHER: usize = 16;
+/// Look-ups of one batch, and batches.
+const BATCH: usize = 1_000;
+const BATCHES: usize = 200;
 
 const FILTER: (&str, v1::ReplicaReach) = ("filter", v1::ReplicaReach::Filter);
 const EXACT: (&str, v1::ReplicaReach) = ("exact", v1::ReplicaReach::Exact);
@@ -70,6 +73,9 @@ pub(crate) struct Reach {
     /// Somebody who is listed, with the place for its record; 0 where the hub is asked.
     hit_p50_ns: f64,
     hit_p99_ns: f64,
+    /// Of a batch about people who are not listed, for each of them.
+    #[serde(default)]
+    batch_ns: f64,
 }
 
 /// The whole run.
@@ -126,6 +132,21 @@ fn look_up(replica: &Replica, asked: &[Inquiry], count: usize) -> (f64, f64, usi
     (median(together), most, answered)
 }
 
+/// Nanoseconds for each who is asked about in a batch: the median of many batches.
+async fn in_batches(replica: &Replica, questions: &Questions) -> Result<f64> {
+    let asked: Vec<_> = questions.requests.iter().filter_map(|(request, _)| request.inquiry.clone()).collect();
+    let mut each = Vec::with_capacity(BATCHES);
+    for inquiries in asked.chunks_exact(BATCH).cycle().take(BATCHES) {
+        let (measure, inquiries) = (MEASURE.to_owned(), inquiries.to_vec());
+        let request = v1::BatchCheckRequest { measure, inquiries, ..v1::BatchCheckRequest::default() };
+        let since = Instant::now();
+        let response = replica.check_many(request).await?;
+        each.push(since.elapsed().as_nanos() as f64 / BATCH as f64);
+        std::hint::black_box(response);
+    }
+    Ok(median(each))
+}
+
 pub(crate) async fn run(args: Args) -> Result<()> {
     let (world, filled) = World::filled(&args.common.place, args.common.rows).await?;
     let figures = measure(&world, How::usual(args.common.rounds)).await?;
@@ -155,7 +176,7 @@ pub(crate) async fn measure(world: &World, how: How) -> Result<Figures> {
             first_s = Some(took);
         }
         let (mut synced, mut reopened, mut p50, mut p99) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (mut hit_p50, mut hit_p99) = (Vec::new(), Vec::new());
+        let (mut hit_p50, mut hit_p99, mut batches) = (Vec::new(), Vec::new(), Vec::new());
         let (mut entries, mut memory_bytes, mut on_disk_bytes) = (0, 0, 0);
         for _ in 0..how.replicas {
             let dir = tempfile::tempdir_in(world.path("."))?;
@@ -166,6 +187,9 @@ pub(crate) async fn measure(world: &World, how: How) -> Result<Figures> {
                 let (half, most, _) = look_up(&replica, &asked, MISSES);
                 p50.push(half);
                 p99.push(most);
+            }
+            for _ in 0..how.look_ups {
+                batches.push(in_batches(&replica, &clear).await?);
             }
             if reach == v1::ReplicaReach::Exact {
                 let (half, most, answered) = look_up(&replica, &inquiries(&replica, &listed), HITS);
@@ -195,6 +219,7 @@ pub(crate) async fn measure(world: &World, how: How) -> Result<Figures> {
             miss_p99_ns: median(p99),
             hit_p50_ns: median(hit_p50),
             hit_p99_ns: median(hit_p99),
+            batch_ns: median(batches),
         });
     }
     server.stop().await?;
@@ -208,15 +233,15 @@ fn inquiries(replica: &Replica, questions: &Questions) -> Vec<Inquiry> {
 
 pub(crate) fn text(figures: &Figures) -> String {
     let mut text = String::from(
-        "| reach | snapshot made and fetched, s | fetched, s | from its directory, s | entries | on disk, B per listing | in memory, B per listing | not listed p50, ns | p99, ns | listed p50, ns | p99, ns |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|\n",
+        "| reach | snapshot made and fetched, s | fetched, s | from its directory, s | entries | on disk, B per listing | in memory, B per listing | not listed p50, ns | p99, ns | listed p50, ns | p99, ns | in batches of 1,000, ns each |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for one in &figures.reaches {
         let per = |bytes: u64| bytes as f64 / figures.listings as f64;
         // Writing to a string can't fail.
         let _ = writeln!(
             text,
-            "| {} | {} | {:.2} | {:.2} | {} | {:.2} | {:.2} | {:.0} | {:.0} | {:.0} | {:.0} |",
+            "| {} | {} | {:.2} | {:.2} | {} | {:.2} | {:.2} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} |",
             one.reach,
             one.first_s.map_or_else(String::new, |first_s| format!("{first_s:.2}")),
             one.synced_s,
@@ -227,7 +252,8 @@ pub(crate) fn text(figures: &Figures) -> String {
             one.miss_p50_ns,
             one.miss_p99_ns,
             one.hit_p50_ns,
-            one.hit_p99_ns
+            one.hit_p99_ns,
+            one.batch_ns
         );
     }
     text

@@ -10,13 +10,16 @@ use hyper_util::rt::TokioIo;
 use prost::Message;
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_stream::StreamExt;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic_prost::ProstCodec;
 use tower::service_fn;
 
-use super::{ETCD, Key, Keys, command, free_address, start};
+use super::{ETCD, Key, Keys, command, free_address, left_out, program, start};
 use crate::compare::Contender;
 use crate::load::{Call, Class, Line};
 use crate::process::Server;
@@ -74,13 +77,53 @@ struct TxnResponse {
     succeeded: bool,
 }
 
+#[derive(Clone, PartialEq, Message)]
+struct PutResponse {}
+
+#[derive(Clone, PartialEq, Message)]
+struct WatchRequest {
+    #[prost(message, optional, tag = "1")]
+    create_request: Option<WatchCreateRequest>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct WatchCreateRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    key: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct WatchResponse {
+    #[prost(bool, tag = "3")]
+    created: bool,
+    #[prost(message, repeated, tag = "11")]
+    events: Vec<Event>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Event {
+    #[prost(message, optional, tag = "2")]
+    kv: Option<KeyValue>,
+}
+
+/// What is watched, under which numbers are put.
+const WATCHED: &[u8] = b"lift";
+
 pub(crate) struct Etcd {
-    pub(super) server: Server,
+    pub(crate) server: Server,
     tls: Arc<ClientConfig>,
     keys: Keys,
 }
 
 impl Etcd {
+    /// Starts it without a key; `None` where it isn't installed.
+    pub(crate) async fn empty(world: &World) -> Result<Option<Self>> {
+        Ok(match program("etcd") {
+            Some(program) => Some(Self::start(world, program, Keys { rows: 0 }).await?),
+            None => left_out("etcd"),
+        })
+    }
+
     pub(super) async fn start(world: &World, program: PathBuf, keys: Keys) -> Result<Self> {
         let (address, peer) = (free_address()?, free_address()?);
         let data = world.path("etcd");
@@ -155,6 +198,35 @@ impl Etcd {
             Ok(Line::Calls(call))
         })
     }
+}
+
+/// Puts a number where it is watched.
+pub(crate) async fn put(channel: Channel, number: u64) -> Result<()> {
+    let request = PutRequest { key: WATCHED.to_vec(), value: number.to_be_bytes().to_vec() };
+    unary::<_, PutResponse>(channel, "/etcdserverpb.KV/Put", request).await.map(drop)
+}
+
+/// Tells every number that is put, and when it came; 0 once it is watched.
+pub(crate) async fn watch(channel: Channel, told: mpsc::Sender<(u64, Instant)>) -> Result<()> {
+    let create_request = Some(WatchCreateRequest { key: WATCHED.to_vec() });
+    // Its side stays open: else etcd would end the stream.
+    let requests = tokio_stream::once(WatchRequest { create_request }).chain(tokio_stream::pending());
+    let mut grpc = Grpc::new(channel);
+    grpc.ready().await?;
+    let codec = ProstCodec::<WatchRequest, WatchResponse>::default();
+    let path = PathAndQuery::from_static("/etcdserverpb.Watch/Watch");
+    let mut stream = grpc.streaming(tonic::Request::new(requests), path, codec).await?.into_inner();
+    while let Some(WatchResponse { created, events }) = stream.message().await? {
+        let at = Instant::now();
+        if created {
+            told.send((0, at)).await?;
+        }
+        for event in events {
+            let number = event.kv.and_then(|pair| pair.value.try_into().ok());
+            told.send((u64::from_be_bytes(number.ok_or("etcd tells of something else")?), at)).await?;
+        }
+    }
+    Err("etcd has ended the watch".into())
 }
 
 async fn unary<Q, A>(channel: Channel, path: &'static str, request: Q) -> Result<A>

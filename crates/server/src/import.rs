@@ -6,7 +6,7 @@
 //! - A row that can't be taken is told with its line and column, and the rest goes on. Faults are streamed out as they are
 //!   found; memory does not grow with the file.
 //! - A file sent again, after a break or twice, adds nothing twice: the ledger knows court, case and subject.
-//! - Where processors are scarce it goes at the pace that those who answer leave it, a thousand rows a second at least.
+//! - Where processors are scarce it goes at the pace that those who answer leave it, some hundred rows a second at least.
 //! - An uploaded file lies on the disk under a key that is in memory alone. It is removed when the import ends; what a
 //!   crash leaves can't be read by anybody, and goes at the next start.
 //! - Where two people release, a file waits for the second of them ([`staged`]); a court's complete list waits for whoever confirms

@@ -150,6 +150,11 @@ impl Told {
         self.end.send_replace(mark);
     }
 
+    /// Keeps a step that was made for whoever is further behind than the ring reaches.
+    fn keep(&self, step: Step) {
+        self.led_on.lock().push(step, self.max_ring_bytes);
+    }
+
     fn next(&self, after: Mark) -> Option<Step> {
         let (ring, place) = (self.ring.lock(), |mark: &Mark| self.line.place(mark));
         if ring.steps.front().is_none_or(|first| place(&first.after) > place(&after)) {
@@ -285,8 +290,52 @@ impl Feed {
         let told = ledger.current(&touched, std::slice::from_ref(&self.told))?;
         let changes = told.changes.into_iter().next().unwrap_or_default();
         let step = Step::new(after, touched.mark, told.as_of, &changes);
-        let Told { led_on, max_ring_bytes, .. } = self.on(line);
-        led_on.lock().push(step.clone(), *max_ring_bytes);
+        self.on(line).keep(step.clone());
         Ok(step)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(revision: u64) -> Mark {
+        let mut mark = Mark::default();
+        mark.revision = revision;
+        mark
+    }
+
+    fn step(after: u64, to: u64) -> Step {
+        Step::new(mark(after), mark(to), to, &[])
+    }
+
+    fn end(step: Option<Step>) -> Option<u64> {
+        step.map(|step| step.mark.revision)
+    }
+
+    #[test]
+    fn what_was_made_for_one_is_there_for_others_at_the_same_place() {
+        let told = Told::new(Line::Changes, mark(10), 1 << 20);
+        told.tell(step(10, 12));
+        assert_eq!((end(told.next(mark(10))), end(told.next(mark(5)))), (Some(12), None));
+        told.keep(step(5, 8));
+        assert_eq!(end(told.next(mark(5))), Some(8));
+        assert_eq!(end(told.next(mark(6))), None, "it is made of current entries, but for whoever is at 5");
+        let mut other = mark(5);
+        other.chain = [7; 32];
+        assert_eq!(end(told.next(other)), None, "another history");
+        told.keep(step(5, 9));
+        assert_eq!(end(told.next(mark(5))), Some(9), "the newest");
+        assert_eq!(end(told.next(mark(11))), Some(12));
+    }
+
+    #[test]
+    fn what_was_made_is_kept_within_bounds() {
+        let told = Told::new(Line::Changes, mark(100), 10 * size_of::<Step>());
+        told.tell(step(100, 101));
+        (1..=20).for_each(|at| told.keep(step(at, at + 1)));
+        let kept: Vec<u64> = (1..=20).filter(|at| told.next(mark(*at)).is_some()).collect();
+        assert_eq!(kept, (11..=20).collect::<Vec<_>>());
+        assert_eq!(end(told.next(mark(100))), Some(101));
     }
 }
