@@ -23,7 +23,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use minicbor::{Decode, Encode};
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use xinhub_domain::policy::{Policy, Reach};
 use xinhub_domain::time::Timestamp;
@@ -417,10 +417,26 @@ impl Replication {
         Some(touched.mark)
     }
 
-    /// A turn to lead a replica on from the journal: half of the processors are for others.
-    pub(crate) async fn turn_to_lead(&self) -> Option<SemaphorePermit<'_>> {
-        // It is never closed.
-        self.leading.acquire().await.ok()
+    /// Does what leads a replica on from the journal: after a restart all want that at once, and half of the processors are for others.
+    /// `None` where its thread died. A turn ends by itself: a stream that its reader lets rest would keep the others waiting.
+    pub(crate) async fn in_turn<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let (this, (done, outcome)) = (Arc::clone(self), oneshot::channel());
+        tokio::spawn(async move {
+            // It is never closed.
+            let _turn = this.leading.acquire().await;
+            if done.is_closed() {
+                return;
+            }
+            let mut pace = Pace::new();
+            if let Ok(made) = tokio::task::spawn_blocking(work).await {
+                let _ = done.send(made);
+                tokio::time::sleep(pace.rest()).await;
+            }
+        });
+        outcome.await.ok()
     }
 
     /// Makes durable who has subscribed. Whoever comes while that is written shares the next writing, and holds no thread up: after a
@@ -501,4 +517,38 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 fn audiences(feeds: &[Arc<Feed>]) -> Vec<Audience> {
     feeds.iter().map(|feed| feed.told().clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use xinhub_ledger::clock::SystemClock;
+    use xinhub_ledger::keys::{Keyring, Purpose};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_turn_that_is_let_rest_keeps_nobody_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let limits = CallLimits {
+            lease: Duration::from_secs(10),
+            max_lookup_message_bytes: 1 << 20,
+            max_registry_message_bytes: 1 << 20,
+            max_stream_checks: 4,
+            max_replicas_per_client: 64,
+        };
+        let parent = Keyring::ephemeral().current(Purpose::Audience).clone();
+        let sync = Replication::open(dir.path().join("replicas"), parent, &limits, Arc::new(SystemClock)).unwrap();
+        let sync = Arc::new(sync);
+        // Each is begun, and then nobody asks for it any more: as many as there are turns, and as many who wait for one.
+        let mut left: Vec<_> =
+            (0..2 * sync.leading.available_permits()).map(|_| Box::pin(sync.in_turn(|| ()))).collect();
+        for one in &mut left {
+            drop(tokio::time::timeout(Duration::ZERO, one.as_mut()).await);
+        }
+        let last = tokio::time::timeout(Duration::from_secs(60), sync.in_turn(|| 7)).await;
+        assert_eq!(last, Ok(Some(7)));
+        assert_eq!(sync.in_turn(|| -> u8 { panic!("in a test") }).await, None);
+        drop(left);
+    }
 }

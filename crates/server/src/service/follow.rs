@@ -19,7 +19,6 @@ use xinhub_api::v1::follow_changes_response::Message as ChangesOut;
 use xinhub_api::v1::follow_lifts_request::Message as LiftsIn;
 use xinhub_api::v1::follow_lifts_response::Message as LiftsOut;
 use xinhub_ledger::Mark;
-use xinhub_ledger::background::Pace;
 
 use super::call::Call;
 use super::door::catalogued;
@@ -79,28 +78,18 @@ impl<T> Stream<T> {
         Ok(Some(step))
     }
 
-    /// A stretch that is not in memory. After a restart all replicas want one at once: of changes few are made at a time, in no hurry,
-    /// and whoever has waited may find it made for another. Lifts wait for nobody.
+    /// A stretch that is not in memory, from the journal.
     async fn lead_on(&self, follower: &Follower) -> Result<Step, End> {
-        let hub = self.call.hub();
-        let lead_on = || {
-            let follower = follower.clone();
-            blocking(move || follower.catch_up(CATCH_UP_EVENTS))
-        };
+        let (hub, follower) = (self.call.hub(), follower.clone());
         if follower.line() == Line::Lifts {
-            return lead_on().await;
+            return blocking(move || follower.catch_up(CATCH_UP_EVENTS)).await;
         }
-        let _turn = tokio::select! {
-            turn = hub.sync.turn_to_lead() => turn,
-            () = hub.draining.cancelled() => return Err(End::Drain),
-        };
-        if let Some(step) = follower.next() {
-            return Ok(step);
+        // Whoever has waited may find it made for another.
+        let lead_on = move || follower.next().map_or_else(|| follower.catch_up(CATCH_UP_EVENTS), Ok);
+        tokio::select! {
+            step = hub.sync.in_turn(lead_on) => step.ok_or_else(died)?,
+            () = hub.draining.cancelled() => Err(End::Drain),
         }
-        let mut pace = Pace::new();
-        let step = lead_on().await?;
-        tokio::time::sleep(pace.rest()).await;
-        Ok(step)
     }
 
     /// Whether policy still grants the stream, and its audience is the one that it began with.
@@ -127,8 +116,11 @@ fn draining() -> Failure {
 
 /// Reads or writes the disk, which no thread that carries messages waits for.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, End> + Send + 'static) -> Result<T, End> {
-    let died = |_| Err(Failure::new(Reason::Internal, "a thread of the hub died; follow on from here").into());
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(died)
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(died()))
+}
+
+fn died() -> End {
+    Failure::new(Reason::Internal, "a thread of the hub died; follow on from here").into()
 }
 
 /// What a replica sent, or how its side ended.
