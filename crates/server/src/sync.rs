@@ -417,10 +417,12 @@ impl Replication {
         Some(touched.mark)
     }
 
-    /// Does what leads a replica on from the journal: after a restart all want that at once, and half of the processors are for others.
-    /// `None` where its thread died. A turn ends by itself: a stream that its reader lets rest would keep the others waiting.
+    /// Does what leads a replica on from the journal, unless it is `there` when the turn comes: after a restart all want it at once, and half
+    /// of the processors are for others. `None` where its thread died. A turn ends by itself: a stream that its reader lets rest would keep
+    /// the others waiting.
     pub(crate) async fn in_turn<T: Send + 'static>(
         self: &Arc<Self>,
+        there: impl FnOnce() -> Option<T> + Send + 'static,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
         let (this, (done, outcome)) = (Arc::clone(self), oneshot::channel());
@@ -428,6 +430,10 @@ impl Replication {
             // It is never closed.
             let _turn = this.leading.acquire().await;
             if done.is_closed() {
+                return;
+            }
+            if let Some(there) = there() {
+                let _ = done.send(there);
                 return;
             }
             let mut pace = Pace::new();
@@ -542,13 +548,14 @@ mod tests {
         let sync = Arc::new(sync);
         // Each is begun, and then nobody asks for it any more: as many as there are turns, and as many who wait for one.
         let mut left: Vec<_> =
-            (0..2 * sync.leading.available_permits()).map(|_| Box::pin(sync.in_turn(|| ()))).collect();
+            (0..2 * sync.leading.available_permits()).map(|_| Box::pin(sync.in_turn(|| None, || ()))).collect();
         for one in &mut left {
             drop(tokio::time::timeout(Duration::ZERO, one.as_mut()).await);
         }
-        let last = tokio::time::timeout(Duration::from_secs(60), sync.in_turn(|| 7)).await;
+        let last = tokio::time::timeout(Duration::from_secs(60), sync.in_turn(|| None, || 7)).await;
         assert_eq!(last, Ok(Some(7)));
-        assert_eq!(sync.in_turn(|| -> u8 { panic!("in a test") }).await, None);
+        assert_eq!(sync.in_turn(|| Some(8), || 7).await, Some(8), "it was made for another");
+        assert_eq!(sync.in_turn(|| None, || -> u8 { panic!("in a test") }).await, None);
         drop(left);
     }
 }

@@ -39,7 +39,7 @@ pub(super) struct Saver {
 impl Saver {
     pub(super) async fn run(mut self, mut stop: watch::Receiver<Saving>) {
         let mut pause = Duration::ZERO;
-        let mut pace = Pace { polls: 0, before: self.saved };
+        let mut rate = Rate { polls: 0, before: self.saved };
         loop {
             let saving = tokio::select! {
                 stopping = stop.wait_for(|saving| *saving != Saving::Regularly) => {
@@ -51,7 +51,7 @@ impl Saver {
                 let published = self.published.borrow();
                 (published.position.revision, published.failed)
             };
-            let events = pace.events_worth_one(revision, self.every_events);
+            let events = rate.events_worth_one(revision, self.every_events);
             // After a failure the state is not to be trusted over the journal.
             let worth = !failed
                 && match saving {
@@ -90,13 +90,13 @@ impl Saver {
 }
 
 /// How fast events come.
-struct Pace {
+struct Rate {
     polls: u32,
     /// The revision so many looks ago.
     before: u64,
 }
 
-impl Pace {
+impl Rate {
     /// How many events are worth a snapshot at this look, of which `every_events` are while many come.
     fn events_worth_one(&mut self, revision: u64, every_events: u64) -> u64 {
         self.polls += 1;
@@ -104,7 +104,7 @@ impl Pace {
             return every_events;
         }
         let is_quiet = revision - self.before < QUIET_EVENTS;
-        *self = Pace { polls: 0, before: revision };
+        *self = Rate { polls: 0, before: revision };
         if is_quiet { (every_events / QUIET_SHARE).max(1) } else { every_events }
     }
 }
@@ -115,9 +115,9 @@ mod tests {
 
     #[test]
     fn fewer_events_are_worth_a_snapshot_once_it_is_quiet() {
-        let mut pace = Pace { polls: 0, before: 0 };
+        let mut rate = Rate { polls: 0, before: 0 };
         let mut looks = |revision: u64| -> Vec<u64> {
-            (0..QUIET_POLLS).map(|_| pace.events_worth_one(revision, 500_000)).collect()
+            (0..QUIET_POLLS).map(|_| rate.events_worth_one(revision, 500_000)).collect()
         };
         let busy = vec![500_000; QUIET_POLLS as usize];
         // An import of 30,000 rows, and then a disclosure here and there.

@@ -81,13 +81,13 @@ impl<T> Stream<T> {
     /// A stretch that is not in memory, from the journal.
     async fn lead_on(&self, follower: &Follower) -> Result<Step, End> {
         let (hub, follower) = (self.call.hub(), follower.clone());
-        if follower.line() == Line::Lifts {
-            return blocking(move || follower.catch_up(CATCH_UP_EVENTS)).await;
+        let again = follower.clone();
+        let lead_on = move || follower.catch_up(CATCH_UP_EVENTS);
+        if again.line() == Line::Lifts {
+            return blocking(move || again.next().map_or_else(lead_on, Ok)).await;
         }
-        // Whoever has waited may find it made for another.
-        let lead_on = move || follower.next().map_or_else(|| follower.catch_up(CATCH_UP_EVENTS), Ok);
         tokio::select! {
-            step = hub.sync.in_turn(lead_on) => step.ok_or_else(died)?,
+            step = hub.sync.in_turn(move || again.next().map(Ok), lead_on) => step.ok_or_else(died)?,
             () = hub.draining.cancelled() => Err(End::Drain),
         }
     }

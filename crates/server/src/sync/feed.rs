@@ -3,11 +3,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use parking_lot::Mutex;
 use prost::bytes::Bytes;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use xinhub_domain::policy::{self, Reach};
 use xinhub_domain::time::Timestamp;
 use xinhub_index::{Entry, Relations, Until, encode_change};
@@ -17,6 +19,9 @@ use super::sum::Sum;
 
 /// Bytes of steps that stay in memory, per audience and line, and again of those that were made for whoever is further behind.
 pub(super) const MAX_RING_BYTES: usize = 4 << 20;
+
+/// How long a step is kept that was made for whoever is further behind than the ring reaches: after a restart all come within a minute.
+const KEPT: Duration = Duration::from_secs(60);
 
 /// For how long a beat is given to all that it says the right thing to: with a signature of its own for each of a thousand replicas a
 /// hub does little else. Replicas take hub time from it, and are as much behind.
@@ -116,8 +121,8 @@ struct Beat {
 struct Told {
     line: Line,
     ring: Mutex<Ring>,
-    /// The last that were made from the journal. After a restart all come at once, and most are at the same place.
-    led_on: Mutex<Ring>,
+    /// The last that were made from the journal, and when. After a restart all come at once, and most are at the same place.
+    made: Mutex<VecDeque<(Instant, Step)>>,
     max_ring_bytes: usize,
     end: watch::Sender<Mark>,
 }
@@ -128,37 +133,52 @@ struct Ring {
     bytes: usize,
 }
 
-impl Ring {
-    fn push(&mut self, step: Step, max_bytes: usize) {
-        self.bytes += step.bytes();
-        self.steps.push_back(step);
-        while self.bytes > max_bytes && self.steps.len() > 1 {
-            self.bytes -= self.steps.pop_front().map_or(0, |gone| gone.bytes());
-        }
-    }
-}
-
 impl Told {
     fn new(line: Line, mark: Mark, max_ring_bytes: usize) -> Told {
-        let (ring, led_on) = (Mutex::default(), Mutex::default());
-        Told { line, ring, led_on, max_ring_bytes, end: watch::channel(mark).0 }
+        let (ring, made) = (Mutex::default(), Mutex::default());
+        Told { line, ring, made, max_ring_bytes, end: watch::channel(mark).0 }
     }
 
     fn tell(&self, step: Step) {
         let mark = step.mark;
-        self.ring.lock().push(step, self.max_ring_bytes);
+        {
+            let mut ring = self.ring.lock();
+            ring.bytes += step.bytes();
+            ring.steps.push_back(step);
+            while ring.bytes > self.max_ring_bytes && ring.steps.len() > 1 {
+                let gone = ring.steps.pop_front().map_or(0, |gone| gone.bytes());
+                ring.bytes -= gone;
+            }
+        }
         self.end.send_replace(mark);
     }
 
-    /// Keeps a step that was made for whoever is further behind than the ring reaches.
-    fn keep(&self, step: Step) {
-        self.led_on.lock().push(step, self.max_ring_bytes);
+    /// Keeps a step for others at the same place. One that leads nowhere is to be made anew.
+    fn keep(&self, step: Step, now: Instant) {
+        if step.mark == step.after {
+            return;
+        }
+        let mut made = self.made.lock();
+        made.push_back((now, step));
+        let mut bytes: usize = made.iter().map(|(_, step)| step.bytes()).sum();
+        while made.len() > 1
+            && let Some((_, gone)) = made.pop_front_if(|(at, _)| bytes > self.max_ring_bytes || *at + KEPT <= now)
+        {
+            bytes -= gone.bytes();
+        }
+    }
+
+    /// What was made for another at the same place.
+    fn led_on(&self, after: Mark, now: Instant) -> Option<Step> {
+        let made = self.made.lock();
+        let usable = made.iter().rfind(|(at, step)| step.after == after && now < *at + KEPT);
+        usable.map(|(_, step)| step.clone())
     }
 
     fn next(&self, after: Mark) -> Option<Step> {
         let (ring, place) = (self.ring.lock(), |mark: &Mark| self.line.place(mark));
         if ring.steps.front().is_none_or(|first| place(&first.after) > place(&after)) {
-            return self.led_on.lock().steps.iter().rfind(|step| step.after == after).cloned();
+            return self.led_on(after, Instant::now());
         }
         let at = ring.steps.partition_point(|step| place(&step.mark) <= place(&after));
         // Entries are current ones: of a step that the mark lies within, the rest can be told as the whole.
@@ -290,7 +310,7 @@ impl Feed {
         let told = ledger.current(&touched, std::slice::from_ref(&self.told))?;
         let changes = told.changes.into_iter().next().unwrap_or_default();
         let step = Step::new(after, touched.mark, told.as_of, &changes);
-        self.on(line).keep(step.clone());
+        self.on(line).keep(step.clone(), Instant::now());
         Ok(step)
     }
 }
@@ -315,25 +335,30 @@ mod tests {
 
     #[test]
     fn what_was_made_for_one_is_there_for_others_at_the_same_place() {
-        let told = Told::new(Line::Changes, mark(10), 1 << 20);
+        let (told, now) = (Told::new(Line::Changes, mark(10), 1 << 20), Instant::now());
         told.tell(step(10, 12));
         assert_eq!((end(told.next(mark(10))), end(told.next(mark(5)))), (Some(12), None));
-        told.keep(step(5, 8));
+        told.keep(step(5, 8), now);
         assert_eq!(end(told.next(mark(5))), Some(8));
         assert_eq!(end(told.next(mark(6))), None, "it is made of current entries, but for whoever is at 5");
         let mut other = mark(5);
         other.chain = [7; 32];
         assert_eq!(end(told.next(other)), None, "another history");
-        told.keep(step(5, 9));
+        told.keep(step(5, 9), now);
         assert_eq!(end(told.next(mark(5))), Some(9), "the newest");
         assert_eq!(end(told.next(mark(11))), Some(12));
+        told.keep(step(4, 4), now);
+        assert_eq!(end(told.next(mark(4))), None, "it leads nowhere");
+        assert_eq!(end(told.led_on(mark(5), now + KEPT)), None, "it is to be of what is now");
+        told.keep(step(6, 7), now + KEPT);
+        assert_eq!(told.made.lock().len(), 1, "nothing older stays");
     }
 
     #[test]
     fn what_was_made_is_kept_within_bounds() {
-        let told = Told::new(Line::Changes, mark(100), 10 * size_of::<Step>());
+        let (told, now) = (Told::new(Line::Changes, mark(100), 10 * size_of::<Step>()), Instant::now());
         told.tell(step(100, 101));
-        (1..=20).for_each(|at| told.keep(step(at, at + 1)));
+        (1..=20).for_each(|at| told.keep(step(at, at + 1), now));
         let kept: Vec<u64> = (1..=20).filter(|at| told.next(mark(*at)).is_some()).collect();
         assert_eq!(kept, (11..=20).collect::<Vec<_>>());
         assert_eq!(end(told.next(mark(100))), Some(101));
