@@ -47,6 +47,8 @@ where
 
 /// So many times as long as those who answer have waited, were they busy all the time.
 const REST: f64 = 6.0;
+/// A step of tokio's timers.
+const LEAST_REST: Duration = Duration::from_millis(1);
 /// Never longer: what can wait goes on.
 const LONGEST_REST: Duration = Duration::from_millis(50);
 
@@ -109,12 +111,28 @@ impl Pace {
         Pace { since: Instant::now(), times: Times::of_answering() }
     }
 
-    /// For how long to rest before the next piece of work, by what happened since this was asked last, or begun.
+    /// For how long to rest before the next piece of work, by what happened since the last rest, or since this was begun. What is less
+    /// than a timer's step adds up until it is one.
     pub fn rest(&mut self) -> Duration {
-        let before = std::mem::replace(self, Pace::new());
-        let ran = self.times.ran.saturating_sub(before.times.ran);
-        let waited = self.times.waited.saturating_sub(before.times.waited);
-        rest_after(waited, ran, self.since - before.since)
+        let now = Pace::new();
+        let ran = now.times.ran.saturating_sub(self.times.ran);
+        let waited = now.times.waited.saturating_sub(self.times.waited);
+        let rest = rest_after(waited, ran, now.since - self.since);
+        if rest < LEAST_REST {
+            return Duration::ZERO;
+        }
+        *self = now;
+        rest
+    }
+
+    /// Rests so long; whether it did.
+    pub async fn pause(&mut self) -> bool {
+        let rest = self.rest();
+        // A timer that is due at once fires with its next step all the same.
+        if !rest.is_zero() {
+            tokio::time::sleep(rest).await;
+        }
+        !rest.is_zero()
     }
 }
 

@@ -77,6 +77,20 @@ pub struct CallLimits {
     pub max_replicas_per_client: usize,
 }
 
+#[cfg(test)]
+impl CallLimits {
+    /// Small ones, for tests.
+    pub(crate) fn small() -> CallLimits {
+        CallLimits {
+            lease: Duration::from_secs(10),
+            max_lookup_message_bytes: 1 << 20,
+            max_registry_message_bytes: 1 << 20,
+            max_stream_checks: 4,
+            max_replicas_per_client: 64,
+        }
+    }
+}
+
 /// Why a configuration can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {

@@ -314,7 +314,7 @@ impl Importer {
             let outcome;
             (intake, gathered, outcome) = joined(pushed.await)?;
             outcome?;
-            tokio::time::sleep(pace.rest()).await;
+            pace.pause().await;
         }
         let checked = background::run("import", move || {
             let received = intake.finish()?;

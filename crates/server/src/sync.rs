@@ -370,7 +370,7 @@ impl Replication {
                 Ok(Some(next)) => {
                     mark = next;
                     if is_large {
-                        tokio::time::sleep(pace.rest()).await;
+                        pace.pause().await;
                     }
                 }
                 // Told where it happened. Beats answer no ping while a lift is not told, so leases run out.
@@ -439,7 +439,7 @@ impl Replication {
             let mut pace = Pace::new();
             if let Ok(made) = tokio::task::spawn_blocking(work).await {
                 let _ = done.send(made);
-                tokio::time::sleep(pace.rest()).await;
+                pace.pause().await;
             }
         });
         outcome.await.ok()
@@ -536,13 +536,7 @@ mod tests {
     #[tokio::test]
     async fn a_turn_that_is_let_rest_keeps_nobody_waiting() {
         let dir = tempfile::tempdir().unwrap();
-        let limits = CallLimits {
-            lease: Duration::from_secs(10),
-            max_lookup_message_bytes: 1 << 20,
-            max_registry_message_bytes: 1 << 20,
-            max_stream_checks: 4,
-            max_replicas_per_client: 64,
-        };
+        let limits = CallLimits::small();
         let parent = Keyring::ephemeral().current(Purpose::Audience).clone();
         let sync = Replication::open(dir.path().join("replicas"), parent, &limits, Arc::new(SystemClock)).unwrap();
         let sync = Arc::new(sync);

@@ -2,8 +2,6 @@
 //!
 //! One batch is always on its way while the one before it is told of: else the ledger's writer would wait for that between any two.
 
-use std::time::Duration;
-
 use tokio::sync::mpsc;
 use xinhub_api::reason::{Failure, Reason};
 use xinhub_domain::case_number::CaseNumber;
@@ -17,9 +15,8 @@ use super::rows::{Batch, Origin, Step};
 use super::{Difference, DifferenceKind, FileKind, Options, Report, RowFault, Summary, WholeFile};
 use crate::service::status::command;
 
-/// From such a rest on a batch is taken in pieces, of as many rows, each with a rest of its own: the whole of one keeps a processor from
+/// Where a batch has to rest it is taken in pieces of as many rows, each with a rest of its own: the whole of one keeps a processor from
 /// those who answer for ten milliseconds.
-const PRESSED: Duration = Duration::from_millis(1);
 const PIECE_ROWS: usize = 50;
 
 /// Hands batches to the ledger, in the order of the file, and keeps count.
@@ -97,10 +94,8 @@ impl<'a, P: Fn() -> Result<RegistryPermit, Failure> + Sync> Taker<'a, P> {
             Step::Batch(batch) => {
                 let mut left = Some(batch);
                 while let Some(batch) = left.take() {
-                    let rest = self.pace.rest();
-                    tokio::time::sleep(rest).await;
                     let piece;
-                    (piece, left) = if rest < PRESSED { (batch, None) } else { batch.split(PIECE_ROWS) };
+                    (piece, left) = if self.pace.pause().await { batch.split(PIECE_ROWS) } else { (batch, None) };
                     let next = self.begin(piece).await?;
                     if let Some(before) = self.running.replace(next) {
                         self.finish(before).await?;

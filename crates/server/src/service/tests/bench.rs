@@ -165,13 +165,7 @@ impl Bench {
         Ledger::create_on(&*disk.storage(), &keys, &settings).unwrap();
         let ledger_clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
         let ledger = Ledger::open_on(disk.storage(), Arc::clone(&keys), settings, Arc::clone(&ledger_clock)).unwrap();
-        let limits = CallLimits {
-            lease: Duration::from_secs(10),
-            max_lookup_message_bytes: 1 << 20,
-            max_registry_message_bytes: 1 << 20,
-            max_stream_checks: 4,
-            max_replicas_per_client: 64,
-        };
+        let limits = CallLimits::small();
         let parent = keys.current(Purpose::Audience).clone();
         let replicas = dir.path().join("replicas");
         let sync = Replication::open(replicas, parent, &limits, Arc::clone(&ledger_clock)).unwrap();
