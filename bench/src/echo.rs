@@ -19,23 +19,28 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status};
+use xinhub_api::convert::{self, timestamp_to};
 use xinhub_api::v1;
 use xinhub_api::v1::lookup_service_server::{LookupService, LookupServiceServer};
+use xinhub_domain::position::Position;
+use xinhub_domain::time::Timestamp;
 use xinhub_server::config::Settings;
 use xinhub_server::serve::Gate;
 use xinhub_server::tls::TlsState;
 
 use crate::{Result, note, tls};
 
-/// Answers every check with an empty message.
+/// Answers an empty check with an empty message, and any other with the message that says of nobody that they are listed: what that takes on
+/// the wire, and nothing done for it.
 struct Echo;
 
 type Answer<T> = std::result::Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl LookupService for Echo {
-    async fn check(&self, _: Request<v1::CheckRequest>) -> Answer<v1::CheckResponse> {
-        Ok(Response::new(v1::CheckResponse::default()))
+    async fn check(&self, request: Request<v1::CheckRequest>) -> Answer<v1::CheckResponse> {
+        let is_empty = request.get_ref().inquiry.is_none();
+        Ok(Response::new(if is_empty { v1::CheckResponse::default() } else { not_listed() }))
     }
 
     async fn batch_check(&self, _: Request<v1::BatchCheckRequest>) -> Answer<v1::BatchCheckResponse> {
@@ -65,6 +70,14 @@ impl LookupService for Echo {
     ) -> Answer<v1::ListAnnouncementsResponse> {
         Ok(Response::new(v1::ListAnnouncementsResponse::default()))
     }
+}
+
+/// As long as a hub's.
+fn not_listed() -> v1::CheckResponse {
+    let place = Position { epoch: [7; 16], revision: 10_000_000, time: Timestamp(1_700_000_000_123) };
+    let time = Some(timestamp_to(place.time));
+    let position = Some(v1::Position { token: place.token(), time });
+    v1::CheckResponse { answer: Some(convert::not_listed()), position, use_by: time }
 }
 
 /// Serves it by a hub's configuration until SIGTERM.

@@ -14,6 +14,7 @@ use crate::{Common, Result, note};
 
 pub(crate) const STOCK: &str = "empty RPC, out of the box";
 pub(crate) const TUNED: &str = "empty RPC, tuned";
+pub(crate) const SAME: &str = "the same messages, nothing done";
 pub(crate) const CHECK: &str = "Check, 1 % listed";
 pub(crate) const CLEAR: &str = "Check, nobody listed";
 pub(crate) const LISTED: &str = "Check, all listed";
@@ -82,7 +83,8 @@ pub(crate) async fn measure(world: &World, peers: &Peers, how: How<'_>) -> Resul
     let mut contenders =
         vec![of(STOCK, &stock, Questions::empty()), of(TUNED, &tuned, Questions::empty()), of(CHECK, &hub, mix(1))];
     if how.extremes {
-        contenders.extend([of(CLEAR, &hub, clear.clone()), of(LISTED, &hub, listed.clone())]);
+        let same = of(SAME, &tuned, clear.clone());
+        contenders.extend([same, of(CLEAR, &hub, clear.clone()), of(LISTED, &hub, listed.clone())]);
     }
     contenders.extend(peers.single_keys());
     let mut closed = Vec::new();

@@ -34,7 +34,7 @@ class = "court"
 court = "leizhou"
 legal_basis = "bench"
 expires = 2099-12-31
-rate_per_second = 1_000_000
+rate_per_second = 10_000_000
 daily_quota = 1_000_000_000
 [[client]]
 id = "bank"
@@ -47,7 +47,7 @@ reach = ["online", "filter", "exact"]
 audience = "lenders"
 measures = [{ code = "credit.lending" }]
 fields = ["relation", "effect"]
-rate_per_second = 1_000_000
+rate_per_second = 10_000_000
 daily_quota = 1_000_000_000
 [[client]]
 id = "operator"

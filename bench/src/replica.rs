@@ -75,9 +75,10 @@ pub(crate) struct Reach {
     /// Somebody who is listed, with the place for its record; 0 where the hub is asked.
     hit_p50_ns: f64,
     hit_p99_ns: f64,
-    /// Of a batch about people who are not listed, for each of them.
-    #[serde(default)]
-    batch_ns: f64,
+    /// Of a batch about people who are not listed, for each of them, with a message for each. A filter leaves nearly all of these to the hub.
+    batch_ns: Option<f64>,
+    /// The same, packed.
+    packed_ns: Option<f64>,
 }
 
 /// The whole run.
@@ -135,18 +136,88 @@ fn look_up(replica: &Replica, asked: &[Inquiry], count: usize) -> (f64, f64, usi
 }
 
 /// Nanoseconds for each who is asked about in a batch: the median of many batches.
-async fn in_batches(replica: &Replica, questions: &Questions) -> Result<f64> {
-    let asked: Vec<_> = questions.requests.iter().filter_map(|(request, _)| request.inquiry.clone()).collect();
+async fn in_batches(replica: &Replica, batches: &[v1::BatchCheckRequest]) -> Result<f64> {
     let mut each = Vec::with_capacity(BATCHES);
-    for inquiries in asked.chunks_exact(BATCH).cycle().take(BATCHES) {
-        let (measure, inquiries) = (MEASURE.to_owned(), inquiries.to_vec());
-        let request = v1::BatchCheckRequest { measure, inquiries, ..v1::BatchCheckRequest::default() };
+    for batch in batches.iter().cycle().take(BATCHES) {
+        // Whoever asks has just put it together.
+        let request = batch.clone();
         let since = Instant::now();
         let response = replica.check_many(request).await?;
         each.push(since.elapsed().as_nanos() as f64 / BATCH as f64);
         std::hint::black_box(response);
     }
     Ok(median(each))
+}
+
+/// What replicas are asked.
+struct Asked {
+    clear: Questions,
+    listed: Questions,
+    /// About the clear ones: with a message for each, and packed.
+    batches: Vec<v1::BatchCheckRequest>,
+    packed: Vec<v1::BatchCheckRequest>,
+}
+
+/// What look-ups have taken, round by round, as in [`Reach`].
+#[derive(Default)]
+struct LookUps {
+    miss_p50: Vec<f64>,
+    miss_p99: Vec<f64>,
+    hit_p50: Vec<f64>,
+    hit_p99: Vec<f64>,
+    batch: Vec<f64>,
+    packed: Vec<f64>,
+}
+
+impl LookUps {
+    fn misses(&mut self, replica: &Replica, asked: &Asked, rounds: u16) {
+        let clear = inquiries(replica, &asked.clear);
+        for _ in 0..rounds {
+            let (half, most, _) = look_up(replica, &clear, MISSES);
+            self.miss_p50.push(half);
+            self.miss_p99.push(most);
+        }
+    }
+
+    async fn batches(&mut self, replica: &Replica, asked: &Asked, rounds: u16) -> Result<()> {
+        for _ in 0..rounds {
+            self.batch.push(in_batches(replica, &asked.batches).await?);
+            self.packed.push(in_batches(replica, &asked.packed).await?);
+        }
+        Ok(())
+    }
+
+    fn hits(&mut self, replica: &Replica, asked: &Asked) -> Result<()> {
+        let (half, most, answered) = look_up(replica, &inquiries(replica, &asked.listed), HITS);
+        if answered < 2 * HITS {
+            return Err(format!("only {answered} of {} are answered by the replica", 2 * HITS).into());
+        }
+        self.hit_p50.push(half);
+        self.hit_p99.push(most);
+        Ok(())
+    }
+}
+
+/// Batches with a message for each who is asked about; and the same, packed.
+fn batches_of(questions: &Questions) -> (Vec<v1::BatchCheckRequest>, Vec<v1::BatchCheckRequest>) {
+    let asked: Vec<_> = questions.requests.iter().filter_map(|(request, _)| request.inquiry.clone()).collect();
+    let of = |inquiries: &[v1::Inquiry]| v1::BatchCheckRequest {
+        measure: MEASURE.to_owned(),
+        inquiries: inquiries.to_vec(),
+        ..v1::BatchCheckRequest::default()
+    };
+    let packed = |batch: &v1::BatchCheckRequest| {
+        let identities: Vec<_> = batch.inquiries.iter().filter_map(|inquiry| inquiry.identity.as_ref()).collect();
+        let groups = identities.chunk_by(|one, next| one.kind == next.kind).map(|group| v1::PackedIdentities {
+            kind: group[0].kind,
+            numbers: group.iter().map(|identity| &*identity.number).collect::<Vec<_>>().join("\n"),
+            ..v1::PackedIdentities::default()
+        });
+        v1::BatchCheckRequest { packed: groups.collect(), inquiries: Vec::new(), ..batch.clone() }
+    };
+    let batches: Vec<_> = asked.chunks_exact(BATCH).map(of).collect();
+    let packed = batches.iter().map(packed).collect();
+    (batches, packed)
 }
 
 pub(crate) async fn run(args: Args) -> Result<()> {
@@ -167,6 +238,8 @@ pub(crate) async fn measure(world: &World, how: How) -> Result<Figures> {
     let (clear, listed) = questions(world)?;
     let listings = world.status(&server).await?.listings;
     let hub = world.client(&server, BANK).await?;
+    let (batches, packed) = batches_of(&clear);
+    let asked = Asked { clear, listed, batches, packed };
     let mut reaches = Vec::new();
     for &(name, reach) in how.reaches {
         note(format_args!("reach {name}"));
@@ -177,8 +250,7 @@ pub(crate) async fn measure(world: &World, how: How) -> Result<Figures> {
             replica.unsubscribe().await?;
             first_s = Some(took);
         }
-        let (mut synced, mut reopened, mut p50, mut p99) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (mut hit_p50, mut hit_p99, mut batches) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut synced, mut reopened, mut look_ups) = (Vec::new(), Vec::new(), LookUps::default());
         let (mut entries, mut memory_bytes, mut on_disk_bytes) = (0, 0, 0);
         for _ in 0..how.replicas {
             let dir = tempfile::tempdir_in(world.path("."))?;
@@ -189,22 +261,10 @@ pub(crate) async fn measure(world: &World, how: How) -> Result<Figures> {
                 let is_proved = |state: &ReplicaState| state.compared_revision > 0;
                 tokio::time::timeout(PROVED_WITHIN, replica.watch().wait_for(is_proved)).await??;
             }
-            let asked = inquiries(&replica, &clear);
-            for _ in 0..how.look_ups {
-                let (half, most, _) = look_up(&replica, &asked, MISSES);
-                p50.push(half);
-                p99.push(most);
-            }
-            for _ in 0..how.look_ups {
-                batches.push(in_batches(&replica, &clear).await?);
-            }
+            look_ups.misses(&replica, &asked, how.look_ups);
             if reach == v1::ReplicaReach::Exact {
-                let (half, most, answered) = look_up(&replica, &inquiries(&replica, &listed), HITS);
-                if answered < 2 * HITS {
-                    return Err(format!("only {answered} of {} are answered by the replica", 2 * HITS).into());
-                }
-                hit_p50.push(half);
-                hit_p99.push(most);
+                look_ups.batches(&replica, &asked, how.look_ups).await?;
+                look_ups.hits(&replica, &asked)?;
             }
             let state = replica.state();
             (entries, memory_bytes) = (state.entries, state.memory_bytes);
@@ -222,11 +282,12 @@ pub(crate) async fn measure(world: &World, how: How) -> Result<Figures> {
             entries,
             on_disk_bytes,
             memory_bytes,
-            miss_p50_ns: median(p50),
-            miss_p99_ns: median(p99),
-            hit_p50_ns: median(hit_p50),
-            hit_p99_ns: median(hit_p99),
-            batch_ns: median(batches),
+            miss_p50_ns: median(look_ups.miss_p50),
+            miss_p99_ns: median(look_ups.miss_p99),
+            hit_p50_ns: median(look_ups.hit_p50),
+            hit_p99_ns: median(look_ups.hit_p99),
+            batch_ns: (!look_ups.batch.is_empty()).then(|| median(look_ups.batch)),
+            packed_ns: (!look_ups.packed.is_empty()).then(|| median(look_ups.packed)),
         });
     }
     server.stop().await?;
@@ -240,15 +301,16 @@ fn inquiries(replica: &Replica, questions: &Questions) -> Vec<Inquiry> {
 
 pub(crate) fn text(figures: &Figures) -> String {
     let mut text = String::from(
-        "| reach | snapshot made and fetched, s | fetched, s | from its directory, s | entries | on disk, B per listing | in memory, B per listing | not listed p50, ns | p99, ns | listed p50, ns | p99, ns | in batches of 1,000, ns each |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|---|\n",
+        "| reach | snapshot made and fetched, s | fetched, s | from its directory, s | entries | on disk, B per listing | in memory, B per listing | not listed p50, ns | p99, ns | listed p50, ns | p99, ns | in batches of 1,000, ns each | packed |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
+    let whole = |ns: Option<f64>| ns.map_or_else(String::new, |ns| format!("{ns:.0}"));
     for one in &figures.reaches {
         let per = |bytes: u64| bytes as f64 / figures.listings as f64;
         // Writing to a string can't fail.
         let _ = writeln!(
             text,
-            "| {} | {} | {:.2} | {:.2} | {} | {:.2} | {:.2} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} |",
+            "| {} | {} | {:.2} | {:.2} | {} | {:.2} | {:.2} | {:.0} | {:.0} | {:.0} | {:.0} | {} | {} |",
             one.reach,
             one.first_s.map_or_else(String::new, |first_s| format!("{first_s:.2}")),
             one.synced_s,
@@ -260,7 +322,8 @@ pub(crate) fn text(figures: &Figures) -> String {
             one.miss_p99_ns,
             one.hit_p50_ns,
             one.hit_p99_ns,
-            one.batch_ns
+            whole(one.batch_ns),
+            whole(one.packed_ns)
         );
     }
     text

@@ -100,6 +100,19 @@ async fn a_filter_says_who_is_clear_and_asks_for_every_hit() {
         clear += usize::from(following.is_clear(room(stranger)).await);
     }
     assert!(clear >= 35, "{clear} of 40 are seen to be clear");
+    // In a batch the hub is asked about all where it has to be asked about one.
+    let batch = v1::BatchCheckRequest {
+        measure: "consumption.hotel".to_owned(),
+        item: "star_rated".to_owned(),
+        inquiries: vec![room(&strangers[0]).into_inquiry(), room(&before).into_inquiry()],
+        ..Default::default()
+    };
+    let told = following.replica.check_many(batch).await.unwrap().results;
+    let verdict = |at: usize| match &told[at].result {
+        Some(v1::batch_check_result::Result::Answer(answer)) => answer.verdict(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((verdict(0), verdict(1)), (Verdict::Clear, Verdict::Restricted));
     let told = following.check(room(&before)).await;
     assert_eq!((told.by, told.verdict()), (By::Hub, Verdict::Restricted));
     assert!(told.response.answer.as_ref().unwrap().slip.is_some());

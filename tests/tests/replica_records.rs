@@ -16,6 +16,7 @@ use xinhub_tests::wait::until;
 use xinhub_tests::{Ask, Hub, Proxy, Subject, parties};
 
 const LOAN: &str = "credit.lending";
+const SUPPLIER: &str = "procurement.supplier";
 /// Answers that a replica keeps for a hub that it does not reach: past it the hub is asked.
 const KEPT: usize = 65_536;
 
@@ -175,13 +176,21 @@ async fn what_was_answered_last_is_on_record_once_a_replica_is_closed() {
 }
 
 /// Where there is no place for another answer on record, there is none against anybody.
+/// Who waits for no batch.
+async fn hasty(hub: &Hub, client: &str, proxy: &Proxy) -> xinhub_client::Hub {
+    let mut config = hub.client_config(client);
+    config.endpoint = format!("https://{}", proxy.address());
+    config.timeouts.batch = Duration::from_millis(200);
+    xinhub_client::Hub::connect(config).await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_can_not_be_recorded_is_not_spoken_against() {
     let hub = Hub::start_with(leased(30)).await;
     let proxy = Proxy::to(hub.grpc()).await;
     let (debtor, nobody) = (Subject::person(), Subject::person());
     hub.court().await.list(&debtor).await;
-    let way = connected(&hub, parties::BANK, Some(&proxy)).await;
+    let way = hasty(&hub, parties::BANK, &proxy).await;
     let following = Following::at(&way, TempDir::new().unwrap(), |config| config).await;
     following.until_leased().await;
     let replica = &following.replica;
@@ -206,10 +215,96 @@ async fn who_can_not_be_recorded_is_not_spoken_against() {
     assert!(following.is_clear(loan(&nobody)).await, "who is clear needs no place");
     let told = following.check(loan(&debtor)).await;
     assert_eq!((told.by, told.verdict()), (By::Nobody, Verdict::Unknown), "nobody is restricted by that");
+    let batch = |of: &[&Subject]| v1::BatchCheckRequest {
+        measure: LOAN.to_owned(),
+        inquiries: of.iter().map(|one| loan(one).into_inquiry()).collect(),
+        ..Default::default()
+    };
+    assert!(following.replica.check_many(batch(&[&nobody])).await.is_ok());
+    assert!(following.replica.check_many(batch(&[&nobody, &debtor])).await.is_err(), "nor by a batch");
     proxy.stall(false);
     until("the hub has them, and there are places again", || async {
         let told = following.check(loan(&debtor)).await;
         (told.by == By::Replica && told.verdict() == Verdict::Consider).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_says_by_itself_what_is_said_one_by_one() {
+    let mut hub = Hub::start_with(leased(30)).await;
+    let proxy = Proxy::to(hub.grpc()).await;
+    let court = hub.court().await;
+    // More than are looked up together; some listed, one with a credit code that may be another's, one whom the measure does not concern.
+    let mut bidders: Vec<Subject> = (0..300).map(|_| Subject::organisation()).collect();
+    for at in [0, 7, 270] {
+        court.list(&bidders[at]).await;
+    }
+    bidders[20] = Subject::flagged_organisation();
+    bidders.push(Subject::person());
+    let way = hasty(&hub, parties::PROCUREMENT, &proxy).await;
+    let following = Following::at(&way, TempDir::new().unwrap(), |config| config).await;
+    following.until_leased().await;
+    // Nobody else can answer.
+    proxy.stall(true);
+    let mut alone = Vec::new();
+    for bidder in &bidders {
+        let told = following.replica.check_recorded(Ask::about(bidder, SUPPLIER).request()).await.unwrap();
+        assert_eq!(told.by, By::Replica);
+        alone.push(told.response.answer.unwrap());
+    }
+    let adverse = alone.iter().filter(|answer| answer.verdict() == Verdict::Restricted).count();
+    assert_eq!(adverse, 3);
+    let all = bidders.iter().enumerate().map(|(at, one)| {
+        // A reference of one's own, or the name of somebody who is not listed, makes no difference.
+        let ask = Ask::about(one, SUPPLIER);
+        let ask = if at % 2 == 0 { ask.reference("lot-4") } else { ask };
+        if at == 30 { ask.name("of nobody who is listed").into_inquiry() } else { ask.into_inquiry() }
+    });
+    let inquiries: Vec<_> = all.collect();
+    let of = |inquiries| v1::BatchCheckRequest { measure: SUPPLIER.to_owned(), inquiries, ..Default::default() };
+    let told = following.replica.check_many(of(inquiries.clone())).await.unwrap();
+    let answer = |result: v1::BatchCheckResult| match result.result {
+        Some(v1::batch_check_result::Result::Answer(answer)) => answer,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(told.results.into_iter().map(answer).collect::<Vec<_>>(), alone);
+    let at = following.check(Ask::about(&bidders[1], SUPPLIER)).await.response.position.unwrap();
+    let (place, use_by) = (told.position.unwrap(), told.use_by.unwrap());
+    assert_eq!(place.token, at.token);
+    let left_s = use_by.seconds - place.time.unwrap().seconds;
+    assert!((0..=30).contains(&left_s), "{left_s}");
+
+    let numbers = |subjects: &[Subject]| subjects.iter().map(Subject::number).collect::<Vec<_>>().join("\n");
+    let group = |subjects: &[Subject]| v1::PackedIdentities {
+        kind: subjects[0].identity().kind,
+        numbers: numbers(subjects),
+        ..Default::default()
+    };
+    let packed = vec![group(&bidders[..300]), group(&bidders[300..])];
+    let told = following.replica.check_many(v1::BatchCheckRequest { packed, ..of(Vec::new()) }).await.unwrap();
+    assert!(told.results.is_empty());
+    let told = told.packed.unwrap();
+    let verdicts: Vec<u8> = alone.iter().map(|answer| answer.verdict() as u8).collect();
+    assert_eq!(told.verdicts, verdicts);
+    let said = told.results.into_iter().map(|one| (one.position as usize, answer(one.result.unwrap())));
+    let usual = Subject::organisation();
+    let usual = following.check(Ask::about(&usual, SUPPLIER)).await.response.answer.unwrap();
+    let more = alone.into_iter().enumerate().filter(|(_, answer)| *answer != usual);
+    assert_eq!(said.collect::<Vec<_>>(), more.collect::<Vec<_>>());
+
+    // Whatever speaks against somebody has its record; where one can't be answered from here, none is, and none is recorded.
+    let mut faulty = inquiries.clone();
+    faulty[299].identity.as_mut().unwrap().number.push('0');
+    let mut named = inquiries;
+    named[270].name = "another one".to_owned();
+    for inquiries in [faulty, named] {
+        assert!(following.replica.check_many(of(inquiries)).await.is_err());
+    }
+    proxy.stall(false);
+    following.close().await;
+    let found = on_record(&mut hub).await;
+    assert_eq!(found.adverse.len(), 3 * adverse);
+    let clear = 3 * (bidders.len() - adverse) + 2;
+    assert_eq!(found.clears.into_iter().collect::<Vec<_>>(), [(SUPPLIER.to_owned(), clear as u64)]);
 }

@@ -1,6 +1,7 @@
 //! Proto ⇄ domain. Inwards every function takes the path of its message in the request and tells all faults at once;
 //! outwards nothing can fail.
 
+mod batch;
 mod enums;
 mod identity;
 mod lookup;
@@ -8,15 +9,13 @@ mod petition;
 mod registry;
 mod shown;
 
+pub use batch::{MAX_BATCH, PACKED_SEPARATOR, Results, Whom, batch, batch_len};
 pub use enums::{
     capacity_from, capacity_to, effect_from, effect_to, kind_from, kind_to, on_unknown_to, reason_from, reason_to,
     relation_from, relation_to, state_from, state_to, verdict_from, verdict_to,
 };
 pub use identity::{Role, identity, identity_to, identity_to_masked};
-pub use lookup::{
-    Inquiry, MAX_BATCH, MAX_CONDITIONS, MAX_REFERENCE_CHARS, answer_to, check_reference, inquiry, item, not_listed,
-    packed, packed_len,
-};
+pub use lookup::{Inquiry, MAX_CONDITIONS, MAX_REFERENCE_CHARS, answer_to, check_reference, inquiry, item, not_listed};
 pub use petition::{
     clock_from, petition, petition_kind_from, petition_kind_to, petition_state_from, petition_state_to, petition_to,
     unit_report,

@@ -2,14 +2,11 @@
 //!
 //! Promises: whoever calls sees the same response, packed or not.
 
-use xinhub_api::convert::{MAX_BATCH, not_listed};
+use xinhub_api::convert::{MAX_BATCH, PACKED_SEPARATOR, not_listed};
 use xinhub_api::v1::batch_check_result::Result as ItemResult;
 use xinhub_api::v1::{
     BatchCheckRequest, BatchCheckResponse, BatchCheckResult, Inquiry, PackedIdentities, PackedResults, Verdict,
 };
-
-/// Between two packed numbers.
-const SEPARATOR: char = '\n';
 
 /// The same request, packed; `None` where an inquiry has more than an identity to it, or is packed already.
 pub(crate) fn pack(request: &BatchCheckRequest) -> Option<BatchCheckRequest> {
@@ -21,12 +18,12 @@ pub(crate) fn pack(request: &BatchCheckRequest) -> Option<BatchCheckRequest> {
     for inquiry in &request.inquiries {
         let Inquiry { identity: Some(identity), name, officers, conditions, reference } = inquiry else { return None };
         let is_bare = name.is_empty() && officers.is_empty() && conditions.is_empty() && reference.is_empty();
-        if !is_bare || identity.number.contains(SEPARATOR) {
+        if !is_bare || identity.number.contains(PACKED_SEPARATOR) {
             return None;
         }
         match packed.last_mut() {
             Some(last) if (last.kind, &last.issuing_state) == (identity.kind, &identity.issuing_state) => {
-                last.numbers.push(SEPARATOR);
+                last.numbers.push(PACKED_SEPARATOR);
                 last.numbers.push_str(&identity.number);
             }
             Some(_) | None => packed.push(PackedIdentities {

@@ -6,6 +6,7 @@
 //! a lease alone, and has its place in the records ([`records`]) before it is given. Everything else it asks of the hub.
 
 mod answer;
+mod batch;
 mod clock;
 mod follow;
 mod held;
@@ -339,8 +340,11 @@ impl Shared {
         let (epoch, audience) = (held.epoch, Arc::clone(audience));
         // Lost once, and not again in what is fetched anew.
         held.fault = self.fault.filter(|fault| *fault != Fault::ChangeLost || self.state.borrow().alarms == 0);
-        *self.held.lock() = Some(held);
-        self.standing.store(Some(Arc::new(Standing { epoch, audience, view: Arc::new(view) })));
+        let standing = Arc::new(Standing { epoch, audience, view: Arc::new(view) });
+        // Together: a batch takes its place from the one and its answers from the other.
+        let mut place = self.held.lock();
+        *place = Some(held);
+        self.standing.store(Some(standing));
     }
 
     /// What is held goes on under other rules.
@@ -485,7 +489,8 @@ impl Replica {
         if is_durable && self.shared.stands(&request, &reply.response) { Ok(reply) } else { self.ask(request).await }
     }
 
-    /// Answers many questions for one measure, all at one place in the history: here where all of them can be, and else all by the hub.
+    /// Answers many questions for one measure, with a message for each or packed, all at one place in the history: here where all of them can be,
+    /// and else all by the hub, to which a filter leaves nearly every batch of hundreds.
     ///
     /// # Errors
     /// As a batch by the hub.

@@ -101,6 +101,13 @@ impl Index {
         }
     }
 
+    /// Of each of `keys`, whether any of `mask` restricts it.
+    pub fn has_many(&self, keys: &[Key], mask: Relations) -> Vec<bool> {
+        let mut hits = vec![None; keys.len()];
+        self.probe_many(keys, mask, &mut hits);
+        hits.iter().map(Option::is_some).collect()
+    }
+
     /// How many keys have an entry.
     pub fn len(&self) -> usize {
         self.0.len.load(Relaxed)

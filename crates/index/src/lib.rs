@@ -20,6 +20,7 @@
 
 #![warn(missing_docs)]
 
+mod batch;
 mod digest;
 mod entry;
 mod filter;
@@ -33,6 +34,7 @@ mod table;
 #[allow(clippy::unwrap_used)]
 mod testing;
 
+pub use batch::Batch;
 pub use digest::StateDigest;
 pub use entry::{Entry, Exemption, Exemptions, Hit, Key, MAX_EXEMPTIONS, Relations, TooManyExemptions, Until};
 pub use filter::{Filter, FilterError, FilterWriter};

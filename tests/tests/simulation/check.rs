@@ -8,7 +8,10 @@
 use std::collections::BTreeSet;
 
 use super::world::World;
-use xinhub_client::v1::ReplicaReach;
+use xinhub_api::convert;
+use xinhub_client::Inquiry;
+use xinhub_client::simulated::Replica;
+use xinhub_client::v1::{BatchCheckRequest, Identity, PackedIdentities, ReplicaReach, Verdict};
 
 /// Of those who were lifted last, and of those whose lifts were complete last, so many are asked about each time.
 const NEWEST: usize = 10;
@@ -16,6 +19,19 @@ const NEWEST: usize = 10;
 const PENDING: usize = 200;
 /// Of all people, so many.
 const SAMPLE: usize = 4;
+
+/// What is said of somebody in a batch of one, packed.
+pub(crate) fn in_batch(replica: &Replica, measure: &str, inquiry: &Inquiry) -> Option<Verdict> {
+    let Identity { kind, number: numbers, issuing_state } = convert::identity_to(&inquiry.identity);
+    let packed = vec![PackedIdentities { kind, numbers, issuing_state }];
+    let request = BatchCheckRequest { measure: measure.to_owned(), packed, ..BatchCheckRequest::default() };
+    let verdicts = replica.check_many(&request)?.packed?.verdicts;
+    Verdict::try_from(i32::from(*verdicts.first()?)).ok()
+}
+
+pub(crate) fn speaks_against(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Restricted | Verdict::Consider)
+}
 
 impl World {
     /// Looks at all replicas, and at how far the lifts are.
@@ -83,6 +99,13 @@ impl World {
         if is_adverse && freed.complete {
             return Err(format!("replica {at} speaks against somebody whose lift {} is complete", freed.lift_seq));
         }
+        let in_batch = in_batch(replica, node.measure, &known.inquiry);
+        if freed.complete && in_batch.is_some_and(speaks_against) {
+            return Err(format!(
+                "replica {at} speaks in a batch against somebody whose lift {} is complete",
+                freed.lift_seq
+            ));
+        }
         let is_applied = state.lift_seq >= freed.lift_seq;
         let Some(is_clear) = replica.is_clear(&known.inquiry).filter(|_| is_applied) else {
             node.seen_clear.remove(&person);
@@ -133,6 +156,10 @@ impl World {
                     let is_adverse = answer.as_ref().is_some_and(|answer| answer.verdict().is_adverse());
                     if answer.is_none() || is_adverse == person.listings.is_empty() {
                         return Err(format!("replica {at} answers {answer:?} about who has {:?}", person.listings));
+                    }
+                    let many = in_batch(replica, node.measure, &person.inquiry);
+                    if many.map(speaks_against) != Some(is_adverse) {
+                        return Err(format!("replica {at} answers {many:?} in a batch, and {answer:?} alone"));
                     }
                 }
             }

@@ -104,6 +104,9 @@ fn a_day_without_a_word_ends_all_answers() {
                 let answer = replica.answer(node.measure, &person.inquiry);
                 let is_adverse = answer.as_ref().is_some_and(|answer| answer.verdict().is_adverse());
                 assert!(hours == 0 || !is_adverse, "after {hours} hours: {answer:?}");
+                let many = check::in_batch(replica, node.measure, &person.inquiry);
+                assert_eq!(many.is_some(), answer.is_some());
+                assert!(hours == 0 || !many.is_some_and(check::speaks_against), "after {hours} hours: {many:?}");
                 clear += usize::from(answer.is_some() && !is_adverse);
                 asked += 1;
             }

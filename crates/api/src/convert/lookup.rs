@@ -1,9 +1,6 @@
 //! Questions inwards, answers outwards.
 
-use std::iter;
-
 use jiff::civil::Date;
-use memchr::memchr_iter;
 use xinhub_domain::decision::{ConditionAnswer, ConditionValue, MAX_OFFICERS, Officer, View};
 use xinhub_domain::identity::{Identity, contains_identity};
 use xinhub_domain::name::Name;
@@ -14,14 +11,10 @@ use super::identity::{Role, identity, sound};
 use crate::reason::{FieldFaults, Reason, join};
 use crate::v1;
 
-/// Inquiries in one batch.
-pub const MAX_BATCH: usize = 10_000;
 /// Characters of a caller's reference.
 pub const MAX_REFERENCE_CHARS: usize = 64;
 /// Answers to conditions in one inquiry; a measure has one condition.
 pub const MAX_CONDITIONS: usize = 8;
-/// Between two packed numbers. No document's number holds one.
-const SEPARATOR: u8 = b'\n';
 
 /// What is asked about, checked; whether it fits the measure is `decision::plan`'s to say.
 #[derive(Clone, Debug)]
@@ -98,37 +91,6 @@ pub fn inquiry(message: Option<&v1::Inquiry>, path: &str, today: Date) -> Result
         reference,
         conditions,
     }))
-}
-
-/// How many identities are packed here.
-pub fn packed_len(message: &v1::PackedIdentities) -> usize {
-    1 + memchr_iter(SEPARATOR, message.numbers.as_bytes()).count()
-}
-
-/// The packed identities, in their order, each as if it had come in an inquiry of its own that says nothing else.
-///
-/// # Errors
-/// Of each, every fault.
-pub fn packed(
-    message: &v1::PackedIdentities,
-    today: Date,
-) -> impl Iterator<Item = Result<Identity, FieldFaults>> + use<'_> {
-    let kind = kind_from(message.kind);
-    let numbers = &*message.numbers;
-    let mut begin = 0;
-    memchr_iter(SEPARATOR, numbers.as_bytes()).chain(iter::once(numbers.len())).map(move |end| {
-        let number = &numbers[begin..end];
-        begin = end + 1;
-        let sound = kind.and_then(|kind| sound(kind, number, &message.issuing_state, Role::LookerUp, today));
-        match sound {
-            Some(identity) => Ok(identity),
-            None => {
-                let (number, issuing_state) = (number.to_owned(), message.issuing_state.clone());
-                let alone = v1::Identity { kind: message.kind, number, issuing_state };
-                identity(Some(&alone), "identity", Role::LookerUp, today)
-            }
-        }
-    })
 }
 
 /// The answer that nobody is listed, as every caller sees it.

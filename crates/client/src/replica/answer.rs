@@ -8,7 +8,7 @@ use xinhub_api::convert::{self, Inquiry, answer_to, timestamp_to};
 use xinhub_api::v1;
 use xinhub_domain::decision::{Answer, Hit, NameCheck, Plan, Question, Via, plan, view};
 use xinhub_domain::identity::Identity;
-use xinhub_domain::measure::{Condition, Relation, RelationSet};
+use xinhub_domain::measure::{Condition, Measure, Relation, RelationSet};
 use xinhub_domain::position::Position;
 use xinhub_domain::time::Timestamp;
 use xinhub_index::{Index, Key, Relations};
@@ -25,6 +25,13 @@ enum Seen {
 }
 
 impl Standing {
+    /// `None` where the hub alone can say.
+    pub(super) fn may_ask<'a>(&'a self, code: &str, item: Option<&'a str>) -> Option<MayAsk<'a>> {
+        let (measure, granted) = self.audience.granted(code)?;
+        let is_granted = |item: &str| measure.item(item).is_none() || granted.items.iter().any(|one| one == item);
+        item.is_none_or(is_granted).then_some(MayAsk { measure, item, granted })
+    }
+
     fn keys<'a>(&'a self, identity: &'a Identity) -> impl Iterator<Item = Key> + 'a {
         identity.keys().map(|input| Key(self.audience.prf.digest(input.as_bytes())))
     }
@@ -68,8 +75,7 @@ fn in_force(index: &Index, key: &Key, mask: Relations, now: Timestamp) -> (Relat
 impl Shared {
     /// Where what is held stands in the history.
     pub(super) fn place(&self) -> Option<Position> {
-        let standing = self.standing.load();
-        let epoch = standing.as_ref()?.epoch;
+        let epoch = self.standing.load().as_ref()?.epoch;
         Some(Position { epoch, revision: self.times.revision.load(Ordering::Acquire), time: self.times.hub_now() })
     }
 
@@ -98,79 +104,44 @@ impl Shared {
         if !self.records.load().as_ref()?.take(record, durable) {
             return None;
         }
-        // A lift that came meanwhile wins. What was recorded says more than was answered, never less.
-        let (again, _) = decide(standing, measure, item, inquiry, self.times.answers_at()?)?;
-        (again == answer && self.leased() && self.holds(standing)).then_some(answer)
+        let again = |now| decide(standing, measure, item, inquiry, now).is_some_and(|(again, _)| again == answer);
+        self.may_leave(standing, again).then_some(answer)
+    }
+
+    /// Whether what speaks against somebody, and has its place in the records, may leave: if it is decided `again` as it was. A lift that came
+    /// meanwhile wins. What was recorded says more than was answered, never less.
+    pub(super) fn may_leave(&self, standing: &Arc<Standing>, again: impl FnOnce(Timestamp) -> bool) -> bool {
+        // What is held is asked for last: no lift reaches what has been replaced, and the lease is another's by then.
+        let is_held = || self.standing.load().as_ref().is_some_and(|held| Arc::ptr_eq(held, standing));
+        self.times.answers_at().is_some_and(again) && self.leased() && is_held()
     }
 
     /// Whether what was answered would be answered again.
     pub(super) fn stands(&self, request: &v1::CheckRequest, response: &v1::CheckResponse) -> bool {
         let standing = self.standing.load();
         let Some(standing) = standing.as_ref() else { return false };
-        let again = || {
-            let now = self.times.answers_at()?;
+        let again = |now: Timestamp| {
             let inquiry = convert::inquiry(request.inquiry.as_ref(), "inquiry", now.date()).ok()?;
             let (answer, _) = decide(standing, &request.measure, convert::item(&request.item), &inquiry, now)?;
             self.response(&self.place()?, &answer)?.answer
         };
-        let stands = again().is_some_and(|again| Some(&again) == response.answer.as_ref());
-        stands && self.leased() && self.holds(standing)
-    }
-
-    /// Whether this is what is held still. Asked last: no lift reaches what has been replaced, and the lease is another's by then.
-    fn holds(&self, standing: &Arc<Standing>) -> bool {
-        self.standing.load().as_ref().is_some_and(|held| Arc::ptr_eq(held, standing))
-    }
-
-    /// All of a batch, or nothing of it.
-    pub(super) fn many(&self, request: &v1::BatchCheckRequest) -> Option<v1::BatchCheckResponse> {
-        if request.consistency.is_some() || !request.packed.is_empty() || request.inquiries.len() > convert::MAX_BATCH {
-            return None;
-        }
-        let held = self.held.lock();
-        // Between two changes: all are of one place. Nothing below waits for anybody.
-        let revision = held.as_ref()?.revision;
-        let place = Position { revision, ..self.place()? };
-        let now = self.times.answers_at()?;
-        let (measure, item) = (&*request.measure, convert::item(&request.item));
-        let standing = self.standing.load();
-        let standing = standing.as_ref()?;
-        let mut inquiries = Vec::with_capacity(request.inquiries.len());
-        let mut adverse = 0;
-        for inquiry in &request.inquiries {
-            let inquiry = convert::inquiry(Some(inquiry), "inquiry", now.date()).ok()?;
-            let (answer, _) = decide(standing, measure, item, &inquiry, now)?;
-            adverse += usize::from(answer.verdict().is_adverse());
-            inquiries.push(inquiry);
-        }
-        // All can be said from here, and all have a place: only then is any of them recorded.
-        if adverse > 0 && (!self.leased() || self.records.load().as_ref()?.free() < adverse) {
-            return None;
-        }
-        let mut items = Vec::with_capacity(inquiries.len());
-        for inquiry in &inquiries {
-            let answer = self.answer(measure, item, inquiry, None)?;
-            items.push(self.response(&place, &answer)?);
-        }
-        let use_by = items.first().and_then(|first| first.use_by);
-        let result = |item: v1::CheckResponse| v1::BatchCheckResult {
-            result: item.answer.map(v1::batch_check_result::Result::Answer),
-        };
-        let position = Some(position_to(&place));
-        let results = items.into_iter().map(result).collect();
-        Some(v1::BatchCheckResponse { results, position, use_by, packed: None })
+        self.may_leave(standing, |now| again(now).is_some_and(|again| Some(&again) == response.answer.as_ref()))
     }
 
     pub(super) fn response(&self, place: &Position, answer: &Answer) -> Option<v1::CheckResponse> {
         let fields = self.audience()?.fields;
-        // For this one decision, and no longer than the hub waits for it at a lift.
-        let lease_until = self.times.lease_until.load(Ordering::Acquire);
-        let left_ms = i64::try_from(lease_until.saturating_sub(self.times.clock.boot_ms())).unwrap_or(0);
         Some(v1::CheckResponse {
             answer: Some(answer_to(&view(answer, fields), &[], None)),
             position: Some(position_to(place)),
-            use_by: Some(timestamp_to(Timestamp(place.time.0 + left_ms))),
+            use_by: Some(self.use_by(place)),
         })
+    }
+
+    /// For one decision, and no longer than the hub waits for it at a lift.
+    pub(super) fn use_by(&self, place: &Position) -> prost_types::Timestamp {
+        let lease_until = self.times.lease_until.load(Ordering::Acquire);
+        let left_ms = i64::try_from(lease_until.saturating_sub(self.times.clock.boot_ms())).unwrap_or(0);
+        timestamp_to(Timestamp(place.time.0 + left_ms))
     }
 
     /// What is said where neither this nor the hub can answer: never that anybody is restricted.
@@ -188,60 +159,72 @@ impl Shared {
 fn decide<'a>(
     standing: &'a Standing,
     code: &str,
-    item: Option<&str>,
+    item: Option<&'a str>,
     inquiry: &Inquiry,
     now: Timestamp,
 ) -> Option<(Answer, &'a Granted)> {
-    let (measure, granted) = standing.audience.granted(code)?;
-    let is_granted = |item: &str| measure.item(item).is_none() || granted.items.iter().any(|one| one == item);
-    if !item.is_none_or(is_granted) {
-        return None;
-    }
-    let conditions = inquiry.conditions();
-    let question = Question {
-        subject: &inquiry.identity,
-        item,
-        officers: &inquiry.officers,
-        conditions: &conditions,
-        limit_fen: granted.limit_fen,
-        today: now.date(),
-    };
-    let probe = match plan(measure, &question).ok()? {
-        Plan::Answer(answer) => return Some((answer, granted)),
-        Plan::Probe(probe) => probe,
-    };
-    let mut ask = false;
-    let mut see = |identity: &Identity, mask: RelationSet| match standing.see(identity, mask, now) {
-        Seen::Nothing => None,
-        Seen::Hit(hit) => Some(hit),
-        Seen::Ask => {
-            ask = true;
-            None
-        }
-    };
-    let subject = probe.subject().and_then(|(identity, mask)| see(identity, mask));
-    let conclusion = probe.conclude(subject, |_, identity| see(identity, RelationSet::DEBTOR));
-    if ask || (inquiry.name.is_some() && conclusion.needs_name()) {
-        return None;
-    }
-    let answer = conclusion.confirm_name(NameCheck::NotGiven);
-    let rests_on_hit = answer.via() != Via::Nobody || !answer.officers_listed().is_empty();
-    let is_said_here = match answer.via() {
-        // Whose listing it is, and since when, the hub alone knows.
-        Via::Officer { .. } => !rests_on_hit,
-        Via::Subject(_) => {
-            measure.condition != Condition::AcquiredAfterListing && !standing.audience.fields.is_one_bit()
-        }
-        Via::Nobody => true,
-    };
-    (is_said_here && answer.officers_listed().is_empty()).then_some((answer, granted))
+    let may = standing.may_ask(code, item)?;
+    Some((may.decide(standing, inquiry, now)?, may.granted))
 }
 
-fn position_to(place: &Position) -> v1::Position {
+/// What may be asked here.
+#[derive(Clone, Copy)]
+pub(super) struct MayAsk<'a> {
+    pub(super) measure: &'a Measure,
+    pub(super) item: Option<&'a str>,
+    pub(super) granted: &'a Granted,
+}
+
+impl MayAsk<'_> {
+    /// See [`decide`].
+    pub(super) fn decide(&self, standing: &Standing, inquiry: &Inquiry, now: Timestamp) -> Option<Answer> {
+        let MayAsk { measure, item, granted } = *self;
+        let conditions = inquiry.conditions();
+        let question = Question {
+            subject: &inquiry.identity,
+            item,
+            officers: &inquiry.officers,
+            conditions: &conditions,
+            limit_fen: granted.limit_fen,
+            today: now.date(),
+        };
+        let probe = match plan(measure, &question).ok()? {
+            Plan::Answer(answer) => return Some(answer),
+            Plan::Probe(probe) => probe,
+        };
+        let mut ask = false;
+        let mut see = |identity: &Identity, mask: RelationSet| match standing.see(identity, mask, now) {
+            Seen::Nothing => None,
+            Seen::Hit(hit) => Some(hit),
+            Seen::Ask => {
+                ask = true;
+                None
+            }
+        };
+        let subject = probe.subject().and_then(|(identity, mask)| see(identity, mask));
+        let conclusion = probe.conclude(subject, |_, identity| see(identity, RelationSet::DEBTOR));
+        if ask || (inquiry.name.is_some() && conclusion.needs_name()) {
+            return None;
+        }
+        let answer = conclusion.confirm_name(NameCheck::NotGiven);
+        let rests_on_hit = answer.via() != Via::Nobody || !answer.officers_listed().is_empty();
+        let is_said_here = match answer.via() {
+            // Whose listing it is, and since when, the hub alone knows.
+            Via::Officer { .. } => !rests_on_hit,
+            Via::Subject(_) => {
+                measure.condition != Condition::AcquiredAfterListing && !standing.audience.fields.is_one_bit()
+            }
+            Via::Nobody => true,
+        };
+        (is_said_here && answer.officers_listed().is_empty()).then_some(answer)
+    }
+}
+
+pub(super) fn position_to(place: &Position) -> v1::Position {
     v1::Position { token: place.token(), time: Some(timestamp_to(place.time)) }
 }
 
-fn record(
+pub(super) fn record(
     answer: &Answer,
     measure: &str,
     item: Option<&str>,

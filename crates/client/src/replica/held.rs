@@ -45,6 +45,14 @@ impl View {
         }
     }
 
+    /// Of each of many keys, whether anybody may have it, by one of `mask` if that is known.
+    pub(super) fn has_many(&self, keys: &[Key], mask: Relations) -> Vec<bool> {
+        match self {
+            View::Exact(index) => index.has_many(keys, mask),
+            View::Filter(..) => keys.iter().map(|key| !self.is_clear(key)).collect(),
+        }
+    }
+
     /// How many entries it has; of a filter those that have come since it was made.
     pub(super) fn entries(&self) -> u64 {
         match self {
@@ -348,7 +356,11 @@ mod tests {
     #[test]
     fn bulk_does_not_bring_a_lifted_key_back_and_a_new_listing_does() {
         for (mut held, view) in both() {
-            let is_listed = || !view.is_clear(&KEY);
+            let is_listed = || {
+                let (other, is_clear) = (Key([9; 16]), view.is_clear(&KEY));
+                assert_eq!(view.has_many(&[other, KEY], Relations::ALL), [!view.is_clear(&other), !is_clear]);
+                !is_clear
+            };
             held.change(0, (5, 0), (5, [0; 32]), &listed()).unwrap();
             assert!(is_listed());
             // The lift of revision 9 overtakes the change of revision 7.

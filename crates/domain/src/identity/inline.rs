@@ -19,6 +19,14 @@ impl<const MAX: usize> Inline<MAX> {
         Inline { len: u8::try_from(text.len()).expect("a short text"), bytes }
     }
 
+    /// Of ASCII, of a length that is known: the copy takes two instructions.
+    pub(super) fn of<const LEN: usize>(text: &[u8; LEN]) -> Inline<MAX> {
+        const { assert!(LEN <= MAX, "a short text") };
+        let mut bytes = [0; MAX];
+        bytes[..LEN].copy_from_slice(text);
+        Inline { len: const { u8_of(LEN) }, bytes }
+    }
+
     pub(super) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.bytes[..usize::from(self.len)]).expect("made of a text")
     }

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use super::check::{GB_11643, gb_11643};
 use super::inline::{Inline, Warnings};
 use super::number::each_character;
-use super::region::is_known_province;
+use super::region::{is_known_province, is_province};
 use super::{Identity, Kind, Sex, Violation, Warning};
 
 const CHARS: usize = 18;
@@ -31,19 +31,21 @@ pub(super) fn plain(kind: Kind, number: &str, issuing_state: Option<&str>, today
         return None;
     }
     // Digits they are: the check has looked.
-    let two = |at: usize| u32::from(bytes[at] - b'0') * 10 + u32::from(bytes[at + 1] - b'0');
+    let one = |at: usize| u32::from(bytes[at] - b'0');
+    let two = |at: usize| one(at) * 10 + one(at + 1);
     let birth_date = calendar_date(two(6) * 1_000_000 + two(8) * 10_000 + two(10) * 100 + two(12))
         .filter(|date| date.year() >= EARLIEST_BIRTH_YEAR && *date <= today)?;
-    if warnings(kind, number, None) != Warnings::NONE {
+    // Of another card, or from nowhere: 81, 82 and 83 begin a residence permit's number as well.
+    if !is_province(two(0)) || (two(0) > 80 && is_residence_permit(number)) {
         return None;
     }
     Some(Identity {
         kind,
-        normal: Inline::new(number),
+        normal: Inline::of(bytes),
         given: None,
         flagged: false,
         birth_date: Some(birth_date),
-        sex: sex(number),
+        sex: Some(sex_of(one(16))),
         warnings: Warnings::NONE,
     })
 }
@@ -117,8 +119,11 @@ pub(super) fn birth_date(normal: &str) -> Option<Date> {
 
 /// Odd 17th digit: male (GB 11643).
 pub(super) fn sex(normal: &str) -> Option<Sex> {
-    let order = digits(normal, 16..17)?;
-    Some(if order % 2 == 1 { Sex::Male } else { Sex::Female })
+    digits(normal, 16..17).map(sex_of)
+}
+
+fn sex_of(order: u32) -> Sex {
+    if order % 2 == 1 { Sex::Male } else { Sex::Female }
 }
 
 /// What is odd about an accepted number; `given` is the 15-digit form if it was given so.

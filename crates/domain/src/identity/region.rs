@@ -5,17 +5,24 @@
 /// Taiwan, Hong Kong or Macau (GB/T 2260), or 83, which residence permits of Taiwan residents
 /// carry.
 pub(super) fn is_known_province(region: &str) -> bool {
+    match region.as_bytes() {
+        [tens @ b'0'..=b'9', ones @ b'0'..=b'9', ..] => is_province(u32::from((tens - b'0') * 10 + (ones - b'0'))),
+        _ => false,
+    }
+}
+
+/// [`is_known_province`], by the number that the two digits are.
+pub(super) fn is_province(number: u32) -> bool {
     matches!(
-        region.get(..2),
-        Some(
-            "11" | "12" | "13" | "14" | "15" // north
-            | "21" | "22" | "23" // north-east
-            | "31" | "32" | "33" | "34" | "35" | "36" | "37" // east
-            | "41" | "42" | "43" | "44" | "45" | "46" // centre and south
-            | "50" | "51" | "52" | "53" | "54" // south-west
-            | "61" | "62" | "63" | "64" | "65" // north-west
-            | "71" | "81" | "82" | "83"
-        )
+        number,
+        11..=15 // north
+            | 21..=23 // north-east
+            | 31..=37 // east
+            | 41..=46 // centre and south
+            | 50..=54 // south-west
+            | 61..=65 // north-west
+            | 71
+            | 81..=83
     )
 }
 

@@ -80,7 +80,7 @@ fn names_every_fault_of_a_client_at_once() {
         &with_client(
             "id = \"Bad Id\"\nclass = \"bank\"\nunit = \"central-bnak\"\nexpires = \"2027-13-01\"\nreach = [\"onlin\"]\n\
              measures = [{ code = \"credit.landing\" }, { code = \"assist.query-seize\" }, { code = \"office.military-service\" }]\n\
-             rate_per_second = 0\ndaily_quota = \"many\"\ncolour = 1\n",
+             rate_per_second = 0\nburst = 10_000_001\ndaily_quota = \"many\"\ncolour = 1\n",
         ),
         &[
             "policy.toml:8:6: client[0].id: `Bad Id` is no id",
@@ -93,6 +93,7 @@ fn names_every_fault_of_a_client_at_once() {
             "client[0].legal_basis: is missing",
             "client[0].impact_assessment: is missing",
             "client[0].rate_per_second: is out of range",
+            "client[0].burst: is out of range",
             "client[0].daily_quota: is a string, not a whole number",
             "client[0].colour: is not a key of this table",
         ],

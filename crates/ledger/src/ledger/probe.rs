@@ -1,11 +1,11 @@
 //! Looking an identity up: the index tells most that there is nothing, the listing table the rest.
 
 use xinhub_domain::decision::Hit;
-use xinhub_domain::identity::{Identity, KeyInput};
+use xinhub_domain::identity::Identity;
 use xinhub_domain::measure::{Condition, Relation, RelationSet};
 use xinhub_domain::policy::LookupPermit;
 use xinhub_domain::time::{Day, Timestamp};
-use xinhub_index::{Key, Relations};
+use xinhub_index::{Batch, Key, Relations};
 
 use super::Ledger;
 use crate::clock::MAX_DRIFT_MS;
@@ -68,24 +68,11 @@ impl Ledger {
         mask: RelationSet,
     ) -> Vec<bool> {
         let bits = Relations::from_bits(mask.bits()).unwrap_or(Relations::ALL);
-        let count = identities.size_hint().0;
-        let (mut inputs, mut ends) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let mut batch = Batch::with_capacity(identities.size_hint().0);
         for identity in identities {
-            if let Some(identity) = identity {
-                identity.keys().for_each(|input| inputs.push(input));
-            }
-            ends.push(inputs.len());
+            batch.push(identity.into_iter().flat_map(Identity::keys).map(|input| *input.as_bytes()));
         }
-        let keys: Vec<Key> =
-            self.0.prf.digest_many(inputs.iter().map(KeyInput::as_bytes)).into_iter().map(Key).collect();
-        let mut hits = vec![None; keys.len()];
-        self.0.index.probe_many(&keys, bits, &mut hits);
-        let mut begin = 0;
-        let missed = |end| {
-            let hits = &hits[std::mem::replace(&mut begin, end)..end];
-            !hits.is_empty() && hits.iter().all(Option::is_none)
-        };
-        ends.into_iter().map(missed).collect()
+        batch.missed(&self.0.prf, |keys| self.0.index.has_many(keys, bits)).collect()
     }
 
     fn gather(&self, permit: &LookupPermit, key: &Key, mask: RelationSet, into: &mut Gathered) {

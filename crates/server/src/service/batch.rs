@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
-use xinhub_api::convert::{self, MAX_BATCH, item, verdict_to};
+use xinhub_api::convert::{self, MAX_BATCH, Results, Whom, item};
 use xinhub_api::reason::{Failure, Reason};
 use xinhub_api::v1::batch_check_result::Result as ItemResult;
-use xinhub_api::v1::{self, BatchCheckRequest, BatchCheckResponse, BatchCheckResult};
+use xinhub_api::v1::{self, BatchCheckRequest, BatchCheckResponse};
 use xinhub_domain::decision::Verdict;
-use xinhub_domain::identity::Identity;
+use xinhub_domain::identity::KeyInput;
 use xinhub_domain::policy::LookupPermit;
 use xinhub_domain::time::Timestamp;
 use xinhub_ledger::Ledger;
@@ -22,8 +22,6 @@ use crate::audit::AuditItem;
 
 /// Batches of more checks are worked on beside the threads that answer single ones, which would else wait for them.
 const INLINE_CHECKS: u64 = 1_000;
-/// So many are decided together: enough for memory to be asked for many at a time, few enough for what is noted of each to stay at hand.
-const TOGETHER: usize = 256;
 
 /// One batch: convert in, decide every item at one revision, record, convert out. As with a single check, an answer that a
 /// lift overtook while it was being recorded is decided anew.
@@ -78,17 +76,17 @@ async fn prepare(call: &Call, request: &BatchCheckRequest) -> Result<Prepared, F
         let problem = "is given beside `inquiries`; ask by one of the two, and in two calls by both";
         return Err(Failure::field(Reason::InvalidField, "packed", problem));
     }
-    let packed: usize = request.packed.iter().map(convert::packed_len).sum();
-    let count = request.inquiries.len() + packed;
+    let count = convert::batch_len(request);
     if count == 0 || count > MAX_BATCH {
-        let field = if packed > 0 { "packed" } else { "inquiries" };
+        let field = if request.packed.is_empty() { "inquiries" } else { "packed" };
         let problem = format!("has {count} inquiries; give 1 to {MAX_BATCH}, and split what is larger");
         return Err(Failure::field(Reason::BatchTooLarge, field, problem));
     }
     let permit = permit(call, &request.measure, item(&request.item), now)?;
     call.note_question(&permit, "");
     let alone: u64 = request.inquiries.iter().map(|inquiry| cost(inquiry.officers.len())).sum();
-    let checks = alone + packed as u64 * cost(0);
+    let packed = (count - request.inquiries.len()) as u64;
+    let checks = alone + packed * cost(0);
     charge(call, &permit, checks, now)?;
     reached(call, request.consistency.as_ref()).await?;
     Ok(Prepared { permit, count, checks })
@@ -98,35 +96,26 @@ async fn prepare(call: &Call, request: &BatchCheckRequest) -> Result<Prepared, F
 struct Batch {
     permit: LookupPermit,
     item: String,
-    inquiries: Vec<OneOfMany>,
     is_packed: bool,
+    inquiries: Vec<OneOfMany>,
     now: Timestamp,
 }
 
 impl Batch {
     /// Parsed before any is decided: what takes time must not widen the window in which a commit may come between.
     fn read(permit: LookupPermit, request: &BatchCheckRequest, count: usize, now: Timestamp) -> Batch {
-        let today = now.date();
         let mut inquiries = Vec::with_capacity(count);
-        inquiries.extend(request.inquiries.iter().map(|inquiry| match convert::inquiry(Some(inquiry), "", today) {
-            Ok(inquiry) => OneOfMany::from(inquiry),
-            Err(faults) => OneOfMany::from(Failure::from(faults)),
-        }));
-        for group in &request.packed {
-            inquiries.extend(convert::packed(group, today).map(|identity| match identity {
-                Ok(identity) => OneOfMany::Alone(identity),
-                Err(faults) => OneOfMany::from(Failure::from(faults)),
-            }));
-        }
-        let (item, is_packed) = (request.item.clone(), !request.packed.is_empty());
-        Batch { permit, item, inquiries, is_packed, now }
+        let failed = |faults| Box::new(Failure::from(faults));
+        // Each is made where it stays: a vector that takes them from an iterator moves each twice.
+        convert::batch(request, now.date()).for_each(|one| inquiries.push(one.map_err(failed)));
+        Batch { permit, item: request.item.clone(), is_packed: !request.packed.is_empty(), inquiries, now }
     }
 
     /// Decides all at one revision.
     fn decide(&self, ledger: &Ledger) -> Vec<Outcome> {
         let (item, today) = (item(&self.item), self.now.date());
         let mut decided = Vec::with_capacity(self.inquiries.len());
-        for inquiries in self.inquiries.chunks(TOGETHER) {
+        for inquiries in self.inquiries.chunks(xinhub_index::Batch::TOGETHER) {
             decide_many(ledger, &self.permit, item, inquiries, today, &mut decided);
         }
         decided
@@ -139,21 +128,18 @@ impl Batch {
         call.note_token(position.token());
         let mut out = Out::new(self.inquiries.len(), self.is_packed);
         for (inquiry, one) in self.inquiries.iter().zip(&decided) {
-            let (identity, reference) = inquiry.about();
+            let whom = inquiry.as_ref().ok();
             match one {
-                Outcome::NotListed => out.not_listed(identity, reference),
-                Outcome::Decided(decided) => {
-                    out.decided(identity, reference, decided, decided.seen(call, &self.permit))
-                }
-                Outcome::Refused(failure) => out.refused(identity, reference, failure),
+                Outcome::NotListed => out.not_listed(whom),
+                Outcome::Decided(decided) => out.decided(whom, decided, decided.seen(call, &self.permit)),
+                Outcome::Refused(failure) => out.refused(whom, failure),
             }
         }
         for verdict in Verdict::ALL {
             call.hub().metrics.count_answers(call.method(), *verdict, out.counts[*verdict as usize]);
         }
         call.note_items(out.items, out.disclosed);
-        let (position, use_by) = (Some(position_to(position)), Some(use_by(call, self.now)));
-        (BatchCheckResponse { results: out.results, packed: out.packed, position, use_by }, decided)
+        (out.results.response(position_to(position), use_by(call, self.now)), decided)
     }
 
     /// Whether every answer that tells of a listing would be the same now. Who was clear and is listed by now was answered
@@ -171,8 +157,7 @@ impl Batch {
 
 /// What a batch answers, and what is noted of it.
 struct Out {
-    results: Vec<BatchCheckResult>,
-    packed: Option<v1::PackedResults>,
+    results: Results,
     items: Vec<AuditItem>,
     disclosed: Vec<u64>,
     /// By verdict.
@@ -181,61 +166,35 @@ struct Out {
 
 impl Out {
     fn new(count: usize, is_packed: bool) -> Out {
-        let packed = is_packed.then(|| v1::PackedResults { verdicts: Vec::with_capacity(count), results: Vec::new() });
-        let results = Vec::with_capacity(if is_packed { 0 } else { count });
-        Out { results, packed, items: Vec::with_capacity(count), disclosed: Vec::new(), counts: Default::default() }
+        let (results, items) = (Results::new(count, is_packed), Vec::with_capacity(count));
+        Out { results, items, disclosed: Vec::new(), counts: Default::default() }
     }
 
-    /// `CLEAR`, `NOT_LISTED` and nothing else, which every caller sees alike; packed, a byte says it.
-    fn not_listed(&mut self, identity: Option<&Identity>, reference: &str) {
+    fn not_listed(&mut self, whom: Option<&Whom>) {
         self.counts[Verdict::Clear as usize] += 1;
-        self.items.push(AuditItem {
-            key: identity.and_then(|identity| identity.keys().next()),
-            verdict: Some(Verdict::Clear),
-            reference: reference.to_owned(),
-            ..AuditItem::default()
-        });
-        match &mut self.packed {
-            Some(packed) => packed.verdicts.push(v1::Verdict::Clear as u8),
-            None => self.push(v1::Verdict::Clear, ItemResult::Answer(convert::not_listed())),
-        }
+        self.note(whom, AuditItem { key: key_of(whom), verdict: Some(Verdict::Clear), ..AuditItem::default() });
+        self.results.not_listed();
     }
 
-    fn decided(&mut self, identity: Option<&Identity>, reference: &str, decided: &Decided, seen: v1::Answer) {
-        let verdict = decided.answer.verdict();
-        self.counts[verdict as usize] += 1;
-        self.items.push(AuditItem { reference: reference.to_owned(), ..decided.item(identity) });
+    fn decided(&mut self, whom: Option<&Whom>, decided: &Decided, seen: v1::Answer) {
+        self.counts[decided.answer.verdict() as usize] += 1;
+        self.note(whom, decided.item(whom.map(Whom::identity)));
         self.disclosed.extend_from_slice(decided.disclosed());
-        self.push(verdict_to(verdict), ItemResult::Answer(seen));
+        self.results.push(ItemResult::Answer(seen));
     }
 
-    fn push(&mut self, verdict: v1::Verdict, result: ItemResult) {
-        let Some(packed) = &mut self.packed else {
-            self.results.push(BatchCheckResult { result: Some(result) });
-            return;
-        };
-        // By what is seen of it, not by what is behind: a result of its own must tell nothing that the answer doesn't.
-        let says_more = match &result {
-            ItemResult::Answer(answer) => *answer != convert::not_listed(),
-            ItemResult::Error(_) => true,
-        };
-        if says_more {
-            let position = u32::try_from(packed.verdicts.len()).unwrap_or(u32::MAX);
-            let result = Some(BatchCheckResult { result: Some(result) });
-            packed.results.push(v1::PackedResult { position, result });
-        }
-        packed.verdicts.push(verdict as u8);
+    fn refused(&mut self, whom: Option<&Whom>, failure: &Failure) {
+        self.note(whom, AuditItem { key: key_of(whom), error: Some(failure.reason() as i32), ..AuditItem::default() });
+        self.results.push(ItemResult::Error(failure.to_item_error()));
     }
 
-    fn refused(&mut self, identity: Option<&Identity>, reference: &str, failure: &Failure) {
-        self.items.push(AuditItem {
-            key: identity.and_then(|identity| identity.keys().next()),
-            error: Some(failure.reason() as i32),
-            reference: reference.to_owned(),
-            ..AuditItem::default()
-        });
-        self.push(v1::Verdict::Unspecified, ItemResult::Error(failure.to_item_error()));
+    fn note(&mut self, whom: Option<&Whom>, item: AuditItem) {
+        self.items.push(AuditItem { reference: whom.map(Whom::reference).unwrap_or_default().to_owned(), ..item });
     }
+}
+
+fn key_of(whom: Option<&Whom>) -> Option<KeyInput> {
+    whom.and_then(|whom| whom.identity().keys().next())
 }
 
 /// Runs the work of so many checks, beside the threads that answer single ones where it is much.

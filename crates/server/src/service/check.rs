@@ -4,7 +4,7 @@
 //! that none can leave without; what the caller doesn't see is in the record alone.
 
 use jiff::civil::Date;
-use xinhub_api::convert::{Inquiry, answer_to};
+use xinhub_api::convert::{Inquiry, Whom, answer_to};
 use xinhub_api::reason::Failure;
 use xinhub_api::v1;
 use xinhub_domain::decision::{
@@ -134,39 +134,8 @@ pub(super) fn decide(ledger: &Ledger, asked: &Asked<'_>, today: Date) -> Result<
     decide_known(ledger, asked, today, true)
 }
 
-/// One inquiry of many.
-pub(super) enum OneOfMany {
-    /// Nothing is said but whom it is about.
-    Alone(Identity),
-    More(Box<Inquiry>),
-    Faulty(Box<Failure>),
-}
-
-impl From<Inquiry> for OneOfMany {
-    fn from(inquiry: Inquiry) -> OneOfMany {
-        match inquiry.is_plain() && inquiry.name.is_none() && inquiry.reference.is_empty() {
-            true => OneOfMany::Alone(inquiry.identity),
-            false => OneOfMany::More(Box::new(inquiry)),
-        }
-    }
-}
-
-impl From<Failure> for OneOfMany {
-    fn from(failure: Failure) -> OneOfMany {
-        OneOfMany::Faulty(Box::new(failure))
-    }
-}
-
-impl OneOfMany {
-    /// Whom it is about, and the caller's own reference.
-    pub(super) fn about(&self) -> (Option<&Identity>, &str) {
-        match self {
-            OneOfMany::Alone(identity) => (Some(identity), ""),
-            OneOfMany::More(inquiry) => (Some(&inquiry.identity), &inquiry.reference),
-            OneOfMany::Faulty(_) => (None, ""),
-        }
-    }
-}
+/// One inquiry of many, or what is wrong with it.
+pub(super) type OneOfMany = Result<Whom, Box<Failure>>;
 
 /// What became of one inquiry of many. The first is nearly always so, and takes no room for what the others have to say.
 #[derive(PartialEq)]
@@ -210,10 +179,9 @@ pub(super) fn decide_many(
     let alike = Alike::new(permit.measure(), item, today);
     let probed = |identity| alike.is_some_and(|alike| alike.is_probed(identity)).then_some(identity);
     let subjects = inquiries.iter().map(|one| match one {
-        OneOfMany::Alone(identity) => probed(identity),
-        OneOfMany::More(inquiry) if inquiry.is_plain() => probed(&inquiry.identity),
-        OneOfMany::More(inquiry) => Asked { permit, item, inquiry, path: "" }.looked_up(today),
-        OneOfMany::Faulty(_) => None,
+        Ok(whom) if whom.is_plain() => probed(whom.identity()),
+        Ok(Whom::More(inquiry)) => Asked { permit, item, inquiry, path: "" }.looked_up(today),
+        Ok(Whom::Alone(_)) | Err(_) => None,
     });
     let missed = ledger.missed(permit, subjects, permit.measure().mask());
     let decide = |inquiry: &Inquiry, missed: bool| {
@@ -221,11 +189,9 @@ pub(super) fn decide_many(
         decide_known(ledger, &asked, today, !missed).into()
     };
     decided.extend(inquiries.iter().zip(missed).map(|(one, missed)| match one {
-        OneOfMany::Alone(_) if missed => Outcome::NotListed,
-        OneOfMany::Alone(identity) => decide(&Inquiry::from(identity.clone()), missed),
-        OneOfMany::More(inquiry) if missed && inquiry.is_plain() => Outcome::NotListed,
-        OneOfMany::More(inquiry) => decide(inquiry, missed),
-        OneOfMany::Faulty(failure) => Outcome::Refused(failure.clone()),
+        Ok(whom) if missed && whom.is_plain() => Outcome::NotListed,
+        Ok(whom) => decide(&whom.inquiry(), missed),
+        Err(failure) => Outcome::Refused(failure.clone()),
     }));
 }
 

@@ -11,7 +11,7 @@ use crate::fault::{Fault, choose};
 use crate::measure::{Catalogue, Measure, MeasureId};
 
 /// What one client may be given; above it a slip of the pen is likelier than a need.
-const MAX_RATE_PER_SECOND: u64 = 1_000_000;
+const MAX_RATE_PER_SECOND: u64 = 10_000_000;
 const MAX_DAILY_QUOTA: u64 = 100_000_000_000;
 
 pub(super) struct ClientReader<'a, 'd, 't> {
