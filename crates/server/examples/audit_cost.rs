@@ -29,7 +29,7 @@ fn item(verdict: Verdict, key: xinhub_domain::identity::KeyInput) -> AuditItem {
         key: Some(key),
         verdict: Some(verdict),
         listings: if adverse { vec![4_711] } else { vec![] },
-        subject_view: adverse.then_some(view),
+        subject_view: adverse.then_some(view).map(Box::new),
         ..AuditItem::default()
     }
 }

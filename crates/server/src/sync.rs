@@ -47,6 +47,9 @@ pub(crate) use subscribers::{Subscriber, Subscribers};
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// Events that are worked out in one go. A lift behind an import waits no longer than these take.
 const STEP_EVENTS: usize = 1_000;
+/// For how long changes are gathered before replicas are told of them: each step is a message to every one of them, and of an import each
+/// piece would be one. Lifts never wait for it, and go ahead of what else they change.
+pub(crate) const GATHER: Duration = Duration::from_millis(100);
 /// Steps of as many events, of an import for the most part, leave the processors to those who are told of a lift.
 const LARGE_STEP_EVENTS: u64 = 100;
 /// Steps with lifts of which the time is kept. Of an older lift the time of the oldest kept is an upper bound.
@@ -353,7 +356,12 @@ impl Replication {
                 }
                 () = ledger.beyond(mark) => {}
             }
-            let is_large = line == Line::Changes && ledger.mark().revision - mark.revision >= LARGE_STEP_EVENTS;
+            let ahead = || ledger.mark().revision - mark.revision;
+            if line == Line::Changes && ahead() < STEP_EVENTS as u64 {
+                // Before a stop the rest is told, so that the digests are of where the history ends.
+                let _ = tokio::time::timeout(GATHER, stop.cancelled()).await;
+            }
+            let is_large = line == Line::Changes && ahead() >= LARGE_STEP_EVENTS;
             if is_large {
                 tokio::time::sleep(ledger.lull()).await;
             }

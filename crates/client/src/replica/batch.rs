@@ -1,5 +1,6 @@
 //! Many questions at once, all answered at one place in the history.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -26,7 +27,16 @@ impl Shared {
         // Parsed before anything is held: lifts would wait for it. What is wrong with one the hub tells.
         let today = self.times.answers_at()?.date();
         let mut asked = Vec::with_capacity(count);
-        convert::batch(request, today).try_for_each(|whom| whom.ok().map(|whom| asked.push(whom)))?;
+        let told = convert::batch(request, today, |whom| match whom {
+            Ok(whom) => {
+                asked.push(whom);
+                ControlFlow::Continue(())
+            }
+            Err(_) => ControlFlow::Break(()),
+        });
+        if told.is_break() {
+            return None;
+        }
         // Between two changes: all are of one place. Nothing below waits for anybody.
         let held = self.held.lock();
         let standing = self.standing.load();

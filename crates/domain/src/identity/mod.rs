@@ -85,10 +85,19 @@ impl Identity {
         source: Source,
         today: Date,
     ) -> Result<Identity, Violations> {
-        match personal::plain(kind, number, issuing_state, today) {
+        match Identity::plain(kind, number, issuing_state, today) {
             Some(identity) => Ok(identity),
             None => Identity::parse_any(kind, number, issuing_state, source, today),
         }
+    }
+
+    /// [`Identity::parse`] of a resident ID as nearly all are: 18 characters, written as the standard has them, valid and without anything
+    /// odd. `None` says nothing of a number.
+    ///
+    /// For whoever reads very many: what it makes is made where it stays.
+    #[inline(always)]
+    pub fn plain(kind: Kind, number: &str, issuing_state: Option<&str>, today: Date) -> Option<Identity> {
+        personal::plain(kind, number, issuing_state, today)
     }
 
     /// [`Identity::parse`] of what is written or numbered in whatever way.

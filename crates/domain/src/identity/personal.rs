@@ -21,6 +21,7 @@ const EARLIEST_BIRTH_YEAR: i16 = 1800;
 /// number this says nothing.
 ///
 /// Told in one look, for these are asked about by the million, and what the checks below would say of it is known: nothing.
+#[inline(always)]
 pub(super) fn plain(kind: Kind, number: &str, issuing_state: Option<&str>, today: Date) -> Option<Identity> {
     if kind != Kind::ResidentId || !issuing_state.is_none_or(str::is_empty) {
         return None;

@@ -75,8 +75,8 @@ pub struct AuditItem {
     pub error: Option<i32>,
     /// The listings that the answer rests on.
     pub listings: Vec<u64>,
-    /// What was said about their subject, for the subject's own view.
-    pub subject_view: Option<SubjectView>,
+    /// What was said about their subject, for the subject's own view. Most are clear and have none, and pass by the thousand.
+    pub subject_view: Option<Box<SubjectView>>,
     /// In a batch, the inquiry's own reference; empty where the call's says it.
     pub reference: String,
 }
@@ -271,7 +271,7 @@ fn details(kept: &[&AuditItem], time: Timestamp, id: AuditId, keys: &AuditKeys) 
 }
 
 fn adverse(item: &AuditItem, time: Timestamp, id: AuditId, keys: &AuditKeys) -> Vec<Adverse> {
-    let view = item.subject_view.as_ref().map(SubjectView::to_bytes);
+    let view = item.subject_view.as_ref().map(|view| view.to_bytes());
     let month = keys.month(time);
     let seal = |listing: u64| {
         let key = keys.subject(keys.key_epoch(), listing, month)?;

@@ -63,7 +63,7 @@ fn item(verdict: Verdict) -> AuditItem {
         key: Some(key(NUMBER)),
         verdict: Some(verdict),
         listings: if adverse { vec![41, 42] } else { vec![] },
-        subject_view: adverse.then(view),
+        subject_view: adverse.then(view).map(Box::new),
         ..AuditItem::default()
     }
 }

@@ -227,7 +227,7 @@ fn record(call: &Call, permit: &UnitPermit, answer: Answered, listings: Vec<u64>
             verdict: Some(answer.verdict),
             error: None,
             listings,
-            subject_view: Some(answer.view),
+            subject_view: Some(Box::new(answer.view)),
             reference: String::new(),
         }],
     }

@@ -3,6 +3,7 @@
 //! Promises: an identity is answered the same, and leaves the same record, whether it comes in a message of its own or packed with
 //! others; only what the answers take on the wire differs.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use xinhub_api::convert::{self, MAX_BATCH, Results, Whom, item};
@@ -106,8 +107,10 @@ impl Batch {
     fn read(permit: LookupPermit, request: &BatchCheckRequest, count: usize, now: Timestamp) -> Batch {
         let mut inquiries = Vec::with_capacity(count);
         let failed = |faults| Box::new(Failure::from(faults));
-        // Each is made where it stays: a vector that takes them from an iterator moves each twice.
-        convert::batch(request, now.date()).for_each(|one| inquiries.push(one.map_err(failed)));
+        let _: ControlFlow<()> = convert::batch(request, now.date(), |one| {
+            inquiries.push(one.map_err(failed));
+            ControlFlow::Continue(())
+        });
         Batch { permit, item: request.item.clone(), is_packed: !request.packed.is_empty(), inquiries, now }
     }
 
@@ -172,29 +175,31 @@ impl Out {
 
     fn not_listed(&mut self, whom: Option<&Whom>) {
         self.counts[Verdict::Clear as usize] += 1;
-        self.note(whom, AuditItem { key: key_of(whom), verdict: Some(Verdict::Clear), ..AuditItem::default() });
+        let (key, reference) = (key_of(whom), reference_of(whom));
+        self.items.push(AuditItem { key, verdict: Some(Verdict::Clear), reference, ..AuditItem::default() });
         self.results.not_listed();
     }
 
     fn decided(&mut self, whom: Option<&Whom>, decided: &Decided, seen: v1::Answer) {
         self.counts[decided.answer.verdict() as usize] += 1;
-        self.note(whom, decided.item(whom.map(Whom::identity)));
+        self.items.push(AuditItem { reference: reference_of(whom), ..decided.item(whom.map(Whom::identity)) });
         self.disclosed.extend_from_slice(decided.disclosed());
         self.results.push(ItemResult::Answer(seen));
     }
 
     fn refused(&mut self, whom: Option<&Whom>, failure: &Failure) {
-        self.note(whom, AuditItem { key: key_of(whom), error: Some(failure.reason() as i32), ..AuditItem::default() });
+        let (key, reference) = (key_of(whom), reference_of(whom));
+        self.items.push(AuditItem { key, error: Some(failure.reason() as i32), reference, ..AuditItem::default() });
         self.results.push(ItemResult::Error(failure.to_item_error()));
-    }
-
-    fn note(&mut self, whom: Option<&Whom>, item: AuditItem) {
-        self.items.push(AuditItem { reference: whom.map(Whom::reference).unwrap_or_default().to_owned(), ..item });
     }
 }
 
 fn key_of(whom: Option<&Whom>) -> Option<KeyInput> {
     whom.and_then(|whom| whom.identity().keys().next())
+}
+
+fn reference_of(whom: Option<&Whom>) -> String {
+    whom.map(Whom::reference).unwrap_or_default().to_owned()
 }
 
 /// Runs the work of so many checks, beside the threads that answer single ones where it is much.

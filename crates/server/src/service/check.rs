@@ -77,17 +77,21 @@ impl Decided {
             verdict: Some(self.answer.verdict()),
             error: None,
             listings: if told { self.listings.clone() } else { Vec::new() },
-            subject_view: told.then(|| SubjectView {
-                reason: self.answer.reason(),
-                effect: self.answer.effect(),
-                relation: match self.answer.via() {
-                    Via::Subject(relations) => relations.iter().next(),
-                    Via::Officer { .. } => Some(Relation::Debtor),
-                    Via::Nobody => None,
-                },
-                open_condition: self.answer.open_condition().map(str::to_owned),
-            }),
+            subject_view: told.then(|| Box::new(self.view())),
             reference: String::new(),
+        }
+    }
+
+    fn view(&self) -> SubjectView {
+        SubjectView {
+            reason: self.answer.reason(),
+            effect: self.answer.effect(),
+            relation: match self.answer.via() {
+                Via::Subject(relations) => relations.iter().next(),
+                Via::Officer { .. } => Some(Relation::Debtor),
+                Via::Nobody => None,
+            },
+            open_condition: self.answer.open_condition().map(str::to_owned),
         }
     }
 

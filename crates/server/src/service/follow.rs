@@ -4,6 +4,7 @@
 //! no longer grants it, when its audience has become another one, and when the hub drains. A replica that doesn't read holds up
 //! nothing but its own stream.
 
+use std::hash::{DefaultHasher, Hasher};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -26,7 +27,7 @@ use super::sync::{entitled, reach, subscriber, terms};
 use super::tell::{
     self, At, CATCH_UP_EVENTS, ChangeTeller, End, Follower, LiftTeller, Terms, missing_open, not_durable,
 };
-use crate::sync::{Line, Step};
+use crate::sync::{GATHER, Line, Step};
 
 pub(super) type Lifts = Made<v1::FollowLiftsResponse>;
 pub(super) type Changes = Made<v1::FollowChangesResponse>;
@@ -304,6 +305,7 @@ async fn follow_changes(
     let (mut stream, follower) = Stream::open(call, out, (Line::Changes, &open.instance_id, open.reach), at)?;
     call.close_with(Code::Ok, None);
     let (hub, mut teller) = (call.hub(), ChangeTeller::new(follower));
+    let turn = turn(&open.instance_id);
     let mut policy = hub.authority.changes();
     let mut drains = pin!(hub.draining.cancelled());
     loop {
@@ -323,7 +325,22 @@ async fn follow_changes(
                 stream.under_new_policy(&teller.follower)?;
             }
             message = incoming.message() => teller.take(came(message)?)?,
-            changed = stream.ends.changed(), if teller.has_room() => changed.map_err(|_| End::Gone)?,
+            changed = changed(&mut stream.ends, turn), if teller.has_room() => changed?,
         }
     }
+}
+
+/// How long after a step a replica's turn comes: another time for each, so that who asks waits for one to be told, and not for all. Its turns
+/// are as far apart as the steps.
+fn turn(instance_id: &[u8]) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(instance_id);
+    GATHER * u32::from(hasher.finish() as u8) / 256
+}
+
+/// Waits for changes, and then for the turn.
+async fn changed(ends: &mut watch::Receiver<Mark>, turn: Duration) -> Result<(), End> {
+    ends.changed().await.map_err(|_| End::Gone)?;
+    tokio::time::sleep(turn).await;
+    Ok(())
 }
