@@ -132,6 +132,8 @@ async fn a_filter_says_who_is_clear_and_asks_for_every_hit() {
     // A bank may have either, and has the one that tells it less where it asks for neither; of its filter, too, every hit is asked.
     let bank = connected(&hub, parties::BANK, None).await;
     let third = Subject::organisation();
+    // The one before is told of at once, and this one has to wait; whoever connects meanwhile waits with it.
+    court.list(&Subject::organisation()).await;
     court.list(&third).await;
     let unsaid = |config: ReplicaConfig| config.reach(ReplicaReach::Unspecified);
     let filter = Following::at(&bank, TempDir::new().unwrap(), unsaid).await;

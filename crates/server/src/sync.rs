@@ -24,6 +24,7 @@ use arc_swap::ArcSwap;
 use minicbor::{Decode, Encode};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use xinhub_domain::policy::{Policy, Reach};
 use xinhub_domain::time::Timestamp;
@@ -47,13 +48,15 @@ pub(crate) use subscribers::{Subscriber, Subscribers};
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// Events that are worked out in one go. A lift behind an import waits no longer than these take.
 const STEP_EVENTS: usize = 1_000;
-/// For how long changes are gathered before replicas are told of them: each step is a message to every one of them, and of an import each
-/// piece would be one. Lifts never wait for it, and go ahead of what else they change.
+/// From one step of changes to the next, for each is a message to every replica, and each piece of an import would be one. Lifts never wait
+/// for it.
 pub(crate) const GATHER: Duration = Duration::from_millis(100);
 /// Steps of as many events, of an import for the most part, leave the processors to those who are told of a lift.
 const LARGE_STEP_EVENTS: u64 = 100;
 /// Steps with lifts of which the time is kept. Of an older lift the time of the oldest kept is an upper bound.
 const REMEMBERED_LIFTS: usize = 4_096;
+/// How long a replica that connects waits at most until its feed tells of what was acknowledged before. An import may keep a feed behind.
+const TOLD_WITHIN: Duration = Duration::from_secs(1);
 /// How long to wait after a failure of the disk before it is tried again.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// How often it is looked whether a feed knows the digest of what it tells.
@@ -356,21 +359,16 @@ impl Replication {
                 }
                 () = ledger.beyond(mark) => {}
             }
-            let ahead = || ledger.mark().revision - mark.revision;
-            if line == Line::Changes && ahead() < STEP_EVENTS as u64 {
-                // Before a stop the rest is told, so that the digests are of where the history ends.
-                let _ = tokio::time::timeout(GATHER, stop.cancelled()).await;
-            }
-            let is_large = line == Line::Changes && ahead() >= LARGE_STEP_EVENTS;
+            let is_large = line == Line::Changes && ledger.mark().revision - mark.revision >= LARGE_STEP_EVENTS;
             if is_large {
                 tokio::time::sleep(ledger.lull()).await;
             }
             let mut pace = Pace::new();
-            let (this, ledger) = (Arc::clone(&self), ledger.clone());
+            let (this, history) = (Arc::clone(&self), ledger.clone());
             // Opening and digesting are work, and not for a thread that answers calls.
             let step = tokio::task::spawn_blocking(move || {
-                let touched = line.touched(&ledger, mark, STEP_EVENTS).ok()?;
-                this.tell(line, &ledger, mark, &touched)
+                let touched = line.touched(&history, mark, STEP_EVENTS).ok()?;
+                this.tell(line, &history, mark, &touched)
             });
             let step = step.await;
             self.stuck[line as usize].store(!matches!(step, Ok(Some(_))), Ordering::Release);
@@ -379,6 +377,10 @@ impl Replication {
                     mark = next;
                     if is_large {
                         pace.pause().await;
+                    }
+                    if line == Line::Changes && ledger.mark().revision - mark.revision < STEP_EVENTS as u64 {
+                        // A stop doesn't wait for it.
+                        let _ = timeout(GATHER, stop.cancelled()).await;
                     }
                 }
                 // Told where it happened. Beats answer no ping while a lift is not told, so leases run out.
@@ -451,6 +453,12 @@ impl Replication {
             }
         });
         outcome.await.ok()
+    }
+
+    /// Waits until a feed tells of all that has been acknowledged by now: a replica that connects then is not level before it knows that.
+    pub(crate) async fn up_to_now(&self, feed: &Feed, ledger: &Ledger) {
+        let (mut told, now) = (feed.ends(Line::Changes), ledger.mark().revision);
+        let _ = timeout(TOLD_WITHIN, told.wait_for(|mark| mark.revision >= now)).await;
     }
 
     /// Makes durable who has subscribed. Whoever comes while that is written shares the next writing, and holds no thread up: after a
