@@ -228,6 +228,8 @@ struct Times {
     clock: Clock,
     /// When the hub last said that what is held is all; 0: never.
     heard: AtomicU64,
+    /// What the last answered beat named, while less is held: epoch and revision, and when its ping was sent.
+    named: Mutex<Option<([u8; 16], u64, u64)>>,
     /// Until when the lease lasts.
     lease_until: AtomicU64,
     /// Wall minus boot clock when the ping was sent that the lease rests on.
@@ -239,9 +241,9 @@ struct Times {
 
 impl Times {
     fn new(clock: Clock) -> Times {
-        let (heard, lease_until, revision) = Default::default();
+        let (heard, named, lease_until, revision) = Default::default();
         let (parted, hub_ahead) = Default::default();
-        Times { clock, heard, lease_until, parted, hub_ahead, revision }
+        Times { clock, heard, named, lease_until, parted, hub_ahead, revision }
     }
 
     /// By how much the wall clock is ahead of the boot clock, which was just read.
@@ -366,6 +368,7 @@ impl Shared {
     /// Answers nothing from what was held any more.
     fn forget(&self) {
         self.end_lease();
+        *self.times.named.lock() = None;
         self.times.heard.store(0, Ordering::Release);
         self.standing.store(None);
         *self.held.lock() = None;

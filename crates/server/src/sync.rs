@@ -55,7 +55,8 @@ pub(crate) const GATHER: Duration = Duration::from_millis(100);
 const LARGE_STEP_EVENTS: u64 = 100;
 /// Steps with lifts of which the time is kept. Of an older lift the time of the oldest kept is an upper bound.
 const REMEMBERED_LIFTS: usize = 4_096;
-/// How long a replica that connects waits at most until its feed tells of what was acknowledged before. An import may keep a feed behind.
+/// How long a replica that connects waits at most until its feed tells of what was acknowledged before: an import, or a fault, may keep it
+/// behind.
 const TOLD_WITHIN: Duration = Duration::from_secs(1);
 /// How long to wait after a failure of the disk before it is tried again.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
@@ -349,6 +350,9 @@ impl Replication {
     pub(crate) async fn follow(self: Arc<Self>, line: Line, ledger: Ledger, mut mark: Mark, stop: CancellationToken) {
         loop {
             tokio::select! {
+                biased;
+                // Before a stop too: the digests are of where the history ends then.
+                () = ledger.beyond(mark) => {}
                 () = stop.cancelled() => {
                     if line == Line::Changes
                         && let Err(error) = self.remember(&ledger)
@@ -357,7 +361,6 @@ impl Replication {
                     }
                     return;
                 }
-                () = ledger.beyond(mark) => {}
             }
             let is_large = line == Line::Changes && ledger.mark().revision - mark.revision >= LARGE_STEP_EVENTS;
             if is_large {
@@ -379,10 +382,11 @@ impl Replication {
                         pace.pause().await;
                     }
                     if line == Line::Changes && ledger.mark().revision - mark.revision < STEP_EVENTS as u64 {
-                        // A stop doesn't wait for it.
+                        // A stop goes on with what is left.
                         let _ = timeout(GATHER, stop.cancelled()).await;
                     }
                 }
+                Ok(None) | Err(_) if stop.is_cancelled() => return,
                 // Told where it happened. Beats answer no ping while a lift is not told, so leases run out.
                 Ok(None) | Err(_) => tokio::time::sleep(AFTER_FAILURE).await,
             }

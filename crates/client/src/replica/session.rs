@@ -180,6 +180,18 @@ pub(super) fn show(shared: &Shared) {
     });
 }
 
+/// Notes that what is held is all that there is, or was when the ping was sent that a beat has answered, once it is. Until then nothing is
+/// answered from it. What the beat named may come behind it.
+fn level(shared: &Shared) {
+    let times = &shared.times;
+    let mut named = times.named.lock();
+    let Some((epoch, revision, _)) = place(shared) else { return };
+    if let Some((.., at_ms)) = named.take_if(|(of, named, _)| *of == epoch && *named <= revision) {
+        let heard_ms = times.heard.fetch_max(at_ms, Ordering::AcqRel).max(at_ms);
+        shared.state.send_modify(|state| (state.synced, state.heard_ms) = (true, heard_ms));
+    }
+}
+
 /// A filter beside which too much has changed is fetched anew.
 pub(super) fn is_worth_keeping(shared: &Shared) -> Result<(), End> {
     let beside = with_held(shared, |held| Ok(held.beside_filter()))?;
@@ -439,7 +451,7 @@ impl Lifts {
         let text = audience.verifier.verify(&beat.note).map_err(|error| End::Broken(format!("a beat {error}")))?;
         let said = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         let number = |name: &str| said(name).and_then(|value| value.parse::<u64>().ok());
-        let (epoch, revision, applied) = place(shared).ok_or(End::Resync(Duration::ZERO))?;
+        let (epoch, _, applied) = place(shared).ok_or(End::Resync(Duration::ZERO))?;
         let is_ours = text.starts_with("xinhub beat 1\n")
             && said("epoch") == Some(&*format!("{:032x}", u128::from_be_bytes(epoch)))
             && said("audience") == Some(&*audience.id);
@@ -464,20 +476,15 @@ impl Lifts {
         if let Some(time_ms) = number("time_ms").and_then(|time| i64::try_from(time).ok()) {
             times.hub_ahead.store(time_ms - signed(times.clock.boot_ms()), Ordering::Release);
         }
-        // What is held is all that there is, or was when the ping was sent; until a beat says so nothing is answered from it.
-        let holds_all = named <= revision;
-        if holds_all {
-            times.heard.fetch_max(sent.at_ms.max(1), Ordering::AcqRel);
-        }
         // From the sending of the ping: whatever was under way since is on the hub's side of it.
         let until_ms = sent.at_ms + audience.lease_ms * LEASE_USED_PERCENT / 100;
         times.parted.store(sent.parted_ms, Ordering::Release);
         times.lease_until.fetch_max(until_ms, Ordering::AcqRel);
         shared.state.send_modify(|state| {
-            state.synced |= holds_all;
-            state.heard_ms = times.heard.load(Ordering::Acquire);
             state.lease_until_ms = times.lease_until.load(Ordering::Acquire);
         });
+        *times.named.lock() = Some((epoch, named, sent.at_ms.max(1)));
+        level(shared);
         Ok(applied)
     }
 }
@@ -572,6 +579,7 @@ impl Changes {
         match with_held(&self.shared, |held| Ok(apply(held, batch)))? {
             Ok(revision) => {
                 show(&self.shared);
+                level(&self.shared);
                 (self.applied, self.passed_over) = (Some(revision), None);
             }
             // Under way before the hub heard of what was refused.

@@ -69,7 +69,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The only way from text to an identity.
+    /// The only way from text to an identity, but for [`Identity::plain`], which is a part of it.
     ///
     /// Folds full width to half width and letters to upper case, and trims. `issuing_state` is for
     /// passports (ISO 3166 alpha-3) and must be absent or empty elsewhere. `today` is the date in

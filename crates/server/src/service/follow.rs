@@ -338,7 +338,7 @@ fn turn(instance_id: &[u8]) -> Duration {
     GATHER * u32::from(hasher.finish() as u8) / 256
 }
 
-/// Waits for changes, and then for the turn.
+/// Waits for changes, and then for the turn. Whoever gives this up for something else meanwhile tells what there is at once.
 async fn changed(ends: &mut watch::Receiver<Mark>, turn: Duration) -> Result<(), End> {
     ends.changed().await.map_err(|_| End::Gone)?;
     tokio::time::sleep(turn).await;

@@ -123,10 +123,12 @@ pub(super) fn subscriber(call: &Call, instance: &[u8], path: &str) -> Result<Sub
 async fn get_manifest(call: Arc<Call>, request: v1::GetManifestRequest) -> Result<v1::GetManifestResponse, Failure> {
     let hub = call.hub();
     let (permit, feed) = entitled(&call)?;
-    let reach = reach(&permit, request.reach)?;
-    let who = subscriber(&call, &request.instance_id, "instance_id")?;
     call.charge(permit.client())?;
     hub.sync.up_to_now(&feed, &hub.ledger).await;
+    // Policy may be another one by now.
+    let (permit, feed) = entitled(&call)?;
+    let reach = reach(&permit, request.reach)?;
+    let who = subscriber(&call, &request.instance_id, "instance_id")?;
     let snapshot = hub.sync.snapshot(&feed, reach, &hub.ledger).await.map_err(|error| {
         tracing::error!(%error, "no snapshot can be made");
         Failure::new(Reason::Storage, "the hub can't make a snapshot just now; its operator finds why in the log")
