@@ -13,6 +13,7 @@
 mod check;
 mod court;
 mod hub;
+mod level;
 mod network;
 mod traffic;
 mod turns;
