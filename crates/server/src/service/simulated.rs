@@ -3,7 +3,7 @@
 //! What it decides is [`super::tell`] and [`crate::sync`], as in every hub; here is what [`super::follow`] does over connections, less
 //! the connections. Nothing here waits for anybody, and the history goes on when it is told to.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -168,7 +168,8 @@ impl Hub {
         let snapshot: Arc<Snapshot> =
             self.sync.snapshots.find(&feed, &request.snapshot, |reach| permit.may_hold(reach))?;
         let mut data = Vec::new();
-        let from = self.sync.snapshots.read(&snapshot, request.offset).ok()?;
+        let mut from = self.sync.snapshots.file(&snapshot).ok()?;
+        from.seek(SeekFrom::Start(request.offset)).ok()?;
         from.take(bytes).read_to_end(&mut data).ok()?;
         Some(v1::FetchChunksResponse { offset: request.offset, data: data.into() })
     }

@@ -243,11 +243,9 @@ impl Snapshots {
         self.known.lock().iter().find(is_named).cloned()
     }
 
-    /// Its bytes from an offset on.
-    pub(crate) fn read(&self, snapshot: &Snapshot, offset: u64) -> io::Result<impl Read + use<>> {
-        let mut file = File::open(self.dir.join(snapshot.id()).with_extension("snap"))?;
-        file.seek(SeekFrom::Start(offset))?;
-        Ok(file)
+    /// Its bytes.
+    pub(crate) fn file(&self, snapshot: &Snapshot) -> io::Result<File> {
+        File::open(self.dir.join(snapshot.id()).with_extension("snap"))
     }
 
     fn fresh(&self, feed: &Feed, reach: Reach, ledger: &Ledger) -> Option<Arc<Snapshot>> {
