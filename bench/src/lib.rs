@@ -8,6 +8,7 @@ mod ask;
 mod batch;
 mod broadcast;
 mod compare;
+mod details;
 mod disk;
 mod echo;
 mod ending;
@@ -97,6 +98,16 @@ enum Command {
         #[arg(long)]
         config: PathBuf,
     },
+    /// What `start` tells of the detail store: how much memory it takes alone
+    #[command(hide = true)]
+    DetailsAlone {
+        /// Of a hub that doesn't run
+        #[arg(long)]
+        data_dir: PathBuf,
+        /// How many it has
+        #[arg(long)]
+        listings: u64,
+    },
     /// The other side of `lookup` too: an empty service on tonic's own
     #[command(hide = true)]
     StockEchoServer {
@@ -126,7 +137,7 @@ enum Measure {
     Stream(stream::Args),
     /// A court lists and lifts, next to a sync of the disk
     Publish(publish::Args),
-    /// Time and memory to import rows and to start on them, and bytes on disk
+    /// Time and memory to import rows and to start on them, and bytes on disk; then rows in next to sealing and syncing alone, and PostgreSQL
     Import(import::Args),
     /// Time from start to first answer, and what a hub at rest holds
     Start(start::Args),
@@ -173,6 +184,7 @@ pub fn main() -> ExitCode {
         Command::EchoServer { config } => in_usual_runtime(echo::serve_tuned(config)),
         Command::HubAhead { config, ahead_ms } => in_usual_runtime(ahead::serve(config, ahead_ms)),
         Command::BroadcastServer { config } => in_usual_runtime(broadcast::serve(config)),
+        Command::DetailsAlone { data_dir, listings } => details::measure(&data_dir, listings),
         Command::StockEchoServer { pki } => in_usual_runtime(echo::serve_out_of_the_box(&pki)),
         Command::RawServer { pki } => in_usual_runtime(snapshot::raw_server(&pki)),
         Command::Measure(what) => process::split_processors(shared).and_then(|()| measure(what)),

@@ -15,11 +15,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::compare::Contender;
-use crate::process::Server;
+use crate::process::{On, Server};
 use crate::world::World;
 use crate::{Result, note};
 
 pub(crate) use etcd::{Etcd, put, watch};
+pub(crate) use postgres::Postgres;
 
 pub(crate) const ETCD: &str = "etcd, serializable Range";
 pub(crate) const POSTGRES: &str = "PostgreSQL, prepared select";
@@ -33,7 +34,7 @@ const UNPACKED: &str = "target/bench-peers";
 /// Those that are there.
 pub(crate) struct Peers {
     etcd: Option<Etcd>,
-    postgres: Option<postgres::Postgres>,
+    postgres: Option<Postgres>,
     redis: Option<redis::Redis>,
 }
 
@@ -50,10 +51,18 @@ impl Peers {
             None => left_out("etcd"),
         };
         let postgres = match program("postgres") {
-            Some(program) => Some(postgres::Postgres::start(world, &program, few).await?),
+            Some(program) => Some(Postgres::start(world, &program, few, On::Servers).await?),
             None => left_out("PostgreSQL"),
         };
         Ok(Self { etcd, postgres, redis: Self::redis(world, rows).await? })
+    }
+
+    /// Starts PostgreSQL alone, if it is installed, without a key; with all processors.
+    pub(crate) async fn only_postgres(world: &World) -> Result<Option<Postgres>> {
+        Ok(match program("postgres") {
+            Some(program) => Some(Postgres::start(world, &program, Keys { rows: 0 }, On::All).await?),
+            None => left_out("PostgreSQL"),
+        })
     }
 
     /// Starts Redis alone, if it is installed.
@@ -71,7 +80,7 @@ impl Peers {
     /// One key at a time.
     pub(crate) fn single_keys(&self) -> Vec<Contender<'_>> {
         let etcd = self.etcd.iter().map(Etcd::contender);
-        let postgres = self.postgres.iter().map(postgres::Postgres::contender);
+        let postgres = self.postgres.iter().map(Postgres::contender);
         let redis = self.redis.iter().map(|redis| redis.contender(1));
         etcd.chain(postgres).chain(redis).collect()
     }

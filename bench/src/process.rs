@@ -192,6 +192,11 @@ fn listening(log: &str) -> Option<SocketAddr> {
 }
 
 impl Usage {
+    /// This process's.
+    pub(crate) fn own() -> Result<Self> {
+        Self::of(std::process::id())
+    }
+
     fn of(pid: u32) -> Result<Self> {
         let own = Stat::of(pid)?;
         let mut ticks = own.ticks + own.ended_children_ticks;
@@ -261,7 +266,7 @@ mod tests {
 
     #[test]
     fn this_process_has_taken_memory() {
-        let usage = Usage::of(std::process::id()).unwrap();
+        let usage = Usage::own().unwrap();
         assert!(usage.rss_mib > 0.0 && usage.peak_rss_mib >= usage.rss_mib);
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Run {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) import: Option<import::Figures>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) import_rounds: Option<import::Compared>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) start: Option<start::Figures>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lookup: Option<lookup::Figures>,
@@ -67,6 +69,7 @@ impl Run {
             }
         };
         section("Import", self.filled.as_ref().map(import::filled));
+        section("Imports in turns", self.import_rounds.as_ref().map(import::compared));
         section("After an import: starts, memory, disk", self.import.as_ref().map(import::text));
         section("Starts, memory, disk", self.start.as_ref().map(start::text));
         section("Checks", self.lookup.as_ref().map(lookup::text));
@@ -116,6 +119,7 @@ impl Run {
             take(&mut self.filled, later.filled);
         }
         take(&mut self.import, later.import);
+        take(&mut self.import_rounds, later.import_rounds);
         take(&mut self.start, later.start);
         take(&mut self.lookup, later.lookup);
         take(&mut self.stream, later.stream);
@@ -219,9 +223,13 @@ mod tests {
 
     #[test]
     fn an_import_that_was_measured_is_told_with_what_came_after_it() {
+        let memory = json!({ "rss_mib": 1.0, "detail_cache_bytes": 1, "detail_store_mib": 1.0 });
         let import = json!({
-            "details_s": 1.0, "stop_s": 1.0, "after": [],
-            "rest": { "rss_mib": 1.0, "listings": 1, "index_keys": 1, "index_bytes": 1, "listing_table_bytes": 1, "disk": [] },
+            "lag": { "events": 1, "seconds": 1.0 }, "stop_s": 1.0, "after": [],
+            "rest": {
+                "listings": 1, "index_keys": 1, "index_bytes": 1, "listing_table_bytes": 1,
+                "started": memory, "read": memory, "disk": [],
+            },
         });
         let import = || serde_json::from_value(import.clone()).unwrap();
         let check = |runs: [Run; 2], expected: f64| {

@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use xinhub_client::v1;
 
 use crate::ask::nobody;
 use crate::compare::{Spread, new_table};
 use crate::process::{On, Server};
 use crate::report::Run;
-use crate::world::{BANK, Disk, MEASURE, World};
-use crate::{Common, Result, note};
+use crate::world::{BANK, COURT, Disk, MEASURE, World};
+use crate::{Common, Result, details, note};
 
 pub(crate) const STOPPED: &str = "orderly stop";
 pub(crate) const KILLED: &str = "kill -9, all quiet before";
@@ -45,15 +46,27 @@ pub(crate) struct Start {
     pub(crate) peak_rss_mib: f64,
 }
 
-/// A hub that has answered its first check, and does nothing.
+/// A hub that does nothing.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Rest {
-    pub(crate) rss_mib: f64,
     pub(crate) listings: u64,
     pub(crate) index_keys: u64,
     pub(crate) index_bytes: u64,
     pub(crate) listing_table_bytes: u64,
+    pub(crate) started: Memory,
+    /// Once its court has read listings from everywhere.
+    pub(crate) read: Memory,
     pub(crate) disk: Vec<Disk>,
+}
+
+/// What it holds at one time besides index and table.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Memory {
+    /// All of it.
+    pub(crate) rss_mib: f64,
+    pub(crate) detail_cache_bytes: u64,
+    /// In a process of its own.
+    pub(crate) detail_store_mib: f64,
 }
 
 impl After {
@@ -92,8 +105,7 @@ pub(crate) async fn measure(world: &World, rounds: u16) -> Result<Figures> {
         hub.stop().await?;
     }
     let (hub, _) = timed(world).await?;
-    let rest = rest(world, &hub).await?;
-    hub.stop().await?;
+    let rest = rest(world, hub).await?;
     Ok(Figures { after: vec![After::of(STOPPED, stopped), After::of(KILLED, killed)], rest })
 }
 
@@ -114,15 +126,29 @@ async fn first_check(world: &World, hub: &Server) -> Result<()> {
     Ok(())
 }
 
-pub(crate) async fn rest(world: &World, hub: &Server) -> Result<Rest> {
-    world.details_caught_up(hub).await?;
-    let status = world.status(hub).await?;
+/// Of a hub that was just started, and is stopped.
+pub(crate) async fn rest(world: &World, hub: Server) -> Result<Rest> {
+    world.details_caught_up(&hub).await?;
+    let (started, rss_mib) = (world.status(&hub).await?, hub.usage()?.rss_mib);
+    let court = world.client(&hub, COURT).await?;
+    for listing in details::read(started.listings) {
+        court.lookup().get_listing(v1::GetListingRequest { listing, consistency: None }).await?;
+    }
+    let (read, read_rss_mib) = (world.status(&hub).await?, hub.usage()?.rss_mib);
+    hub.stop().await?;
+    let alone = world.details_alone(started.listings).await?;
+    let memory = |status: &v1::GetStatusResponse, rss_mib, detail_store_mib| Memory {
+        rss_mib,
+        detail_cache_bytes: status.detail_cache_bytes,
+        detail_store_mib,
+    };
     Ok(Rest {
-        rss_mib: hub.usage()?.rss_mib,
-        listings: status.listings,
-        index_keys: status.index_keys,
-        index_bytes: status.index_bytes,
-        listing_table_bytes: status.listing_table_bytes,
+        listings: started.listings,
+        index_keys: started.index_keys,
+        index_bytes: started.index_bytes,
+        listing_table_bytes: started.listing_table_bytes,
+        started: memory(&started, rss_mib, alone.opened_mib),
+        read: memory(&read, read_rss_mib, alone.read_mib),
         disk: world.disk()?,
     })
 }
@@ -153,20 +179,23 @@ fn mib(bytes: u64) -> f64 {
 /// Where memory and disk go.
 pub(crate) fn at_rest(rest: &Rest) -> String {
     let per_listing = |bytes: u64| format!("{:.0}", bytes as f64 / rest.listings as f64);
-    let mut memory = new_table(["resident at rest", "MiB", "bytes each"]);
-    let parts =
-        [("index", rest.index_bytes, rest.index_keys), ("listing table", rest.listing_table_bytes, rest.listings)];
-    for (what, bytes, count) in parts {
-        let each = format!("{:.1}", bytes as f64 / count as f64);
-        memory.add_row([format!("{what}, {count}"), format!("{:.1}", mib(bytes)), each]);
+    let both = |value: fn(&Memory) -> f64| [&rest.started, &rest.read].map(value);
+    let (index, table) = (mib(rest.index_bytes), mib(rest.listing_table_bytes));
+    let cache = both(|memory| mib(memory.detail_cache_bytes));
+    let (store, all) = (both(|memory| memory.detail_store_mib), both(|memory| memory.rss_mib));
+    let left = [0, 1].map(|at| all[at] - index - table - store[at] - cache[at]);
+    let each = |bytes: u64, count: u64| format!("{:.1}", bytes as f64 / count as f64);
+    let mut memory = new_table(["resident at rest, MiB", "after its start", "2,000 listings read", "bytes each"]);
+    for (what, [started, read], each) in [
+        (format!("index, {}", rest.index_keys), [index; 2], each(rest.index_bytes, rest.index_keys)),
+        (format!("listing table, {}", rest.listings), [table; 2], each(rest.listing_table_bytes, rest.listings)),
+        ("detail store, alone in a process".to_owned(), store, String::new()),
+        ("cache of details".to_owned(), cache, String::new()),
+        ("the rest".to_owned(), left, String::new()),
+        ("all".to_owned(), all, String::new()),
+    ] {
+        memory.add_row([what, format!("{started:.1}"), format!("{read:.1}"), each]);
     }
-    let counted: f64 = parts.iter().map(|(_, bytes, _)| mib(*bytes)).sum();
-    memory.add_row([
-        "detail store, caches, the rest".to_owned(),
-        format!("{:.1}", rest.rss_mib - counted),
-        String::new(),
-    ]);
-    memory.add_row(["all".to_owned(), format!("{:.1}", rest.rss_mib), String::new()]);
     let mut disk = new_table(["on disk", "MiB", "bytes per listing", "allocated MiB", "allocated per listing"]);
     let sum = |value: fn(&Disk) -> u64| rest.disk.iter().map(value).sum();
     let all = Disk {

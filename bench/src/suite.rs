@@ -9,7 +9,7 @@ use crate::lookup::{self, STOCK, TUNED};
 use crate::peers::{ETCD, POSTGRES, Peers};
 use crate::report::Run;
 use crate::world::{Place, World};
-use crate::{Common, Result, batch, expiry, mixed, publish, push, reload, replica, snapshot, start, stream};
+use crate::{Common, Result, batch, expiry, import, mixed, publish, push, reload, replica, snapshot, start, stream};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -49,6 +49,7 @@ async fn whole(place: &Place, rows: u64, seconds: f64, rounds: u16) -> Result<Ru
     run.mixed = Some(mixed::measure(&world, mixed::Side::USUAL, seconds, rounds).await?);
     run.expiry = Some(expiry::measure(&world, expiry::How::USUAL, seconds, rounds).await?);
     run.reload = Some(reload::measure(&world, reload::How::USUAL, seconds, rounds).await?);
+    run.import_rounds = Some(import::measure(&world, rounds).await?);
     Ok(run)
 }
 
@@ -98,6 +99,6 @@ fn summary(run: &Run) -> Value {
     tell("start_s", median(run.start.as_ref().and_then(start::Figures::answered_s)));
     let listings = run.filled.as_ref().and_then(|filled| filled.imports.first());
     tell("import_rows_s", listings.map(|import| import.rows_per_s));
-    tell("rss_mib", rest.map(|rest| rest.rss_mib));
+    tell("rss_mib", rest.map(|rest| rest.started.rss_mib));
     Value::Object(told)
 }

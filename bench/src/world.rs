@@ -16,7 +16,7 @@ use xinhub_client::{Config, Hub, v1};
 use crate::ask::Questions;
 use crate::process::{On, Server, spawn};
 use crate::side::manifest;
-use crate::{Result, note, policy};
+use crate::{Result, details, note, policy};
 
 pub(crate) const COURT: &str = "court";
 pub(crate) const BANK: &str = "bank";
@@ -87,6 +87,16 @@ pub(crate) struct Filled {
     pub(crate) imports: Vec<Imported>,
     /// The hub's, over all imports.
     pub(crate) peak_rss_mib: f64,
+    /// Of the detail store when the last file was acknowledged; `None` where the hub didn't live to catch up.
+    pub(crate) lag: Option<Lag>,
+}
+
+/// How far the detail store was behind.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Lag {
+    pub(crate) events: u64,
+    /// Until it had caught up.
+    pub(crate) seconds: f64,
 }
 
 /// Bytes that a directory takes on the disk.
@@ -149,10 +159,11 @@ impl World {
         }
         let world = Self::create(place)?;
         let hub = world.serve(On::All).await?;
-        let filled = world.fill(&hub, rows).await?;
+        let mut filled = world.fill(&hub, rows).await?;
         note("waiting for details and a snapshot of what was imported");
         let bank = world.client(&hub, BANK).await?;
-        tokio::try_join!(world.details_caught_up(&hub), manifest(&bank))?;
+        let (lag, _) = tokio::try_join!(world.lag(&hub), manifest(&bank))?;
+        filled.lag = Some(lag);
         hub.stop().await?;
         fs::write(world.path("filled.json"), serde_json::to_string_pretty(&filled)?)?;
         Ok((world, filled))
@@ -165,7 +176,7 @@ impl World {
         for file in ["listings.csv", "relations.csv"] {
             imports.push(self.import(hub, file).await?);
         }
-        Ok(Filled { rows, imports, peak_rss_mib: hub.usage()?.peak_rss_mib })
+        Ok(Filled { rows, imports, peak_rss_mib: hub.usage()?.peak_rss_mib, lag: None })
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -251,6 +262,13 @@ impl World {
     pub(crate) async fn serve_stock_echo(&self) -> Result<Server> {
         let command = own(SYSTEM_MALLOC, "stock-echo-server", "--pki", &self.path("pki"))?;
         Server::start(command, &self.path("stock-echo.log"), On::Servers).await
+    }
+
+    /// What the detail store of a hub that doesn't run takes, in a process of its own.
+    pub(crate) async fn details_alone(&self, listings: u64) -> Result<details::Alone> {
+        let mut command = own(MIMALLOC, "details-alone", "--data-dir", &self.path("data"))?;
+        command.arg("--listings").arg(listings.to_string());
+        Ok(serde_json::from_slice(&tokio::task::spawn_blocking(|| succeed(command)).await??)?)
     }
 
     /// The bare broadcast.
@@ -342,6 +360,13 @@ impl World {
             }
             sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// How far details are behind, and for how long, which is waited for.
+    pub(crate) async fn lag(&self, server: &Server) -> Result<Lag> {
+        let status = self.status(server).await?;
+        let events = status.revision.saturating_sub(status.detail_revision);
+        Ok(Lag { events, seconds: self.details_caught_up(server).await?.as_secs_f64() })
     }
 
     /// Takes away the snapshots for replicas of a hub that doesn't run: the next replica has one made.

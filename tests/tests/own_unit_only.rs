@@ -150,6 +150,7 @@ fn counts(metrics: &str) -> Vec<String> {
         "xinhub_listing_table_bytes",
         "xinhub_index_keys",
         "xinhub_index_bytes",
+        "xinhub_detail_cache_bytes",
         "xinhub_deadlines",
     ];
     let lines = metrics.lines().filter(|line| about.iter().any(|name| line.starts_with(name)));

@@ -14,6 +14,7 @@ use rustls::ClientConfig;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::wire::{Protocol, Wire};
 use super::{Keys, POSTGRES, command, free_address};
@@ -43,16 +44,16 @@ ssl_ca_file = 'ca.pem'
 ssl_min_protocol_version = 'TLSv1.3'
 ";
 
-pub(super) struct Postgres {
-    pub(super) server: Server,
+pub(crate) struct Postgres {
+    pub(crate) server: Server,
     tls: Arc<ClientConfig>,
     keys: Keys,
     /// Apart from the world: its user has no way into that.
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Postgres {
-    pub(super) async fn start(world: &World, program: &Path, keys: Keys) -> Result<Self> {
+    pub(super) async fn start(world: &World, program: &Path, keys: Keys, on: On) -> Result<Self> {
         let dir = TempDir::with_prefix("xinhub-bench-postgres-")?;
         let as_nobody = rustix::process::geteuid().is_root();
         let as_user = |mut command: Command| {
@@ -89,26 +90,45 @@ impl Postgres {
         postgres.arg("-D").arg(&data).args(["-p", &address.port().to_string()]);
         // It takes connections before it lets anybody in.
         let listening = async |log: &str| Ok(log.contains("ready to accept connections").then_some(address));
-        let server = Server::start_when(postgres, &world.path("postgres.log"), On::Servers, listening).await?;
-        let postgres = Self { server, tls: tls::client(world, None)?, keys, _dir: dir };
+        let server = Server::start_when(postgres, &world.path("postgres.log"), on, listening).await?;
+        let postgres = Self { server, tls: tls::client(world, None)?, keys, dir };
         postgres.load(&rows).await?;
         Ok(postgres)
     }
 
     async fn load(&self, rows: &Path) -> Result<()> {
         note(format_args!("copying {} rows into PostgreSQL", self.keys.rows));
+        self.execute(&[
+            "CREATE TABLE listed (key bytea NOT NULL, value bytea NOT NULL)",
+            &format!("COPY listed FROM '{}'", rows.display()),
+            "ALTER TABLE listed ADD PRIMARY KEY (key)",
+            "VACUUM ANALYZE listed",
+        ])
+        .await
+    }
+
+    async fn execute(&self, statements: &[&str]) -> Result<()> {
         let mut wire = self.connect().await?;
-        for statement in [
-            "CREATE TABLE listed (key bytea NOT NULL, value bytea NOT NULL)".to_owned(),
-            format!("COPY listed FROM '{}'", rows.display()),
-            "ALTER TABLE listed ADD PRIMARY KEY (key)".to_owned(),
-            "VACUUM ANALYZE listed".to_owned(),
-        ] {
+        for statement in statements {
             wire.send(&message(b'Q', &[statement.as_bytes(), b"\0"])).await?;
-            let answer = wire.receive(ready).await?;
-            refused(&answer)?;
+            refused(&wire.receive(ready).await?)?;
         }
         Ok(())
+    }
+
+    /// Copies a court's listings, below a header, into a table of texts with a primary key, of identity number and case: seconds, without what prepares it.
+    pub(crate) async fn copy_listings(&self, rows: &str) -> Result<f64> {
+        // Where its user finds them.
+        let path = self.dir.path().join("listings.csv");
+        fs::write(&path, rows)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
+        let header = rows.lines().next().unwrap_or_default().trim_end();
+        let columns = header.split(',').map(|name| format!("\"{name}\" text")).collect::<Vec<_>>().join(", ");
+        let key = "PRIMARY KEY (\"cardNum\", \"caseCode\")";
+        self.execute(&[&format!("CREATE TABLE IF NOT EXISTS listings ({columns}, {key})")]).await?;
+        let began = Instant::now();
+        self.execute(&[&format!("COPY listings FROM '{}' WITH (FORMAT csv, HEADER true)", path.display())]).await?;
+        Ok(began.elapsed().as_secs_f64())
     }
 
     /// A connection with the statement prepared on it.

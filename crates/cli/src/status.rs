@@ -32,6 +32,7 @@ pub(crate) async fn run(args: StatusArgs, global: &GlobalArgs, out: &mut Out) ->
         (name("index keys", "索引键数"), status.index_keys.to_string()),
         (name("index", "索引"), bytes(status.index_bytes)),
         (name("detail at revision", "明细修订号"), status.detail_revision.to_string()),
+        (name("details in memory", "内存中的明细"), bytes(status.detail_cache_bytes)),
         (name("certificate ends in", "证书剩余"), format!("{} {}", status.certificate_days, name("days", "天"))),
         (name("CRL ends in", "吊销列表剩余"), format!("{} {}", status.crl_hours, name("hours", "小时"))),
         (name("clock", "时钟"), if status.clock_frozen { name("frozen", "冻结") } else { "" }.to_owned()),

@@ -34,6 +34,8 @@ pub(crate) mod value;
 use cache::Cache;
 pub(crate) use fold::took_effect;
 use follow::Follower;
+#[doc(hidden)]
+pub use store::StoreAlone;
 use store::{Store, StoreFault};
 use value::{ListingValue, RecordRef, ValueFault};
 
@@ -174,7 +176,7 @@ impl DetailStore {
         vault: Vault,
         resident: Arc<RwLock<Resident>>,
         published: watch::Receiver<Published>,
-        cache_entries: u64,
+        cache_bytes: u64,
     ) -> DetailStore {
         let shared = Arc::new(Shared {
             dir: dir.to_owned(),
@@ -182,7 +184,7 @@ impl DetailStore {
             vault,
             resident,
             store: RwLock::new(None),
-            cache: Cache::new(cache_entries),
+            cache: Cache::new(cache_bytes),
             applied: AtomicU64::new(0),
             condemned: AtomicBool::new(false),
             panicked: AtomicBool::new(false),
@@ -208,6 +210,11 @@ impl DetailStore {
     /// The revision up to which every listing has its detail.
     pub(crate) fn applied_revision(&self) -> u64 {
         if self.shared.is_condemned() { 0 } else { self.shared.applied.load(Ordering::Acquire) }
+    }
+
+    /// Bytes of what lies decoded in memory.
+    pub(crate) fn cache_bytes(&self) -> u64 {
+        self.shared.cache.bytes()
     }
 
     /// How often the store was built anew since the start.

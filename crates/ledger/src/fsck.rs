@@ -221,7 +221,7 @@ fn check(data_dir: &Path, keyring: &Arc<Keyring>, report: &mut Report) -> Result
     if let Some((name, resident)) = snapshot {
         check_snapshot(&name, resident, &fold, &vault, report);
     }
-    detail::check(&data_dir.join("detail"), &fold, &vault, report);
+    detail::check(&data_dir.join(crate::detail::store::DIR), &fold, &vault, report);
     Ok(())
 }
 

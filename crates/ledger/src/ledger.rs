@@ -53,8 +53,8 @@ pub use subject::{DeferralView, SubjectListing, SubjectView};
 
 /// The format of the data directory.
 const DIRECTORY_FORMAT: &str = "xinhub-data;format=1\n";
-/// Status shows the bytes of the listing table in steps of this: who may not be shown an entry can't weigh it either.
-const TABLE_BYTES_STEP: usize = 64 << 10;
+/// Status shows the bytes of the listing table and of details in memory in steps of this: who may not be shown an entry can't weigh it either.
+const BYTES_STEP: usize = 64 << 10;
 /// How long a read waits for a revision.
 const REACH_TIMEOUT: Duration = Duration::from_secs(2);
 /// Rows that are looked through in one go.
@@ -71,8 +71,8 @@ pub struct Settings {
     pub keys_dir: PathBuf,
     /// Bytes of one journal segment.
     pub segment_bytes: u64,
-    /// How many listings' details stay decoded in memory.
-    pub detail_cache_entries: u64,
+    /// Bytes of details that stay decoded in memory.
+    pub detail_cache_bytes: u64,
     /// A snapshot is written once so many events have come since the last.
     pub snapshot_every_events: u64,
     /// What deadlines are counted by, until [`Ledger::set_rules`].
@@ -92,7 +92,7 @@ impl Settings {
             data_dir: data_dir.into(),
             keys_dir: keys_dir.into(),
             segment_bytes: 64 << 20,
-            detail_cache_entries: 100_000,
+            detail_cache_bytes: 64 << 20,
             snapshot_every_events: 500_000,
             rules: Arc::default(),
             max_payload_bytes: MAX_PAYLOAD_BYTES,
@@ -180,6 +180,8 @@ pub struct Status {
     pub table_bytes: u64,
     /// The revision that the detail store has reached.
     pub detail_revision: u64,
+    /// Bytes of the details that lie decoded in memory, in whole steps: one that nobody else may know of doesn't show by itself.
+    pub detail_cache_bytes: u64,
     /// Time events are frozen.
     pub clock_frozen: bool,
     /// What an operator must see to: name and text.
@@ -328,12 +330,12 @@ impl Ledger {
         // What fell due while the hub was down is recorded before anything is answered.
         writer.first_tick().map_err(|_| OpenError::Tick(CommandError::Storage))?;
         let detail = DetailStore::open(
-            &settings.data_dir.join("detail"),
+            &settings.data_dir.join(crate::detail::store::DIR),
             epoch,
             vault.clone(),
             Arc::clone(&resident),
             published.clone(),
-            settings.detail_cache_entries,
+            settings.detail_cache_bytes,
         );
         let (stop_snapshots, stop) = watch::channel(Saving::Regularly);
         let ledger = Ledger(Arc::new(Inner {
@@ -580,8 +582,9 @@ impl Ledger {
             index_keys: self.0.index.len() as u64,
             index_bytes: self.0.index.memory_bytes() as u64,
             listings: resident.table.len_shown() as u64,
-            table_bytes: resident.table.shown_bytes().next_multiple_of(TABLE_BYTES_STEP) as u64,
+            table_bytes: resident.table.shown_bytes().next_multiple_of(BYTES_STEP) as u64,
             detail_revision: self.0.detail.applied_revision(),
+            detail_cache_bytes: self.0.detail.cache_bytes() / BYTES_STEP as u64 * BYTES_STEP as u64,
             clock_frozen: published.clock_fault.is_some(),
             alarms,
         }

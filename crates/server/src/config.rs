@@ -302,10 +302,10 @@ impl Check<'_> {
     }
 
     fn ledger(&mut self, raw: &RawLedger, data_dir: &Path, keys_dir: &Path) -> xinhub_ledger::Settings {
-        let (cache, snapshot) = (raw.detail_cache_entries, raw.snapshot_every_events);
+        let snapshot = raw.snapshot_every_events;
         xinhub_ledger::Settings {
             segment_bytes: self.mib("ledger.segment_mib", raw.segment_mib),
-            detail_cache_entries: self.within("ledger.detail_cache_entries", cache, 1, 1 << 32),
+            detail_cache_bytes: self.mib("ledger.detail_cache_mib", raw.detail_cache_mib),
             snapshot_every_events: self.within("ledger.snapshot_every_events", snapshot, 1_000, 1 << 40),
             ..xinhub_ledger::Settings::new(data_dir, keys_dir)
         }

@@ -56,6 +56,8 @@ pub struct Snapshot {
     pub listing_table_bytes: u64,
     /// Events that the detail store is behind.
     pub detail_lag: u64,
+    /// Bytes of the details that lie decoded in memory.
+    pub detail_cache_bytes: u64,
     /// Audit records waiting for the disk.
     pub audit_waiting: u64,
     /// Whether time events are frozen.
@@ -81,6 +83,7 @@ struct Gauges {
     listings: Gauge,
     listing_table_bytes: Gauge,
     detail_lag: Gauge,
+    detail_cache_bytes: Gauge,
     audit_waiting: Gauge,
     clock_frozen: Gauge,
     draining: Gauge,
@@ -139,6 +142,7 @@ impl Metrics {
             ("listings", "Listings, ended ones included", &gauges.listings),
             ("listing_table_bytes", "Bytes of the listing table", &gauges.listing_table_bytes),
             ("detail_lag", "Events that the detail store is behind", &gauges.detail_lag),
+            ("detail_cache_bytes", "Bytes of details decoded in memory", &gauges.detail_cache_bytes),
             ("audit_waiting", "Audit records waiting for the disk", &gauges.audit_waiting),
             ("clock_frozen", "1 while time events are frozen because the clock is unsure", &gauges.clock_frozen),
             ("draining", "1 while the hub drains", &gauges.draining),
@@ -189,6 +193,7 @@ impl Metrics {
             (&gauges.listings, now.listings),
             (&gauges.listing_table_bytes, now.listing_table_bytes),
             (&gauges.detail_lag, now.detail_lag),
+            (&gauges.detail_cache_bytes, now.detail_cache_bytes),
             (&gauges.audit_waiting, now.audit_waiting),
             (&gauges.clock_frozen, u64::from(now.clock_frozen)),
             (&gauges.draining, u64::from(now.draining)),

@@ -14,6 +14,8 @@ use xinhub_domain::listing::{RecordId, RecordKind};
 use super::group;
 use super::value::{self, ValueFault};
 
+/// Below the data directory.
+pub(crate) const DIR: &str = "detail";
 /// How much of the store sled keeps in memory; what is asked for often lies decoded in the cache in front.
 const CACHE_BYTES: u64 = 64 << 20;
 /// How often sled writes out by itself. What a crash loses of it is read from the journal again.
@@ -269,6 +271,28 @@ impl Store {
     /// Lets go of a store that panicked: to close it could wait for ever for a thread that is gone.
     pub(crate) fn abandon(mut self) {
         std::mem::forget(self.db.take());
+    }
+}
+
+/// A store without its hub, to see what it takes by itself.
+#[doc(hidden)]
+pub struct StoreAlone(Store);
+
+impl StoreAlone {
+    /// Opens the one of a data directory that no hub runs on.
+    pub fn open(data_dir: &Path) -> io::Result<StoreAlone> {
+        Store::open(&data_dir.join(DIR)).map(StoreAlone).map_err(io::Error::other)
+    }
+
+    /// Whether it has a value for this listing, which is read.
+    pub fn has(&self, listing: u64) -> io::Result<bool> {
+        let value = self.0.get(value::record(RecordKind::Listing, listing)).map_err(io::Error::other)?;
+        Ok(value.is_some())
+    }
+
+    /// Closes it.
+    pub fn close(self) {
+        self.0.close();
     }
 }
 

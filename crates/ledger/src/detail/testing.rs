@@ -175,7 +175,7 @@ impl Files {
         let (writer, published) = watch::channel(published);
         let epoch = self.resident.read().epoch;
         let resident = Arc::clone(&self.resident);
-        let detail = DetailStore::open(&self.dir, epoch, self.vault, resident, published, 100);
+        let detail = DetailStore::open(&self.dir, epoch, self.vault, resident, published, 1 << 20);
         Alone { detail, resident: self.resident, _writer: writer }
     }
 }

@@ -121,15 +121,15 @@ impl Default for RawLimits {
 pub(super) struct RawLedger {
     /// MiB of one segment of the journal. Default 64.
     pub(super) segment_mib: u64,
-    /// Listings whose detail is kept in memory. Default 100,000.
-    pub(super) detail_cache_entries: u64,
+    /// MiB of listings' details that are kept in memory. Default 64.
+    pub(super) detail_cache_mib: u64,
     /// Events between two snapshots. Default 500,000.
     pub(super) snapshot_every_events: u64,
 }
 
 impl Default for RawLedger {
     fn default() -> Self {
-        RawLedger { segment_mib: 64, detail_cache_entries: 100_000, snapshot_every_events: 500_000 }
+        RawLedger { segment_mib: 64, detail_cache_mib: 64, snapshot_every_events: 500_000 }
     }
 }
 
