@@ -7,10 +7,10 @@ use jiff::civil::Date;
 use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, ToSpan};
 use xinhub_cli::synthesize::{Encoding, ImportFile};
-use xinhub_client::v1;
+use xinhub_client::{Hub, v1};
 use xinhub_domain::import::{Header, ListingColumn};
 
-use crate::ask::question;
+use crate::ask::{question, verdict};
 use crate::world::World;
 use crate::{Result, note};
 
@@ -52,6 +52,22 @@ impl Ending {
             made.push(Self { file, rows, midnight, people });
         }
         Ok(made)
+    }
+
+    /// Leaves only people who are on no list yet. Rows are drawn by a seed, and now and then meet those that an earlier one has drawn: whoever
+    /// is on two lists stays on one when a term ends.
+    pub(crate) async fn keep_unlisted(&mut self, bank: &Hub) -> Result<()> {
+        let mut unlisted = Vec::new();
+        for request in self.people.drain(..) {
+            if verdict(bank, &request).await? == v1::Verdict::Clear {
+                unlisted.push(request);
+            }
+        }
+        if unlisted.is_empty() {
+            return Err("everybody who was drawn is listed already: run it once more, by another seed".into());
+        }
+        self.people = unlisted;
+        Ok(())
     }
 }
 

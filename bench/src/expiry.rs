@@ -31,6 +31,8 @@ const EVERY: Duration = Duration::from_millis(50);
 const MOST: usize = 1_000;
 /// Between two looks at what the hub has written, and two checks of somebody whose term is over.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+/// The hub's midnight is this program's, but for less than this.
+const CLOCKS_APART: Duration = Duration::from_millis(5);
 /// Longer than any storm.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(900);
 /// Of the people whose terms end, as many are asked about before, and once all is written.
@@ -87,9 +89,11 @@ pub(crate) async fn run(args: Args) -> Result<()> {
 /// On a copy: what has happened by clocks that are ahead can't be followed by what happens by the machine's.
 pub(crate) async fn measure(world: &World, how: How, seconds: f64, rounds: u16) -> Result<Figures> {
     let world = world.copied()?;
-    let endings = Ending::make(&world, how.ending, usize::from(rounds)).await?;
+    let mut endings = Ending::make(&world, how.ending, usize::from(rounds)).await?;
     let hub = world.serve(On::All).await?;
-    for ending in &endings {
+    let bank = world.client(&hub, BANK).await?;
+    for ending in &mut endings {
+        ending.keep_unlisted(&bank).await?;
         world.import(&hub, &ending.file).await?;
     }
     world.details_caught_up(&hub).await?;
@@ -194,10 +198,23 @@ impl Round<'_> {
             if end.get().is_some() {
                 break;
             }
-            match verdict(bank, request).await? {
+            let asked_after = midnight.elapsed();
+            let response = bank.lookup().check(request.clone()).await?;
+            // Its clocks are ahead by whole milliseconds: its midnight may come that much later than this one.
+            let time = response.position.and_then(|position| position.time).unwrap_or_default();
+            let is_before = (time.seconds, time.nanos) < (self.ending.midnight.as_second(), 0);
+            match response.answer.unwrap_or_default().verdict() {
                 v1::Verdict::Unknown => unsure_s = midnight.elapsed().as_secs_f64(),
                 v1::Verdict::Clear => {}
-                other => return Err(format!("somebody is {other:?} whose term is over").into()),
+                _ if is_before && asked_after < CLOCKS_APART => {}
+                other => {
+                    let (by_hub, nanos) = (time.seconds - self.ending.midnight.as_second(), time.nanos);
+                    return Err(format!(
+                        "somebody is {other:?} whose term is over: asked {asked_after:?} after midnight, answered {by_hub} s and {nanos} ns \
+                         after it by the hub's clock"
+                    )
+                    .into());
+                }
             }
             sleep(BETWEEN_LOOKS).await;
         }

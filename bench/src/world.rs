@@ -70,6 +70,13 @@ pub(crate) struct Place {
     bin_dir: Option<PathBuf>,
 }
 
+impl Place {
+    /// Whether a world is there that is taken as it is.
+    pub(crate) fn is_filled(&self) -> bool {
+        self.world.as_ref().is_some_and(|dir| dir.exists())
+    }
+}
+
 /// A hub that was made, and its programs.
 pub(crate) struct World {
     dir: PathBuf,
