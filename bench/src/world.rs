@@ -26,6 +26,8 @@ const TRUST_DOMAIN: &str = "bench.xinhub.invalid";
 /// This program, by its allocator.
 const SYSTEM_MALLOC: &str = "xinhub-bench";
 const MIMALLOC: &str = "xinhub-bench-mimalloc";
+/// How it was filled; the last that is written.
+const FILLED: &str = "filled.json";
 const OTHER_CONFIG: &str = "other-hub.toml";
 /// What a hub is made of, and what it is asked.
 const PARTS: [&str; 6] = ["data", "keys", "pki", "hub.toml", "policy.toml", "answers.csv"];
@@ -73,7 +75,7 @@ pub(crate) struct Place {
 impl Place {
     /// Whether a world is there that is taken as it is.
     pub(crate) fn is_filled(&self) -> bool {
-        self.world.as_ref().is_some_and(|dir| dir.exists())
+        self.world.as_ref().is_some_and(|dir| dir.join(FILLED).exists())
     }
 }
 
@@ -155,7 +157,7 @@ impl World {
     pub(crate) async fn filled(place: &Place, rows: u64) -> Result<(Self, Filled)> {
         if let Some(dir) = place.world.as_ref().filter(|dir| dir.exists()) {
             let world = Self::at(place, fs::canonicalize(dir)?, None);
-            let told = fs::read_to_string(world.path("filled.json"));
+            let told = fs::read_to_string(world.path(FILLED));
             let told =
                 told.map_err(|error| format!("{} holds no world, or half of one ({error}): remove it", dir.display()))?;
             let filled: Filled = serde_json::from_str(&told)?;
@@ -172,7 +174,7 @@ impl World {
         let (lag, _) = tokio::try_join!(world.lag(&hub), manifest(&bank))?;
         filled.lag = Some(lag);
         hub.stop().await?;
-        fs::write(world.path("filled.json"), serde_json::to_string_pretty(&filled)?)?;
+        fs::write(world.path(FILLED), serde_json::to_string_pretty(&filled)?)?;
         Ok((world, filled))
     }
 

@@ -53,8 +53,8 @@ pub use subject::{DeferralView, SubjectListing, SubjectView};
 
 /// The format of the data directory.
 const DIRECTORY_FORMAT: &str = "xinhub-data;format=1\n";
-/// Status shows the bytes of the listing table and of details in memory in steps of this: who may not be shown an entry can't weigh it either.
-const BYTES_STEP: usize = 64 << 10;
+/// Status shows the bytes of the listing table in steps of this: who may not be shown an entry can't weigh it either.
+const TABLE_BYTES_STEP: usize = 64 << 10;
 /// How long a read waits for a revision.
 const REACH_TIMEOUT: Duration = Duration::from_secs(2);
 /// Rows that are looked through in one go.
@@ -180,7 +180,7 @@ pub struct Status {
     pub table_bytes: u64,
     /// The revision that the detail store has reached.
     pub detail_revision: u64,
-    /// Bytes of the details that lie decoded in memory, in whole steps: one that nobody else may know of doesn't show by itself.
+    /// Bytes of the details that lie decoded in memory; none of them is of a listing that only the subject's own unit may be shown.
     pub detail_cache_bytes: u64,
     /// Time events are frozen.
     pub clock_frozen: bool,
@@ -574,6 +574,8 @@ impl Ledger {
         if published.failed {
             alarms.push(("journal_failed", CommandError::Storage.to_string()));
         }
+        // It has work of its own, for which nobody who waits for the state should wait.
+        let detail_cache_bytes = self.0.detail.cache_bytes();
         let resident = self.0.resident.read();
         Status {
             position: published.position,
@@ -582,9 +584,9 @@ impl Ledger {
             index_keys: self.0.index.len() as u64,
             index_bytes: self.0.index.memory_bytes() as u64,
             listings: resident.table.len_shown() as u64,
-            table_bytes: resident.table.shown_bytes().next_multiple_of(BYTES_STEP) as u64,
+            table_bytes: resident.table.shown_bytes().next_multiple_of(TABLE_BYTES_STEP) as u64,
             detail_revision: self.0.detail.applied_revision(),
-            detail_cache_bytes: self.0.detail.cache_bytes() / BYTES_STEP as u64 * BYTES_STEP as u64,
+            detail_cache_bytes,
             clock_frozen: published.clock_fault.is_some(),
             alarms,
         }

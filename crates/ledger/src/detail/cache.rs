@@ -3,9 +3,11 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use xinhub_domain::listing::Visibility;
+
 use super::Detail;
 
-/// What the cache itself takes for each: its key, its place in three lists, counters.
+/// What the cache itself takes for each: its key, its place in the order of use, counters.
 const ENTRY_BYTES: usize = 256;
 
 /// The cache. What it returns is as of the revision that was asked for, never of an older one.
@@ -23,9 +25,12 @@ impl Cache {
         self.0.get(&listing).filter(|detail| detail.revision == revision)
     }
 
-    /// Keeps a detail.
+    /// Keeps a detail, unless only the subject's own unit may be shown it: how much is kept would tell that it is there.
     pub(super) fn put(&self, detail: &Arc<Detail>) {
-        self.0.insert(detail.listing, Arc::clone(detail));
+        match detail.content.visibility {
+            Visibility::OwnUnitOnly => self.forget(detail.listing),
+            Visibility::Public | Visibility::Departmental => self.0.insert(detail.listing, Arc::clone(detail)),
+        }
     }
 
     /// Lets go of a listing: one of its records was erased.
@@ -45,7 +50,7 @@ impl Cache {
     }
 }
 
-/// What a detail takes: its structure, and its texts by their length.
+/// What a detail takes, about: its structure, and its texts by their length.
 fn bytes_of(detail: &Detail) -> usize {
     let mut texts = Length(detail.court.len());
     texts.add(&detail.content);
@@ -120,6 +125,17 @@ mod tests {
         assert!(kept <= most && kept > most / 2, "{kept} of {most}");
         cache.clear();
         assert_eq!(cache.bytes(), 0);
+    }
+
+    #[test]
+    fn what_only_the_own_unit_may_be_shown_is_not_kept() {
+        let (cache, mut hidden) = (Cache::new(1 << 20), detail(1));
+        cache.put(&hidden);
+        assert!(cache.bytes() > 0, "a public one is");
+        Arc::make_mut(&mut hidden).content.visibility = Visibility::OwnUnitOnly;
+        cache.put(&hidden);
+        assert_eq!(cache.bytes(), 0);
+        assert!(cache.at(1, hidden.revision).is_none());
     }
 
     #[test]
