@@ -176,6 +176,9 @@ pub(crate) fn filled(filled: &Filled) -> String {
     format!("{imports}\n\nThe hub's peak memory while importing: {:.0} MiB.{lag}\n", filled.peak_rss_mib)
 }
 
+/// One way of a round.
+type Of = fn(&Round) -> Option<Way>;
+
 fn behind(events: &Spread, seconds: &Spread) -> String {
     let text = |spread: &Spread, decimals: usize| match spread.min == spread.max {
         true => format!("{:.decimals$}", spread.median),
@@ -199,9 +202,8 @@ pub(crate) fn text(figures: &Figures) -> String {
 pub(crate) fn compared(compared: &Compared) -> String {
     let Compared { rows, rounds } = compared;
     let rows = *rows as f64;
-    let hub: fn(&Round) -> Option<Way> = |round| Some(round.hub);
-    let ways: [(&str, fn(&Round) -> Option<Way>); 3] = [
-        ("xinhub import", hub),
+    let ways: [(&str, Of); 3] = [
+        ("xinhub import", |round| Some(round.hub)),
         ("PostgreSQL, COPY", |round| round.postgres),
         ("each row sealed, a sync for 250", |round| Some(round.sealed)),
     ];
