@@ -23,7 +23,8 @@ pub(crate) struct Alone {
 
 /// Which are read of so many, there and in the hub that is looked at. One behind the other they would share pages.
 pub(crate) fn read(listings: u64) -> impl Iterator<Item = u64> {
-    (0..READ.min(listings)).map(move |at| 1 + at * (listings / READ).max(1))
+    let count = READ.min(listings);
+    (0..count).map(move |at| 1 + at * listings / count)
 }
 
 /// Opens it, reads, and prints what it takes.

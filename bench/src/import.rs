@@ -5,14 +5,14 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
-use rustix::fs::fdatasync;
+use rustix::fs::{FallocateFlags, fallocate, fdatasync};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use xinhub_ledger::crypto::{RecordKey, seal};
 
 use crate::compare::{Spread, new_table};
 use crate::peers::Peers;
-use crate::process::On;
+use crate::process::{On, Server};
 use crate::report::Run;
 use crate::start::{self, After, KILLED, Rest, STOPPED};
 use crate::world::{Filled, Lag, Place, World};
@@ -56,18 +56,19 @@ pub(crate) struct Compared {
 }
 
 /// Each once.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Round {
+    /// Processor time until the details had caught up.
     pub(crate) hub: Way,
     pub(crate) lag: Lag,
-    /// Each row sealed for itself and appended to a file, and no more than that.
+    /// Each row sealed for itself and written to a file, and no more than that.
     pub(crate) sealed: Way,
     /// `COPY` of the same file; `None` if it isn't installed.
     pub(crate) postgres: Option<Way>,
 }
 
 /// What one took.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Way {
     pub(crate) seconds: f64,
     pub(crate) cpu_s: f64,
@@ -92,7 +93,10 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let rest = start::rest(&world, hub).await?;
     world.serve(On::All).await?.kill();
     let (hub, killed) = start::timed(&world).await?;
-    hub.stop().await?;
+    if args.place.is_kept() {
+        world.snapshot_made(&hub).await?;
+    }
+    world.keep(hub, &filled).await?;
     let after = [("kill -9 right after the import", hardest), (STOPPED, stopped), (KILLED, killed)];
     let after = after.map(|(what, start)| After::of(what, vec![start])).to_vec();
     let figures = Figures { lag, stop_s, after, rest };
@@ -100,38 +104,42 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     args.output.write(&Run { import: Some(figures), import_rounds: Some(rounds), ..Run::of(&filled)? })
 }
 
-/// Each round brings rows that were not there before.
+/// Each round brings rows that were not there before, and begins with another way.
 pub(crate) async fn measure(world: &World, rounds: u16) -> Result<Compared> {
+    const WAYS: u16 = 3;
     let hub = world.serve(On::All).await?;
     let postgres = Peers::only_postgres(world).await?;
     let mut measured = Vec::new();
-    for round in 1..=rounds {
-        note(format_args!("round {round} of {rounds}: imports"));
+    for number in 1..=rounds {
+        note(format_args!("round {number} of {rounds}: imports"));
         let name = "more-listings.csv";
         world.synthesize_more(ROWS_A_ROUND, name).await?;
-        let imported = world.import(&hub, name).await?;
-        let lag = world.lag(&hub).await?;
         let rows = plain(&world.path(name))?;
-        let copied = match &postgres {
-            Some(postgres) => {
-                let cpu_before = postgres.server.usage()?.cpu_s;
-                let seconds = postgres.copy_listings(&rows).await?;
-                Some(Way { seconds, cpu_s: postgres.server.usage()?.cpu_s - cpu_before })
+        let mut round = Round::default();
+        for turn in number..number + WAYS {
+            // What another has left to be written is not written on this one's time.
+            rustix::fs::sync();
+            match (turn % WAYS, &postgres) {
+                (0, Some(postgres)) => round.postgres = Some(postgres.copy_listings(&rows).await?),
+                (0, None) => {}
+                (1, _) => (round.hub, round.lag) = imported(world, &hub, name).await?,
+                (_, _) => round.sealed = sealed(&rows, &world.path("sealed"))?,
             }
-            None => None,
-        };
-        measured.push(Round {
-            hub: Way { seconds: imported.seconds, cpu_s: imported.hub_cpu_s },
-            lag,
-            sealed: sealed(&rows, &world.path("sealed"))?,
-            postgres: copied,
-        });
+        }
+        measured.push(round);
     }
     if let Some(postgres) = postgres {
         postgres.server.stop().await?;
     }
     hub.stop().await?;
     Ok(Compared { rows: ROWS_A_ROUND, rounds: measured })
+}
+
+async fn imported(world: &World, hub: &Server, name: &str) -> Result<(Way, Lag)> {
+    let cpu_before = hub.usage()?.cpu_s;
+    let seconds = world.import(hub, name).await?.seconds;
+    let lag = world.lag(hub).await?;
+    Ok((Way { seconds, cpu_s: hub.usage()?.cpu_s - cpu_before }, lag))
 }
 
 /// A file's header and rows, without what is the hub's own before and behind them.
@@ -144,20 +152,27 @@ fn plain(file: &Path) -> Result<String> {
 
 /// Each row under a key of its own, as the hub has it, and a sync as often as it makes one.
 fn sealed(rows: &str, to: &Path) -> Result<Way> {
-    let cpu = || rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    let rows: Vec<&str> = rows.lines().skip(1).collect();
+    let cpu_s = || {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+    };
     let mut file = File::create(to)?;
-    let (began, cpu_before) = (Instant::now(), cpu());
+    // As the hub's segments are, so that a sync needn't write how long the file has become.
+    fallocate(&file, FallocateFlags::empty(), 0, 2 * rows.len() as u64)?;
+    let rows: Vec<&str> = rows.lines().skip(1).collect();
+    let mut together = Vec::new();
+    let (began, cpu_before) = (Instant::now(), cpu_s());
     for rows in rows.chunks(ROWS_A_SYNC) {
-        let keys = RecordKey::random_many(rows.len());
-        let sealed = rows.iter().zip(&keys).flat_map(|(row, key)| seal(key, b"", row.as_bytes()));
-        file.write_all(&sealed.collect::<Vec<u8>>())?;
+        together.clear();
+        for (row, key) in rows.iter().zip(RecordKey::random_many(rows.len())) {
+            together.extend_from_slice(&seal(&key, b"", row.as_bytes()));
+        }
+        file.write_all(&together)?;
         fdatasync(&file)?;
     }
-    let (seconds, cpu_after) = (began.elapsed().as_secs_f64(), cpu());
+    let way = Way { seconds: began.elapsed().as_secs_f64(), cpu_s: cpu_s() - cpu_before };
     fs::remove_file(to)?;
-    let cpu_s = (cpu_after.tv_sec - cpu_before.tv_sec) as f64 + (cpu_after.tv_nsec - cpu_before.tv_nsec) as f64 / 1e9;
-    Ok(Way { seconds, cpu_s })
+    Ok(way)
 }
 
 /// How a world was filled.
@@ -223,8 +238,8 @@ pub(crate) fn compared(compared: &Compared) -> String {
     }
     let lag = |value: fn(&Lag) -> f64| Spread::of(rounds.iter().map(|round| value(&round.lag)));
     format!(
-        "{rows} listings a round, by one file after the other, into the hub with all that it has.\n\n{table}\n\nWhen the last row was \
-         acknowledged, details were {}.\n",
+        "{rows} listings a round, each way first in turn, into the hub with all that it has. Its processor time is that of the details \
+         too.\n\n{table}\n\nWhen the last row was acknowledged, details were {}.\n",
         behind(&lag(|lag| lag.events as f64), &lag(|lag| lag.seconds))
     )
 }

@@ -136,6 +136,7 @@ pub(crate) async fn rest(world: &World, hub: Server) -> Result<Rest> {
     }
     let (read, read_rss_mib) = (world.status(&hub).await?, hub.usage()?.rss_mib);
     hub.stop().await?;
+    let disk = world.disk()?;
     let alone = world.details_alone(started.listings).await?;
     let memory = |status: &v1::GetStatusResponse, rss_mib, detail_store_mib| Memory {
         rss_mib,
@@ -149,7 +150,7 @@ pub(crate) async fn rest(world: &World, hub: Server) -> Result<Rest> {
         listing_table_bytes: started.listing_table_bytes,
         started: memory(&started, rss_mib, alone.opened_mib),
         read: memory(&read, read_rss_mib, alone.read_mib),
-        disk: world.disk()?,
+        disk,
     })
 }
 

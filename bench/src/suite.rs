@@ -8,7 +8,7 @@ use crate::compare::Spread;
 use crate::lookup::{self, STOCK, TUNED};
 use crate::peers::{ETCD, POSTGRES, Peers};
 use crate::report::Run;
-use crate::world::{Place, World};
+use crate::world::World;
 use crate::{Common, Result, batch, expiry, import, mixed, publish, push, reload, replica, snapshot, start, stream};
 
 #[derive(clap::Args)]
@@ -22,50 +22,49 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> Result<()> {
     let Common { rows, seconds, rounds, place, output } = &args.common;
-    let run = if args.quick {
-        quick(place, *rows, *seconds, *rounds).await
+    let (world, filled) = World::filled(place, *rows).await?;
+    let mut run = Run::of(&filled)?;
+    let measured = if args.quick {
+        quick(&world, &mut run, *seconds, *rounds).await
     } else {
-        whole(place, *rows, *seconds, *rounds).await
+        whole(&world, &mut run, *rows, *seconds, *rounds).await
     };
-    let run = run?;
+    // What was measured before a failure isn't lost with it.
     output.write(&run)?;
+    measured?;
     writeln!(std::io::stdout(), "\n{}", summary(&run))?;
     Ok(())
 }
 
-async fn whole(place: &Place, rows: u64, seconds: f64, rounds: u16) -> Result<Run> {
-    let (world, filled) = World::filled(place, rows).await?;
-    let mut run = Run::of(&filled)?;
-    run.start = Some(start::measure(&world, rounds).await?);
-    let peers = Peers::start(&world, rows).await?;
-    run.lookup = Some(lookup::measure(&world, &peers, lookup::How::usual(seconds, rounds)).await?);
-    run.batch = Some(batch::measure(&world, &peers, seconds, rounds).await?);
+async fn whole(world: &World, run: &mut Run, rows: u64, seconds: f64, rounds: u16) -> Result<()> {
+    run.start = Some(start::measure(world, rounds).await?);
+    let peers = Peers::start(world, rows).await?;
+    run.lookup = Some(lookup::measure(world, &peers, lookup::How::usual(seconds, rounds)).await?);
+    run.batch = Some(batch::measure(world, &peers, seconds, rounds).await?);
     peers.stop().await?;
-    run.stream = Some(stream::measure(&world, seconds, rounds).await?);
-    run.snapshot = Some(snapshot::measure(&world, seconds, rounds).await?);
-    run.replica = Some(replica::measure(&world, replica::How::usual(rounds)).await?);
-    run.push = Some(push::measure(&world, push::How::USUAL, rounds).await?);
-    run.publish = Some(publish::measure(&world, seconds, rounds).await?);
-    run.mixed = Some(mixed::measure(&world, mixed::Side::USUAL, seconds, rounds).await?);
-    run.expiry = Some(expiry::measure(&world, expiry::How::USUAL, seconds, rounds).await?);
-    run.reload = Some(reload::measure(&world, reload::How::USUAL, seconds, rounds).await?);
-    run.import_rounds = Some(import::measure(&world, rounds).await?);
-    Ok(run)
+    run.stream = Some(stream::measure(world, seconds, rounds).await?);
+    run.snapshot = Some(snapshot::measure(world, seconds, rounds).await?);
+    run.replica = Some(replica::measure(world, replica::How::usual(rounds)).await?);
+    run.push = Some(push::measure(world, push::How::USUAL, rounds).await?);
+    run.publish = Some(publish::measure(world, seconds, rounds).await?);
+    run.mixed = Some(mixed::measure(world, mixed::Side::USUAL, seconds, rounds).await?);
+    run.expiry = Some(expiry::measure(world, expiry::How::USUAL, seconds, rounds).await?);
+    run.reload = Some(reload::measure(world, reload::How::USUAL, seconds, rounds).await?);
+    run.import_rounds = Some(import::measure(world, rounds).await?);
+    Ok(())
 }
 
 /// Only what the last line tells, without peers, and by the snapshot that the world was filled with.
-async fn quick(place: &Place, rows: u64, seconds: f64, rounds: u16) -> Result<Run> {
-    let (world, filled) = World::filled(place, rows).await?;
-    let mut run = Run::of(&filled)?;
-    run.start = Some(start::measure(&world, 1).await?);
-    run.push = Some(push::followed(&world, push::How::QUICK, rounds).await?);
+async fn quick(world: &World, run: &mut Run, seconds: f64, rounds: u16) -> Result<()> {
+    run.start = Some(start::measure(world, 1).await?);
+    run.push = Some(push::followed(world, push::How::QUICK, rounds).await?);
     let few = lookup::How { shapes: &lookup::SHAPES[..1], adverse_percent: &[1], extremes: false, seconds, rounds };
-    run.lookup = Some(lookup::measure(&world, &Peers::none(), few).await?);
-    run.batch = Some(batch::measure(&world, &Peers::none(), seconds, rounds).await?);
-    run.stream = Some(stream::measure(&world, seconds, rounds).await?);
-    run.snapshot = Some(snapshot::fetched(&world, seconds, rounds).await?);
-    run.replica = Some(replica::measure(&world, replica::How::quick(rounds)).await?);
-    Ok(run)
+    run.lookup = Some(lookup::measure(world, &Peers::none(), few).await?);
+    run.batch = Some(batch::measure(world, &Peers::none(), seconds, rounds).await?);
+    run.stream = Some(stream::measure(world, seconds, rounds).await?);
+    run.snapshot = Some(snapshot::fetched(world, seconds, rounds).await?);
+    run.replica = Some(replica::measure(world, replica::How::quick(rounds)).await?);
+    Ok(())
 }
 
 /// What counts, under names that stay. What was not measured is left out.

@@ -73,6 +73,10 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    pub(crate) fn is_kept(&self) -> bool {
+        self.world.is_some()
+    }
+
     /// Whether a world is there that is taken as it is.
     pub(crate) fn is_filled(&self) -> bool {
         self.world.as_ref().is_some_and(|dir| dir.join(FILLED).exists())
@@ -101,7 +105,7 @@ pub(crate) struct Filled {
 }
 
 /// How far the detail store was behind.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Lag {
     pub(crate) events: u64,
     /// Until it had caught up.
@@ -170,12 +174,22 @@ impl World {
         let hub = world.serve(On::All).await?;
         let mut filled = world.fill(&hub, rows).await?;
         note("waiting for details and a snapshot of what was imported");
-        let bank = world.client(&hub, BANK).await?;
-        let (lag, _) = tokio::try_join!(world.lag(&hub), manifest(&bank))?;
+        let (lag, ()) = tokio::try_join!(world.lag(&hub), world.snapshot_made(&hub))?;
         filled.lag = Some(lag);
-        hub.stop().await?;
-        fs::write(world.path(FILLED), serde_json::to_string_pretty(&filled)?)?;
+        world.keep(hub, &filled).await?;
         Ok((world, filled))
+    }
+
+    /// Stops a hub that was filled, and lets later runs take it as it is.
+    pub(crate) async fn keep(&self, hub: Server, filled: &Filled) -> Result<()> {
+        hub.stop().await?;
+        Ok(fs::write(self.path(FILLED), serde_json::to_string_pretty(filled)?)?)
+    }
+
+    /// Waits for a snapshot of what it has, so that it knows what its audiences hold.
+    pub(crate) async fn snapshot_made(&self, hub: &Server) -> Result<()> {
+        manifest(&self.client(hub, BANK).await?).await?;
+        Ok(())
     }
 
     /// Makes so many rows with their relations, and imports them.
@@ -358,14 +372,13 @@ impl World {
         Ok(self.operator(server).await?.admin().get_status(v1::GetStatusRequest {}).await?)
     }
 
-    /// Waits until details have caught up; how long that took.
-    pub(crate) async fn details_caught_up(&self, server: &Server) -> Result<Duration> {
-        let began = Instant::now();
+    /// Waits until details have caught up.
+    pub(crate) async fn details_caught_up(&self, server: &Server) -> Result<()> {
         let admin = self.operator(server).await?.admin();
         loop {
             let status = admin.get_status(v1::GetStatusRequest {}).await?;
             if status.detail_revision >= status.revision {
-                return Ok(began.elapsed());
+                return Ok(());
             }
             sleep(Duration::from_millis(100)).await;
         }
@@ -373,9 +386,11 @@ impl World {
 
     /// How far details are behind, and for how long, which is waited for.
     pub(crate) async fn lag(&self, server: &Server) -> Result<Lag> {
+        let began = Instant::now();
         let status = self.status(server).await?;
         let events = status.revision.saturating_sub(status.detail_revision);
-        Ok(Lag { events, seconds: self.details_caught_up(server).await?.as_secs_f64() })
+        self.details_caught_up(server).await?;
+        Ok(Lag { events, seconds: began.elapsed().as_secs_f64() })
     }
 
     /// Takes away the snapshots for replicas of a hub that doesn't run: the next replica has one made.

@@ -123,7 +123,7 @@ fn fold(resident: &mut Resident, entry: Unsealed) -> Result<u64, RecoveryError> 
         resident.apply(clear, opened, Place::new(stored.frame, at))?;
     }
     for outcome in outcomes {
-        resident.note_outcome(outcome);
+        resident.note_outcome(&outcome);
     }
     (resident.sequence, resident.chain) = (stored.sequence, stored.chain);
     Ok(events.len() as u64)

@@ -21,6 +21,7 @@ use crate::vault::Opened;
 pub mod before;
 pub mod chain;
 pub mod due;
+pub mod outcomes;
 pub mod remedy;
 pub mod snapshot;
 pub mod staged;
@@ -28,6 +29,7 @@ pub mod statistics;
 
 use before::Before;
 use due::Due;
+use outcomes::Outcomes;
 use remedy::Remedy;
 use staged::Imports;
 use statistics::Statistics;
@@ -126,8 +128,8 @@ pub struct Resident {
     pub imports: Imports,
     /// Counts that name nobody, and lifts to announce.
     pub statistics: Statistics,
-    /// Outcomes by request id (which begins with its time) and caller.
-    pub outcomes: BTreeMap<([u8; 16], u32), OutcomeRecord>,
+    /// What became of requests.
+    pub outcomes: Outcomes,
     /// SHA-256 of the configuration texts in force, by name.
     pub configured: BTreeMap<String, [u8; 32]>,
 }
@@ -163,7 +165,7 @@ impl Resident {
             aside: BTreeMap::new(),
             imports: Imports::default(),
             statistics: Statistics::default(),
-            outcomes: BTreeMap::new(),
+            outcomes: Outcomes::new(),
             configured: BTreeMap::new(),
         }
     }
@@ -485,10 +487,10 @@ impl Resident {
     }
 
     /// Keeps an outcome, and forgets those that are too old to be asked for.
-    pub fn note_outcome(&mut self, outcome: OutcomeRecord) {
+    pub fn note_outcome(&mut self, outcome: &OutcomeRecord) {
         let caller = self.clients.number(&outcome.caller);
         let oldest = outcome.at.0 - OUTCOMES_KEPT_MS;
-        self.outcomes.insert((outcome.request_id, caller), outcome);
+        self.outcomes.insert((outcome.request_id, caller), outcome.into());
         while let Some(first) = self.outcomes.first_entry() {
             // A UUIDv7 begins with its milliseconds: what comes first is oldest.
             if request_time(&first.key().0).0 >= oldest {

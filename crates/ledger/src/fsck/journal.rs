@@ -123,7 +123,7 @@ impl Pass<'_> {
         }
         if self.fold.whole {
             for outcome in entry.outcomes {
-                self.fold.resident.note_outcome(outcome);
+                self.fold.resident.note_outcome(&outcome);
             }
             (self.fold.resident.sequence, self.fold.resident.chain) = (frame.sequence, frame.chain);
         }

@@ -24,6 +24,7 @@ use xinhub_index::{Heads, LoadError, read_entries, write_entries};
 use sealed::{Ahead, SealedReader, SealedWriter};
 
 use super::due::{Due, Event};
+use super::outcomes::{KeptOutcome, Outcomes};
 use super::remedy::{Bound, PetitionRow, Remedy, Running};
 use super::staged::{ImportRow, Imports};
 use super::statistics::{Flow, FlowKey, Kept, KeptKey, Statistics};
@@ -108,7 +109,7 @@ struct Header {
 pub struct Frozen {
     header: Header,
     table: Table,
-    outcomes: Vec<OutcomeRecord>,
+    outcomes: Outcomes,
     remedy: Remedy,
     imports: Imports,
     aside: BTreeMap<[u8; 16], u32>,
@@ -144,6 +145,10 @@ pub enum SnapshotError {
 }
 
 impl Frozen {
+    fn client(&self, number: u32) -> &str {
+        self.header.clients.get(number as usize).map_or("", String::as_str)
+    }
+
     /// The revision that it holds.
     pub fn revision(&self) -> u64 {
         self.header.revision
@@ -171,7 +176,10 @@ impl Frozen {
             write_chunk(out, &chunk)?;
         }
         write_items(out, self.table.extras.iter().map(|(row, side)| (row, Extra::from(side))))?;
-        write_items(out, self.outcomes.iter())?;
+        write_items(
+            out,
+            self.outcomes.iter().map(|((id, caller), outcome)| outcome.record(*id, self.client(*caller))),
+        )?;
         write_items(out, self.remedy.petitions.iter().map(Arc::as_ref))?;
         write_items(out, self.remedy.running.iter())?;
         write_items(out, self.imports.open.iter())?;
@@ -186,7 +194,6 @@ impl Frozen {
 impl Resident {
     /// A copy for a snapshot. Table and index are shared, and copied part by part as they change.
     pub fn freeze(&mut self) -> Frozen {
-        let outcomes: Vec<_> = self.outcomes.values().cloned().collect();
         let configured = self.configured.iter();
         let header = Header {
             format: FORMAT,
@@ -204,7 +211,7 @@ impl Resident {
             configured: configured.map(|(name, hash)| (name.clone(), hash.to_vec().into())).collect(),
             rows: self.table.len() as u64,
             extras: self.table.extras.len() as u64,
-            outcomes: outcomes.len() as u64,
+            outcomes: self.outcomes.len() as u64,
             petitions: self.remedy.petitions.len() as u64,
             running: self.remedy.running.len() as u64,
             flows: self.statistics.flows.len() as u64,
@@ -216,7 +223,7 @@ impl Resident {
             lists: Some(self.imports.lists.iter().map(|(court, as_of)| (*court, *as_of)).collect()),
         };
         let (table, remedy, statistics) = (self.table.clone(), self.remedy.clone(), self.statistics.clone());
-        let (imports, aside) = (self.imports.clone(), self.aside.clone());
+        let (outcomes, imports, aside) = (self.outcomes.clone(), self.imports.clone(), self.aside.clone());
         let (index, key) = (self.writer.freeze(), crypto::derive_from(&self.prf, SEALING));
         Frozen { header, table, outcomes, remedy, imports, aside, statistics, index, key }
     }
@@ -286,10 +293,13 @@ impl Resident {
         })?;
         drop(entries);
         resident.clients = interner(&header.clients);
+        let mut outcomes = Vec::with_capacity(usize::try_from(header.outcomes).unwrap_or(0));
         load_items(from, header.outcomes, |outcome: OutcomeRecord| {
             let caller = resident.clients.number(&outcome.caller);
-            resident.outcomes.insert((outcome.request_id, caller), outcome);
+            outcomes.push(((outcome.request_id, caller), KeptOutcome::from(&outcome)));
         })?;
+        // All at once: a map that is filled in order, one by one, stays half empty.
+        resident.outcomes = outcomes.into_iter().collect();
         load_items(from, header.petitions, |petition: PetitionRow| {
             resident.remedy.petitions.push(Arc::new(petition));
         })?;

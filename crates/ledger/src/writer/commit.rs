@@ -126,7 +126,7 @@ impl Writer {
         }
         let mut resident = self.resident.write();
         for outcome in outcomes {
-            resident.note_outcome(outcome);
+            resident.note_outcome(&outcome);
         }
         (resident.sequence, resident.chain) = (tail.sequence, tail.chain);
         let position = Position { epoch: resident.epoch, revision: resident.revision, time: resident.last_at };

@@ -3,10 +3,12 @@
 //! Promises: an identity is answered the same, and leaves the same record, whether it comes in a message of its own or packed with
 //! others; only what the answers take on the wire differs.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use xinhub_api::convert::{self, MAX_BATCH, Results, Whom, item};
+use jiff::civil::Date;
+use xinhub_api::convert::{self, Inquiry, MAX_BATCH, Results, Whom, item};
 use xinhub_api::reason::{Failure, Reason};
 use xinhub_api::v1::batch_check_result::Result as ItemResult;
 use xinhub_api::v1::{self, BatchCheckRequest, BatchCheckResponse};
@@ -17,26 +19,24 @@ use xinhub_domain::time::Timestamp;
 use xinhub_ledger::Ledger;
 
 use super::call::Call;
-use super::check::{Decided, OneOfMany, Outcome, decide_many};
-use super::lookup::{MAX_OVERTAKEN, charge, cost, overtaken, permit, position_to, reached, use_by};
+use super::check::{Asked, Decided, MAX_OVERTAKEN, OneOfMany, Outcome, decide, decide_many, held};
+use super::lookup::{charge, cost, overtaken, permit, position_to, reached, use_by};
 use crate::audit::AuditItem;
 
 /// Batches of more checks are worked on beside the threads that answer single ones, which would else wait for them.
 const INLINE_CHECKS: u64 = 1_000;
 
-/// One batch: convert in, decide every item at one revision, record, convert out. As with a single check, an answer that a
-/// lift overtook while it was being recorded is decided anew.
+/// One batch: convert in, decide every item at one revision, record, convert out. As with a single check, what no longer holds
+/// once it is recorded is decided anew.
 pub(super) async fn batch_check(call: &Arc<Call>, request: BatchCheckRequest) -> Result<BatchCheckResponse, Failure> {
     let Prepared { permit, count, checks } = match prepare(call, &request).await {
         Ok(prepared) => prepared,
         Err(failure) => return call.close(Err(failure)).await,
     };
-    let (ledger, now) = (&call.hub().ledger, call.now());
-    let mut lifts = ledger.lift_seq();
     let first = {
         let call = Arc::clone(call);
         move || {
-            let batch = Arc::new(Batch::read(permit, &request, count, now));
+            let batch = Arc::new(Batch::read(permit, &request, count, call.now()));
             let answered = batch.answer(&call);
             (batch, answered)
         }
@@ -46,12 +46,10 @@ pub(super) async fn batch_check(call: &Arc<Call>, request: BatchCheckRequest) ->
     for _ in 0..MAX_OVERTAKEN {
         let (response, decided) = answered;
         let response = call.close(Ok(response)).await?;
-        let tells = decided.iter().any(Outcome::tells);
-        if !tells || ledger.lift_seq() == lifts || batch.stands(&call, checks, decided).await? {
+        if batch.holds(&call, decided).await? {
             return Ok(response);
         }
         call = call.again(&batch.permit, "")?;
-        lifts = ledger.lift_seq();
         let work = {
             let (batch, call) = (Arc::clone(&batch), Arc::clone(&call));
             move || batch.answer(&call)
@@ -99,7 +97,6 @@ struct Batch {
     item: String,
     is_packed: bool,
     inquiries: Vec<OneOfMany>,
-    now: Timestamp,
 }
 
 impl Batch {
@@ -111,12 +108,11 @@ impl Batch {
             inquiries.push(one.map_err(failed));
             ControlFlow::Continue(())
         });
-        Batch { permit, item: request.item.clone(), is_packed: !request.packed.is_empty(), inquiries, now }
+        Batch { permit, item: request.item.clone(), is_packed: !request.packed.is_empty(), inquiries }
     }
 
-    /// Decides all at one revision.
-    fn decide(&self, ledger: &Ledger) -> Vec<Outcome> {
-        let (item, today) = (item(&self.item), self.now.date());
+    fn decide(&self, ledger: &Ledger, today: Date) -> Vec<Outcome> {
+        let item = item(&self.item);
         let mut decided = Vec::with_capacity(self.inquiries.len());
         for inquiries in self.inquiries.chunks(xinhub_index::Batch::TOGETHER) {
             decide_many(ledger, &self.permit, item, inquiries, today, &mut decided);
@@ -126,8 +122,8 @@ impl Batch {
 
     /// Decides all, notes all for the record of `call`, and says what the caller sees.
     fn answer(&self, call: &Call) -> (BatchCheckResponse, Vec<Outcome>) {
-        let ledger = &call.hub().ledger;
-        let (decided, position) = ledger.consistent(|| self.decide(ledger));
+        let (ledger, now) = (&call.hub().ledger, call.now());
+        let (decided, position) = ledger.consistent(|| self.decide(ledger, now.date()));
         call.note_token(position.token());
         let mut out = Out::new(self.inquiries.len(), self.is_packed);
         for (inquiry, one) in self.inquiries.iter().zip(&decided) {
@@ -142,19 +138,29 @@ impl Batch {
             call.hub().metrics.count_answers(call.method(), *verdict, out.counts[*verdict as usize]);
         }
         call.note_items(out.items, out.disclosed);
-        (out.results.response(position_to(position), use_by(call, self.now)), decided)
+        (out.results.response(position_to(position), use_by(call, now)), decided)
     }
 
-    /// Whether every answer that tells of a listing would be the same now. Who was clear and is listed by now was answered
-    /// rightly, at the batch's revision.
-    async fn stands(self: &Arc<Self>, call: &Arc<Call>, checks: u64, before: Vec<Outcome>) -> Result<bool, Failure> {
+    /// Whether every answer that tells of a listing holds. Who was clear and is listed by now was answered rightly, at the batch's
+    /// revision.
+    async fn holds(self: &Arc<Self>, call: &Arc<Call>, before: Vec<Outcome>) -> Result<bool, Failure> {
         let (batch, call) = (Arc::clone(self), Arc::clone(call));
+        let checks = self.telling(&before).map(|(inquiry, _)| cost(inquiry.officers.len())).sum();
         let work = move || {
-            let ledger = &call.hub().ledger;
-            let (now, _) = ledger.consistent(|| batch.decide(ledger));
-            before.iter().zip(&now).filter(|(before, _)| before.tells()).all(|(before, now)| before == now)
+            let (ledger, item, today) = (&call.hub().ledger, item(&batch.item), call.now().date());
+            let holds = |inquiry: &Inquiry, before: &Decided| {
+                let asked = Asked { permit: &batch.permit, item, inquiry, path: "" };
+                decide(ledger, &asked, today).is_ok_and(|now| before.holds(&now))
+            };
+            held(ledger, || batch.telling(&before).all(|(inquiry, before)| holds(&inquiry, before)))
         };
         aside(checks, work).await
+    }
+
+    /// What tells of a listing, with what was asked.
+    fn telling<'a>(&'a self, decided: &'a [Outcome]) -> impl Iterator<Item = (Cow<'a, Inquiry>, &'a Decided)> {
+        let both = self.inquiries.iter().zip(decided);
+        both.filter_map(|(one, decided)| Some((one.as_ref().ok()?.inquiry(), decided.telling()?)))
     }
 }
 

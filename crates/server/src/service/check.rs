@@ -8,7 +8,7 @@ use xinhub_api::convert::{Inquiry, Whom, answer_to};
 use xinhub_api::reason::Failure;
 use xinhub_api::v1;
 use xinhub_domain::decision::{
-    Alike, Answer, AnswerReason, ConditionAnswer, NameCheck, Plan, Probe, Question, Via, plan, view,
+    Alike, Answer, AnswerReason, ConditionAnswer, NameCheck, Plan, Probe, Question, Verdict, Via, plan, view,
 };
 use xinhub_domain::identity::Identity;
 use xinhub_domain::measure::{Relation, RelationSet};
@@ -18,6 +18,9 @@ use xinhub_ledger::{Detail, Found, Ledger};
 
 use super::call::Call;
 use crate::audit::{AuditId, AuditItem, SubjectView};
+
+/// Times that an answer may be overtaken while it is being recorded.
+pub(super) const MAX_OVERTAKEN: usize = 4;
 
 /// One question, permitted.
 #[derive(Clone, Copy)]
@@ -62,7 +65,6 @@ impl<'a> Asked<'a> {
 }
 
 /// What the hub knows, and the listings that it rests on.
-#[derive(PartialEq)]
 pub(super) struct Decided {
     pub(super) answer: Answer,
     listings: Vec<u64>,
@@ -98,6 +100,14 @@ impl Decided {
     /// Whether it tells of a listing: an adverse verdict, or a count of officers beside another one.
     pub(super) fn tells(&self) -> bool {
         self.answer.verdict().is_adverse() || !self.answer.officers_listed().is_empty()
+    }
+
+    /// Whether it may still be said where by now it would be decided like this: all that it rests on is there, and none of it speaks less
+    /// against anybody. What has come in addition is no matter: it was right when it was decided.
+    pub(super) fn holds(&self, now: &Decided) -> bool {
+        let is_stricter = (self.answer.verdict(), now.answer.verdict()) == (Verdict::Consider, Verdict::Restricted);
+        let rests = self.listings.iter().all(|listing| now.listings.contains(listing));
+        rests && (is_stricter || now.answer == self.answer)
     }
 
     /// Whether it is that nobody is listed, and nothing else: every caller then sees the same.
@@ -142,7 +152,6 @@ pub(super) fn decide(ledger: &Ledger, asked: &Asked<'_>, today: Date) -> Result<
 pub(super) type OneOfMany = Result<Whom, Box<Failure>>;
 
 /// What became of one inquiry of many. The first is nearly always so, and takes no room for what the others have to say.
-#[derive(PartialEq)]
 pub(super) enum Outcome {
     /// Nobody is listed, and nothing else is said.
     NotListed,
@@ -151,13 +160,27 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    /// See [`Decided::tells`].
-    pub(super) fn tells(&self) -> bool {
+    /// What tells of a listing. See [`Decided::tells`].
+    pub(super) fn telling(&self) -> Option<&Decided> {
         match self {
-            Outcome::NotListed | Outcome::Refused(_) => false,
-            Outcome::Decided(decided) => decided.tells(),
+            Outcome::NotListed | Outcome::Refused(_) => None,
+            Outcome::Decided(decided) => decided.tells().then_some(&**decided),
         }
     }
+}
+
+/// Whether answers hold, by what `hold` works out: once more where a lift is acknowledged meanwhile.
+pub(super) fn held(ledger: &Ledger, hold: impl Fn() -> bool) -> bool {
+    for _ in 0..MAX_OVERTAKEN {
+        let lifts = ledger.lift_seq();
+        if !hold() {
+            return false;
+        }
+        if ledger.lift_seq() == lifts {
+            return true;
+        }
+    }
+    false
 }
 
 impl From<Result<Decided, Failure>> for Outcome {

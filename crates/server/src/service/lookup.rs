@@ -12,7 +12,7 @@ use xinhub_domain::time::Timestamp;
 use xinhub_ledger::Position;
 
 use super::call::{Call, unary};
-use super::check::{Asked, decide};
+use super::check::{Asked, MAX_OVERTAKEN, decide, held};
 use super::stream::CheckStream;
 use super::{Hub, account, batch, listings, status};
 
@@ -74,14 +74,12 @@ impl LookupService for Lookup {
     }
 }
 
-/// Times that an answer may be overtaken by lifts while it is being recorded.
-pub(super) const MAX_OVERTAKEN: usize = 4;
-
 /// One check: convert in, decide, record, convert out.
 ///
-/// An answer that speaks against somebody waits until its record is durable, and a lift may be acknowledged meanwhile. Lifting
-/// wins: such an answer is looked at again before it leaves, and decided anew if it no longer holds. What was recorded of it
-/// stays: it says more than was answered, never less.
+/// An answer that speaks against somebody waits until its record is durable. Meanwhile a lift may be acknowledged, a term end with
+/// the day, an exemption begin. Such an answer is decided once more before it leaves, by the state and the clocks as they are
+/// then, and where it no longer holds the new one takes its place. What was recorded of it stays: it says more than was answered,
+/// never less.
 pub(super) async fn check(call: &Arc<Call>, request: &CheckRequest) -> Result<CheckResponse, Failure> {
     let now = call.now();
     let item = item(&request.item);
@@ -93,7 +91,7 @@ pub(super) async fn check(call: &Arc<Call>, request: &CheckRequest) -> Result<Ch
     let asked = Asked { permit: &permit, item, inquiry: &inquiry, path: "inquiry" };
     let mut call = Arc::clone(call);
     for _ in 0..MAX_OVERTAKEN {
-        let lifts = ledger.lift_seq();
+        let now = call.now();
         let (decided, position) = ledger.consistent(|| decide(ledger, &asked, now.date()));
         let decided = match decided {
             Ok(decided) => decided,
@@ -104,8 +102,8 @@ pub(super) async fn check(call: &Arc<Call>, request: &CheckRequest) -> Result<Ch
         let answer = Some(decided.leave(&call, &asked, decided.item(Some(&inquiry.identity))));
         let (position, use_by) = (Some(position_to(position)), Some(use_by(&call, now)));
         let response = call.close(Ok(CheckResponse { answer, position, use_by })).await?;
-        let stands = || decide(ledger, &asked, now.date()).is_ok_and(|now| now == decided);
-        if !decided.tells() || ledger.lift_seq() == lifts || stands() {
+        let holds = || decide(ledger, &asked, call.now().date()).is_ok_and(|now| decided.holds(&now));
+        if !decided.tells() || held(ledger, holds) {
             return Ok(response);
         }
         call = call.again(&permit, &inquiry.reference)?;

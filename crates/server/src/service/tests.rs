@@ -4,6 +4,7 @@
 mod account;
 mod bench;
 mod imports;
+mod overtaken;
 mod packed;
 
 use std::time::Duration;
@@ -401,43 +402,4 @@ async fn a_path_that_nobody_serves_is_unimplemented() {
     let answer = bench.caller("bank").oneshot(request).await.unwrap();
     let status = tonic::Status::from_header_map(answer.headers()).unwrap();
     assert_eq!(status.code(), Code::Unimplemented);
-}
-
-/// An adverse answer waits for its record; the lift that is acknowledged meanwhile wins. The two are raced many times, at
-/// every distance from each other: no answer that arrives after the acknowledgement speaks against the freed.
-#[tokio::test]
-async fn no_adverse_answer_leaves_after_the_lift_is_acknowledged() {
-    use std::sync::atomic::{AtomicBool, Ordering};
-    let bench = Bench::new().await;
-    for round in 0..60_u16 {
-        let listing = bench.list(round + 1).await;
-        let lifted = AtomicBool::new(false);
-        let delay = Duration::from_micros(u64::from(round % 20) * 50);
-        let lift = async {
-            tokio::time::sleep(delay).await;
-            let remove = v1::RemoveRequest { mutation: head("", "a"), listing, ground: "performed".into() };
-            bench.registry("court").remove(remove).await.unwrap();
-            lifted.store(true, Ordering::SeqCst);
-        };
-        let adverse_after = |verdicts: &[Verdict]| {
-            let adverse = verdicts.iter().any(|one| matches!(one, Verdict::Restricted | Verdict::Consider));
-            adverse && lifted.load(Ordering::SeqCst)
-        };
-        let check = async {
-            let checked = bench.lookup("hotel").check(ask("consumption.hotel", "star_rated", round + 1)).await;
-            assert!(!adverse_after(&[checked.unwrap().into_inner().answer.unwrap().verdict()]), "check, round {round}");
-        };
-        let batch = async {
-            let inquiries = vec![inquiry(round + 1), inquiry(900)];
-            let request = v1::BatchCheckRequest { measure: "credit.lending".into(), inquiries, ..Default::default() };
-            let answered = bench.lookup("bank").batch_check(request).await.unwrap().into_inner();
-            let verdict = |one: v1::BatchCheckResult| match one.result.unwrap() {
-                v1::batch_check_result::Result::Answer(answer) => answer.verdict(),
-                v1::batch_check_result::Result::Error(error) => panic!("{error:?}"),
-            };
-            let verdicts: Vec<Verdict> = answered.results.into_iter().map(verdict).collect();
-            assert!(!adverse_after(&verdicts), "batch, round {round}");
-        };
-        tokio::join!(lift, check, batch);
-    }
 }

@@ -231,11 +231,11 @@ impl Bench {
         AdminServiceClient::new(self.caller(client))
     }
 
-    /// Lists subject `nth` in force, so that detail is there too; returns the listing's number.
     pub(super) fn today(&self) -> Day {
         self.clock.wall().day()
     }
 
+    /// Lists subject `nth` in force, so that detail is there too; returns the listing's number.
     pub(super) async fn list(&self, nth: u16) -> u64 {
         let listing = self.list_only(nth).await;
         self.detail_is_there(listing).await;
