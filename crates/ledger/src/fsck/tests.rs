@@ -388,7 +388,9 @@ async fn a_snapshot_that_disagrees_is_found() {
     check("a text in force", &["the configuration text `catalogue`"], &|resident| {
         resident.configured.insert("catalogue".to_owned(), [1; 32]);
     });
-    check("outcomes", &["1 kept outcomes of requests are missing"], &|resident| drop(resident.outcomes.pop_first()));
+    check("outcomes", &["1 kept outcomes of requests are missing"], &|resident| {
+        let _ = resident.outcomes.pop_first();
+    });
     check("ahead", &["ahead of the journal"], &|resident| resident.sequence += 1);
     check("another journal", &["made from another journal"], &|resident| resident.chain[0] ^= 1);
     forge_snapshot(&disk, |_| {});
