@@ -19,7 +19,7 @@ pub use related::{Link, RelationRow};
 pub use side::{Closing, DeferralRow, DutyRow, ExemptionRow, Extra, ImposedRow, Rest, RetentionRow};
 
 /// Rows per allocation: growth never copies what is there, and a snapshot shares what has not changed since. As many as 512 KiB hold with
-/// room to spare: of 640 KiB mimalloc makes 704, and with huge pages all of that is resident, a fifth of the table.
+/// room to spare: with huge pages, lists of 640 KiB took a fifth more than they hold (the server's example `chunk_cost`).
 const CHUNK_ROWS: usize = 13_056;
 /// Allocators give lists of any length as much as one of eight lengths between two powers of two: on average a sixteenth more than
 /// was asked for.
