@@ -10,6 +10,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -95,6 +96,20 @@ impl SimStorage {
     /// Makes every sync that `chosen` picks report success without doing anything.
     pub fn mute_syncs(&self, chosen: impl Fn(&SyncCall) -> bool + Send + Sync + 'static) {
         self.disk.lock().faults.mute = Some(Arc::new(chosen));
+    }
+
+    /// From here on every sync waits, and behind it whatever else touches the disk, in place of what
+    /// [`SimStorage::mute_syncs`] chose. The first end says that a sync has begun; once the other is dropped, all go on.
+    pub fn hold_syncs(&self) -> (Receiver<()>, SyncSender<()>) {
+        let (begun, syncing) = sync_channel(1);
+        let (go_on, may_go_on) = sync_channel::<()>(1);
+        let may_go_on = Mutex::new(may_go_on);
+        self.mute_syncs(move |_| {
+            let _ = begun.try_send(());
+            let _ = may_go_on.lock().recv();
+            false
+        });
+        (syncing, go_on)
     }
 
     /// Lets files grow only to this many bytes in all; `None` lifts the bound.

@@ -2,7 +2,6 @@
 //! What a review found wrong in the writer once, each kept as a reproduction.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use xinhub_domain::deadline::Clock as Deadline;
@@ -505,19 +504,6 @@ async fn rows_behind_a_lift_wait_for_a_lull() {
     assert!(waited >= 9, "{} of 10 rows were taken in the lull", 10 - waited);
 }
 
-/// From here on every sync waits. The first end says that one has begun; once the other is dropped, all go on.
-fn held_syncs(bench: &Bench) -> (Receiver<()>, SyncSender<()>) {
-    let (begun, syncing) = sync_channel(1);
-    let (go_on, may_go_on) = sync_channel::<()>(1);
-    let may_go_on = std::sync::Mutex::new(may_go_on);
-    bench.sim.mute_syncs(move |_| {
-        let _ = begun.try_send(());
-        let _ = may_go_on.lock().unwrap().recv();
-        false
-    });
-    (syncing, go_on)
-}
-
 /// Rows that landed just before a lift were told and followed while those were told who waited for it.
 #[tokio::test]
 async fn what_lands_in_front_of_a_lift_is_in_its_lull() {
@@ -528,7 +514,7 @@ async fn what_lands_in_front_of_a_lift_is_in_its_lull() {
     import(&ledger, rows(1)).await;
     assert_eq!(ledger.lull(), Duration::ZERO);
     // The next entry stays on its way until the lift is there.
-    let (syncing, go_on) = held_syncs(&bench);
+    let (syncing, go_on) = bench.sim.hold_syncs();
     let importing = ledger.begin_import(court("court-one"), batch(rows(2))).await.unwrap();
     syncing.recv().unwrap();
     let revoke = Command::Revoke { listing: 9, ground: String::new() };
@@ -594,7 +580,7 @@ async fn a_lift_overtakes_a_midnight_but_not_what_ends_of_its_own_listing() {
     let stays = publish(&ledger, "court-one", &draft(organisation(ENDING + 1), 90_000)).await.listing;
     let until = ledger.inspect(|resident| resident.table.row(0).until()).unwrap();
     // At midnight the disk stays at its first entry until the lifts are there.
-    let (syncing, go_on) = held_syncs(&bench);
+    let (syncing, go_on) = bench.sim.hold_syncs();
     let before = ledger.position().revision;
     bench.clock.advance_ms((until.end().0 - bench.clock.wall().0) as u64);
     syncing.recv().unwrap();

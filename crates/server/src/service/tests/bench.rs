@@ -147,6 +147,8 @@ pub(super) fn policy(text: &str) -> Policy {
 pub(super) struct Bench {
     pub(super) hub: Arc<Hub>,
     pub(super) clock: Arc<ManualClock>,
+    /// What the audit log is written to.
+    pub(super) audit_disk: SimStorage,
     door: Door<Services>,
     dir: tempfile::TempDir,
 }
@@ -170,7 +172,8 @@ impl Bench {
         let replicas = dir.path().join("replicas");
         let sync = Replication::open(replicas, parent, &limits, Arc::clone(&ledger_clock)).unwrap();
         let signer = Signer::from_seed("hub.test", keys.current(Purpose::Log).bytes()).unwrap();
-        let audit = open_audit(keys, Arc::clone(&ledger_clock));
+        let audit_disk = SimStorage::new(2);
+        let audit = open_audit(&audit_disk, keys, Arc::clone(&ledger_clock));
         let hub = Arc::new(Hub {
             ledger,
             authority: Arc::new(Authority::new(policy(text))),
@@ -189,7 +192,7 @@ impl Bench {
             draining: CancellationToken::new(),
         });
         let (door, _health) = services(&hub).await.unwrap();
-        Bench { hub, clock, door, dir }
+        Bench { hub, clock, audit_disk, door, dir }
     }
 
     /// Where files wait.
@@ -281,9 +284,8 @@ impl Bench {
     }
 }
 
-fn open_audit(keys: Arc<Keyring>, clock: Arc<dyn Clock>) -> Audit {
+fn open_audit(disk: &SimStorage, keys: Arc<Keyring>, clock: Arc<dyn Clock>) -> Audit {
     let settings = AuditSettings { queue_records: 64, ..AuditSettings::new("audit") };
-    let disk = SimStorage::new(2);
     let config = LogConfig { segment_bytes: settings.segment_bytes, ..LogConfig::new(LogPurpose::Audit) };
     SegmentedLog::create(disk.storage(), config, [9; 16]).unwrap();
     Audit::open_on(disk.storage(), &settings, keys, clock).unwrap()
