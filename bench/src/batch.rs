@@ -6,7 +6,7 @@ use crate::ask::{Questions, batches, questions};
 use crate::compare::{Compared, Contender, Row, Spread, compare, new_table};
 use crate::load::Shape;
 use crate::peers::{Peers, REDIS_MGET};
-use crate::process::On;
+use crate::process::Server;
 use crate::report::Run;
 use crate::world::{BANK, World};
 use crate::{Common, Result};
@@ -48,24 +48,21 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let Common { rows, seconds, rounds, .. } = args.common;
     let (world, filled) = World::filled(&args.common.place, rows).await?;
     let peers = if args.no_peers { Peers::none() } else { Peers::only_redis(&world, rows).await? };
-    let figures = measure(&world, &peers, seconds, rounds).await?;
+    let figures = world.served(async |hub| measure(&world, hub, &peers, seconds, rounds).await).await?;
     peers.stop().await?;
     args.common.output.write(&Run { batch: Some(figures), ..Run::of(&filled)? })
 }
 
-pub(crate) async fn measure(world: &World, peers: &Peers, seconds: f64, rounds: u16) -> Result<Figures> {
-    let hub = world.serve(On::Servers).await?;
+pub(crate) async fn measure(world: &World, hub: &Server, peers: &Peers, seconds: f64, rounds: u16) -> Result<Figures> {
     let (clear, listed) = questions(world)?;
     let mixed = Questions::mixed(&clear, &listed, 1);
     let connect = || async {
-        let client = world.client(&hub, BANK).await?;
+        let client = world.client(hub, BANK).await?;
         Ok(batches(&client, &mixed, TOGETHER as usize))
     };
-    let mut contenders = vec![Contender::new(BATCH, &hub, connect).per_call(TOGETHER)];
+    let mut contenders = vec![Contender::new(BATCH, hub, connect).per_call(TOGETHER)];
     contenders.extend(peers.thousand_keys());
     let compared = compare(&contenders, Shape::closed(CONNECTIONS, IN_FLIGHT, seconds), rounds).await?;
-    drop(contenders);
-    hub.stop().await?;
     Ok(Figures { compared })
 }
 

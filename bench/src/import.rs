@@ -15,7 +15,7 @@ use crate::peers::Peers;
 use crate::process::{On, Server};
 use crate::report::Run;
 use crate::start::{self, After, KILLED, Rest, STOPPED};
-use crate::world::{Filled, Lag, Place, World};
+use crate::world::{Filled, Lag, Place, With, World};
 use crate::{Output, Result, note};
 
 /// Of each round: seconds of either.
@@ -82,7 +82,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     }
     let world = World::create(&args.place)?;
     let hub = world.serve(On::All).await?;
-    let filled = world.fill(&hub, args.rows).await?;
+    let filled = world.fill(&hub, args.rows, With::Relations).await?;
     // Before details have caught up, and before any snapshot that an orderly stop writes: the hardest start.
     hub.kill();
     let (hub, hardest) = start::timed(&world).await?;

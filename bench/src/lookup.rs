@@ -7,7 +7,7 @@ use crate::compare::{BUSY, Compared, Contender, Spread, compare, new_table};
 use crate::disk::{self, Syncs};
 use crate::load::{Latency, Measured, Shape};
 use crate::peers::Peers;
-use crate::process::{On, Server};
+use crate::process::Server;
 use crate::report::Run;
 use crate::world::{BANK, World};
 use crate::{Common, Result, note};
@@ -69,22 +69,22 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let (world, filled) = World::filled(&args.common.place, args.common.rows).await?;
     let peers = if args.no_peers { Peers::none() } else { Peers::start(&world, args.common.rows).await? };
     let Common { seconds, rounds, .. } = args.common;
-    let figures = measure(&world, &peers, How::usual(seconds, rounds)).await?;
+    let how = How::usual(seconds, rounds);
+    let figures = world.served(async |hub| measure(&world, hub, &peers, how).await).await?;
     peers.stop().await?;
     args.common.output.write(&Run { lookup: Some(figures), ..Run::of(&filled)? })
 }
 
-pub(crate) async fn measure(world: &World, peers: &Peers, how: How<'_>) -> Result<Figures> {
-    let hub = world.serve(On::Servers).await?;
+pub(crate) async fn measure(world: &World, hub: &Server, peers: &Peers, how: How<'_>) -> Result<Figures> {
     let (stock, tuned) = (world.serve_stock_echo().await?, world.serve_tuned_echo().await?);
     let (clear, listed) = questions(world)?;
     let mix = |percent| Questions::mixed(&clear, &listed, percent);
     let of = |what, server, questions| contender(world, what, server, questions);
     let mut contenders =
-        vec![of(STOCK, &stock, Questions::empty()), of(TUNED, &tuned, Questions::empty()), of(CHECK, &hub, mix(1))];
+        vec![of(STOCK, &stock, Questions::empty()), of(TUNED, &tuned, Questions::empty()), of(CHECK, hub, mix(1))];
     if how.extremes {
         let same = of(SAME, &tuned, clear.clone());
-        contenders.extend([same, of(CLEAR, &hub, clear.clone()), of(LISTED, &hub, listed.clone())]);
+        contenders.extend([same, of(CLEAR, hub, clear.clone()), of(LISTED, hub, listed.clone())]);
     }
     contenders.extend(peers.single_keys());
     let mut closed = Vec::new();
@@ -93,7 +93,7 @@ pub(crate) async fn measure(world: &World, peers: &Peers, how: How<'_>) -> Resul
     }
     let mut open = Vec::new();
     for adverse_percent in how.adverse_percent {
-        let check = || of(CHECK, &hub, mix(*adverse_percent));
+        let check = || of(CHECK, hub, mix(*adverse_percent));
         let shape = check().share(0.5, how.seconds).await?;
         let pair = [of(TUNED, &tuned, Questions::empty()), check()];
         let compared = compare(&pair, shape, how.rounds).await?;
@@ -102,7 +102,7 @@ pub(crate) async fn measure(world: &World, peers: &Peers, how: How<'_>) -> Resul
     drop(contenders);
     note("syncs of the disk");
     let syncs = disk::syncs(world)?;
-    for server in [stock, tuned, hub] {
+    for server in [stock, tuned] {
         server.stop().await?;
     }
     Ok(Figures { closed, open, syncs })

@@ -22,7 +22,7 @@ use xinhub_client::{Hub, Replica, ReplicaConfig, v1};
 use crate::ask::questions;
 use crate::compare::Spread;
 use crate::peers::{self, Etcd};
-use crate::process::{On, Server};
+use crate::process::Server;
 use crate::publish::{lift, publish_all};
 use crate::report::Run;
 use crate::world::{BANK, COURT, World};
@@ -469,25 +469,21 @@ async fn next(receipts: &mut mpsc::Receiver<(u64, Instant)>) -> Result<(u64, Ins
 
 pub(crate) async fn run(args: Args) -> Result<()> {
     let (world, filled) = World::filled(&args.common.place, args.common.rows).await?;
-    let figures = measure(&world, args.how, args.common.rounds).await?;
+    // Followed from a new one there is no lift to catch up with.
+    world.forget_snapshots()?;
+    let figures = world.served(async |hub| measure(&world, hub, args.how, args.common.rounds).await).await?;
     args.common.output.write(&Run { push: Some(figures), ..Run::of(&filled)? })
 }
 
-pub(crate) async fn measure(world: &World, how: How, rounds: u16) -> Result<Figures> {
-    // Followed from a new one there is no lift to catch up with.
-    world.forget_snapshots()?;
-    followed(world, how, rounds).await
-}
-
-/// The same where nobody was lifted since the snapshot that there is.
-pub(crate) async fn followed(world: &World, how: How, rounds: u16) -> Result<Figures> {
-    let (hub, broadcast) = (world.serve(On::Servers).await?, world.serve_broadcast().await?);
+/// Of a hub where nobody was lifted since its snapshot, if it has one.
+pub(crate) async fn measure(world: &World, hub: &Server, how: How, rounds: u16) -> Result<Figures> {
+    let broadcast = world.serve_broadcast().await?;
     let most_beside = if how.import_rows > 0 { MAX_BESIDE } else { 0 };
     let count = usize::from(rounds) * how.lifts + WARM_UP + most_beside;
-    let court = world.client(&hub, COURT).await?;
+    let court = world.client(hub, COURT).await?;
     note(format_args!("listing {count} who are to be lifted"));
     let listings = publish_all(&court, &questions(world)?.0, count).await?;
-    let bank = world.client(&hub, BANK).await?;
+    let bank = world.client(hub, BANK).await?;
     let instance_id = uuid::Uuid::now_v7().into_bytes().to_vec();
     let request = v1::GetManifestRequest { instance_id, ..v1::GetManifestRequest::default() };
     let manifest = bank.sync().get_manifest(request).await?;
@@ -499,8 +495,8 @@ pub(crate) async fn followed(world: &World, how: How, rounds: u16) -> Result<Fig
     let bare = Crowd::gather(BARE, &broadcast, (listeners, receipts), 0).await?;
     let bare_trigger = Trigger::Bare(Box::new(world.client(&broadcast, BANK).await?));
     let (tell, receipts) = told();
-    let listeners = subscribers.connect((world, &hub, how), Some(&manifest), &tell).await?;
-    let lifted = Crowd::gather(LIFT, &hub, (listeners, receipts), last).await?;
+    let listeners = subscribers.connect((world, hub, how), Some(&manifest), &tell).await?;
+    let lifted = Crowd::gather(LIFT, hub, (listeners, receipts), last).await?;
     let mut contenders = vec![(bare, bare_trigger), (lifted, Trigger::Court(Box::new(court), listings))];
     let etcd = if how.no_peers { None } else { Etcd::empty(world).await? };
     if let Some(etcd) = &etcd {
@@ -534,7 +530,6 @@ pub(crate) async fn followed(world: &World, how: How, rounds: u16) -> Result<Fig
     }
     broadcast.stop().await?;
     unsubscribe(&bank, subscribers.instances).await?;
-    hub.stop().await?;
     let How { subscribers, connections, lifts, .. } = how;
     Ok(Figures { subscribers, connections, lifts, rounds, rows, framing_ns: framing_ns(), beside })
 }

@@ -18,7 +18,7 @@ use xinhub_client::{Replica, ReplicaConfig, v1};
 use crate::ask::questions;
 use crate::compare::{Compared, Contender, Spread, compare, new_table};
 use crate::load::{Call, Class, Latency, Line, Shape};
-use crate::process::{On, Server};
+use crate::process::Server;
 use crate::publish::publish_beside;
 use crate::report::Run;
 use crate::side::manifest;
@@ -72,26 +72,26 @@ impl Figures {
 pub(crate) async fn run(args: Args) -> Result<()> {
     let Common { rows, seconds, rounds, .. } = args.common;
     let (world, filled) = World::filled(&args.common.place, rows).await?;
-    let figures = measure(&world, seconds, rounds).await?;
+    world.forget_snapshots()?;
+    let figures = world.served(async |hub| measure(&world, hub, seconds, rounds).await).await?;
     args.common.output.write(&Run { snapshot: Some(figures), ..Run::of(&filled)? })
 }
 
-pub(crate) async fn measure(world: &World, seconds: f64, rounds: u16) -> Result<Figures> {
-    world.forget_snapshots()?;
-    let hub = world.serve(On::Servers).await?;
-    let (bank, court) = (world.client(&hub, BANK).await?, world.client(&hub, COURT).await?);
+/// Of a hub that has no snapshot yet.
+pub(crate) async fn measure(world: &World, hub: &Server, seconds: f64, rounds: u16) -> Result<Figures> {
+    let (bank, court) = (world.client(hub, BANK).await?, world.client(hub, COURT).await?);
     let (clear, _) = questions(world)?;
     note("a court at work, alone");
     let (alone, ()) = publish_beside(&court, &clear, tokio::time::sleep(Duration::from_secs_f64(seconds))).await?;
     note("having a snapshot made");
     let before = hub.usage()?.rss_mib;
     let since = Instant::now();
-    let (made_beside, made) = publish_beside(&court, &clear, made(&bank, &hub)).await?;
+    let (made_beside, made) = publish_beside(&court, &clear, made(&bank, hub)).await?;
     let made_s = since.elapsed().as_secs_f64();
     let peak = made?;
     let ([alone_listed, alone_lifted], [listed, lifted]) = (alone.latencies(), made_beside.latencies());
     let beside = Beside { listed: [alone_listed, listed], lifted: [alone_lifted, lifted], rss_mib: [before, peak] };
-    let fetched = fetch(world, &hub, seconds, rounds).await?;
+    let fetched = fetch(world, hub, seconds, rounds).await?;
     let mut serving_s = Vec::new();
     for round in 1..=rounds {
         note(format_args!("round {round} of {rounds}: a replica from an empty directory"));
@@ -102,20 +102,11 @@ pub(crate) async fn measure(world: &World, seconds: f64, rounds: u16) -> Result<
         serving_s.push(since.elapsed().as_secs_f64());
         replica.unsubscribe().await?;
     }
-    hub.stop().await?;
     Ok(Figures { made_s: Some(made_s), beside: Some(beside), serving_s: Some(Spread::of(serving_s)), ..fetched })
 }
 
-/// Only what it takes to fetch the snapshot that there is.
-pub(crate) async fn fetched(world: &World, seconds: f64, rounds: u16) -> Result<Figures> {
-    let hub = world.serve(On::Servers).await?;
-    let figures = fetch(world, &hub, seconds, rounds).await?;
-    hub.stop().await?;
-    Ok(figures)
-}
-
-/// The snapshot, next to as many raw bytes.
-async fn fetch(world: &World, hub: &Server, seconds: f64, rounds: u16) -> Result<Figures> {
+/// The snapshot that there is, next to as many raw bytes.
+pub(crate) async fn fetch(world: &World, hub: &Server, seconds: f64, rounds: u16) -> Result<Figures> {
     let raw = world.serve_raw().await?;
     let snapshot = manifest(&world.client(hub, BANK).await?).await?.snapshot.ok_or("a manifest without a snapshot")?;
     let bytes = snapshot.bytes;

@@ -6,7 +6,7 @@ use crate::ask::{Questions, questions, stream};
 use crate::compare::{Compared, Contender, Spread, compare};
 use crate::load::Shape;
 use crate::lookup::{CHECK, SHAPES, contender};
-use crate::process::On;
+use crate::process::Server;
 use crate::report::Run;
 use crate::world::{BANK, World};
 use crate::{Common, Result};
@@ -35,23 +35,20 @@ impl Figures {
 pub(crate) async fn run(args: Args) -> Result<()> {
     let Common { rows, seconds, rounds, .. } = args.common;
     let (world, filled) = World::filled(&args.common.place, rows).await?;
-    let figures = measure(&world, seconds, rounds).await?;
+    let figures = world.served(async |hub| measure(&world, hub, seconds, rounds).await).await?;
     args.common.output.write(&Run { stream: Some(figures), ..Run::of(&filled)? })
 }
 
-pub(crate) async fn measure(world: &World, seconds: f64, rounds: u16) -> Result<Figures> {
-    let hub = world.serve(On::Servers).await?;
+pub(crate) async fn measure(world: &World, hub: &Server, seconds: f64, rounds: u16) -> Result<Figures> {
     let (clear, listed) = questions(world)?;
     let mixed = Questions::mixed(&clear, &listed, 1);
-    let streams = Contender::new(STREAM, &hub, || async {
-        let client = world.client(&hub, BANK).await?;
+    let streams = Contender::new(STREAM, hub, || async {
+        let client = world.client(hub, BANK).await?;
         Ok(stream(&client, &mixed))
     });
-    let contenders = [contender(world, CHECK, &hub, mixed.clone()), streams];
+    let contenders = [contender(world, CHECK, hub, mixed.clone()), streams];
     let (connections, in_flight) = SHAPES[0];
     let compared = compare(&contenders, Shape::closed(connections, in_flight, seconds), rounds).await?;
-    drop(contenders);
-    hub.stop().await?;
     Ok(Figures { compared })
 }
 

@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 use crate::compare::Spread;
 use crate::lookup::{self, STOCK, TUNED};
 use crate::peers::{ETCD, POSTGRES, Peers};
+use crate::process::Server;
 use crate::report::Run;
-use crate::world::World;
+use crate::world::{With, World};
 use crate::{Common, Result, batch, expiry, import, mixed, publish, push, reload, replica, snapshot, start, stream};
 
 #[derive(clap::Args)]
@@ -22,7 +23,8 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> Result<()> {
     let Common { rows, seconds, rounds, place, output } = &args.common;
-    let (world, filled) = World::filled(place, *rows).await?;
+    let with = if args.quick { With::Listings } else { With::Relations };
+    let (world, filled) = World::filled_with(place, *rows, with).await?;
     let mut run = Run::of(&filled)?;
     let measured = if args.quick {
         quick(&world, &mut run, *seconds, *rounds).await
@@ -39,13 +41,16 @@ pub(crate) async fn run(args: Args) -> Result<()> {
 async fn whole(world: &World, run: &mut Run, rows: u64, seconds: f64, rounds: u16) -> Result<()> {
     run.start = Some(start::measure(world, rounds).await?);
     let peers = Peers::start(world, rows).await?;
-    run.lookup = Some(lookup::measure(world, &peers, lookup::How::usual(seconds, rounds)).await?);
-    run.batch = Some(batch::measure(world, &peers, seconds, rounds).await?);
+    let how = lookup::How::usual(seconds, rounds);
+    run.lookup = Some(world.served(async |hub| lookup::measure(world, hub, &peers, how).await).await?);
+    run.batch = Some(world.served(async |hub| batch::measure(world, hub, &peers, seconds, rounds).await).await?);
     peers.stop().await?;
-    run.stream = Some(stream::measure(world, seconds, rounds).await?);
-    run.snapshot = Some(snapshot::measure(world, seconds, rounds).await?);
+    run.stream = Some(world.served(async |hub| stream::measure(world, hub, seconds, rounds).await).await?);
+    world.forget_snapshots()?;
+    run.snapshot = Some(world.served(async |hub| snapshot::measure(world, hub, seconds, rounds).await).await?);
     run.replica = Some(replica::measure(world, replica::How::usual(rounds)).await?);
-    run.push = Some(push::measure(world, push::How::USUAL, rounds).await?);
+    world.forget_snapshots()?;
+    run.push = Some(world.served(async |hub| push::measure(world, hub, push::How::USUAL, rounds).await).await?);
     run.publish = Some(publish::measure(world, seconds, rounds).await?);
     run.mixed = Some(mixed::measure(world, mixed::Side::USUAL, seconds, rounds).await?);
     run.expiry = Some(expiry::measure(world, expiry::How::USUAL, seconds, rounds).await?);
@@ -54,15 +59,19 @@ async fn whole(world: &World, run: &mut Run, rows: u64, seconds: f64, rounds: u1
     Ok(())
 }
 
-/// Only what the last line tells, without peers, and by the snapshot that the world was filled with.
+/// Only what the last line tells, without peers, of one hub as far as that goes, and by the snapshot that the world was filled with.
 async fn quick(world: &World, run: &mut Run, seconds: f64, rounds: u16) -> Result<()> {
     run.start = Some(start::measure(world, 1).await?);
-    run.push = Some(push::followed(world, push::How::QUICK, rounds).await?);
     let few = lookup::How { shapes: &lookup::SHAPES[..1], adverse_percent: &[1], extremes: false, seconds, rounds };
-    run.lookup = Some(lookup::measure(world, &Peers::none(), few).await?);
-    run.batch = Some(batch::measure(world, &Peers::none(), seconds, rounds).await?);
-    run.stream = Some(stream::measure(world, seconds, rounds).await?);
-    run.snapshot = Some(snapshot::fetched(world, seconds, rounds).await?);
+    let of_hub = async |hub: &Server| {
+        run.lookup = Some(lookup::measure(world, hub, &Peers::none(), few).await?);
+        run.batch = Some(batch::measure(world, hub, &Peers::none(), seconds, rounds).await?);
+        run.stream = Some(stream::measure(world, hub, seconds, rounds).await?);
+        run.snapshot = Some(snapshot::fetch(world, hub, seconds, rounds).await?);
+        run.push = Some(push::measure(world, hub, push::How::QUICK, rounds).await?);
+        Ok(())
+    };
+    world.served(of_hub).await?;
     run.replica = Some(replica::measure(world, replica::How::quick(rounds)).await?);
     Ok(())
 }

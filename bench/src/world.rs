@@ -26,6 +26,8 @@ const TRUST_DOMAIN: &str = "bench.xinhub.invalid";
 /// This program, by its allocator.
 const SYSTEM_MALLOC: &str = "xinhub-bench";
 const MIMALLOC: &str = "xinhub-bench-mimalloc";
+/// Of the rows that a world is filled with.
+const FIRST_SEED: u64 = 1;
 /// How it was filled; the last that is written.
 const FILLED: &str = "filled.json";
 const OTHER_CONFIG: &str = "other-hub.toml";
@@ -51,11 +53,20 @@ connections_per_client = 4_000
 replicas_per_client = 4_000
 "#;
 
-/// What rows to make: of the first seed with their relations, and with what look-ups should find.
+/// What a world is filled with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum With {
+    Listings,
+    /// And who is related to the organisations among them.
+    Relations,
+}
+
+/// What rows to make: of the first seed with what look-ups should find.
 struct Synthetic<'a> {
     rows: u64,
     seed: u64,
     listings: &'a str,
+    with: With,
 }
 
 /// Where it all happens.
@@ -159,6 +170,12 @@ impl World {
     /// A hub with so many listings and their relations, which doesn't run: the one that was kept, or a new one. It knows what its
     /// audiences hold: it would find out by itself, beside what is measured.
     pub(crate) async fn filled(place: &Place, rows: u64) -> Result<(Self, Filled)> {
+        Self::filled_with(place, rows, With::Relations).await
+    }
+
+    /// The same, without relations where they would take too long. One that is kept is kept for every command.
+    pub(crate) async fn filled_with(place: &Place, rows: u64, with: With) -> Result<(Self, Filled)> {
+        let with = if place.is_kept() { With::Relations } else { with };
         if let Some(dir) = place.world.as_ref().filter(|dir| dir.exists()) {
             let world = Self::at(place, fs::canonicalize(dir)?, None);
             let told = fs::read_to_string(world.path(FILLED));
@@ -172,7 +189,7 @@ impl World {
         }
         let world = Self::create(place)?;
         let hub = world.serve(On::All).await?;
-        let mut filled = world.fill(&hub, rows).await?;
+        let mut filled = world.fill(&hub, rows, with).await?;
         note("waiting for details and a snapshot of what was imported");
         let (lag, ()) = tokio::try_join!(world.lag(&hub), world.snapshot_made(&hub))?;
         filled.lag = Some(lag);
@@ -192,12 +209,12 @@ impl World {
         Ok(())
     }
 
-    /// Makes so many rows with their relations, and imports them.
-    pub(crate) async fn fill(&self, hub: &Server, rows: u64) -> Result<Filled> {
-        self.synthesize(&Synthetic { rows, seed: 1, listings: "listings.csv" }).await?;
-        let mut imports = Vec::new();
-        for file in ["listings.csv", "relations.csv"] {
-            imports.push(self.import(hub, file).await?);
+    /// Makes so many rows, and imports them.
+    pub(crate) async fn fill(&self, hub: &Server, rows: u64, with: With) -> Result<Filled> {
+        self.synthesize(&Synthetic { rows, seed: FIRST_SEED, listings: "listings.csv", with }).await?;
+        let mut imports = vec![self.import(hub, "listings.csv").await?];
+        if with == With::Relations {
+            imports.push(self.import(hub, "relations.csv").await?);
         }
         Ok(Filled { rows, imports, peak_rss_mib: hub.usage()?.peak_rss_mib, lag: None })
     }
@@ -224,6 +241,14 @@ impl World {
     /// The hub, to be measured.
     pub(crate) async fn serve(&self, on: On) -> Result<Server> {
         self.settled(self.start(on).await?).await
+    }
+
+    /// Measures something of the hub, which is stopped then.
+    pub(crate) async fn served<T>(&self, measure: impl AsyncFnOnce(&Server) -> Result<T>) -> Result<T> {
+        let hub = self.serve(On::Servers).await?;
+        let figures = measure(&hub).await?;
+        hub.stop().await?;
+        Ok(figures)
     }
 
     /// Waits until it has opened its store of details too: that takes seconds of the processor that is measured.
@@ -308,13 +333,16 @@ impl World {
 
     /// Makes rows: the same from one seed in every run of a day.
     async fn synthesize(&self, what: &Synthetic<'_>) -> Result<()> {
-        let Synthetic { rows, seed, listings } = what;
+        let Synthetic { rows, seed, listings, with } = what;
         note(format_args!("making {rows} synthetic rows"));
         let mut command = self.program("xinhub");
         command.args(["synthesize", "--rows", &rows.to_string(), "--seed", &seed.to_string(), "--court", "leizhou"]);
         command.args(["--court-name", COURT_NAME, "--out", listings]);
-        if *seed == 1 {
-            command.args(["--relations", "relations.csv", "--answers", "answers.csv"]);
+        if *seed == FIRST_SEED {
+            command.args(["--answers", "answers.csv"]);
+        }
+        if *with == With::Relations {
+            command.args(["--relations", "relations.csv"]);
         }
         tokio::task::spawn_blocking(|| succeed(command)).await??;
         Ok(())
@@ -323,7 +351,7 @@ impl World {
     /// Makes rows that no earlier run has brought.
     pub(crate) async fn synthesize_more(&self, rows: u64, listings: &str) -> Result<()> {
         let (seed, _) = uuid::Uuid::now_v7().as_u64_pair();
-        self.synthesize(&Synthetic { rows, seed, listings }).await
+        self.synthesize(&Synthetic { rows, seed, listings, with: With::Listings }).await
     }
 
     /// Imports a file by `xinhub import`, as a court would.

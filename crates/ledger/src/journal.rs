@@ -60,6 +60,8 @@ pub trait JournalReader: Send + Sync + std::fmt::Debug {
     fn read(&self, frame: u64) -> Result<Vec<u8>, JournalError>;
     /// A part of the payload at a frame, without the checksum, which only the whole has: for what carries a hash of its own.
     fn read_part(&self, frame: u64, part: Range<usize>) -> Result<Vec<u8>, JournalError>;
+    /// The numbers of entries that are found at once, ascending; those between two are gone through from the one before.
+    fn found_at_once(&self) -> Vec<u64>;
     /// All entries after number `sequence`, in order, up to the end as it is now. Stops after the first error.
     fn after(&self, sequence: u64) -> Box<dyn Iterator<Item = Result<Stored, JournalError>> + '_>;
 }
@@ -96,6 +98,10 @@ impl JournalReader for LogReader {
 
     fn read_part(&self, frame: u64, part: Range<usize>) -> Result<Vec<u8>, JournalError> {
         Ok(LogReader::read_part(self, LogPosition::from_u64(frame), part)?)
+    }
+
+    fn found_at_once(&self) -> Vec<u64> {
+        self.segments().iter().map(|segment| segment.first_sequence).collect()
     }
 
     fn after(&self, sequence: u64) -> Box<dyn Iterator<Item = Result<Stored, JournalError>> + '_> {

@@ -16,7 +16,7 @@ use xinhub_domain::policy::{LookupAsk, LookupPermit, Moment, Policy, RegistryAsk
 use xinhub_domain::time::{Day, Timestamp};
 
 use crate::clock::manual::ManualClock;
-use crate::command::{Act, Command, Request};
+use crate::command::{Act, Command, ImportBatch, ImportRow, Request};
 use crate::crypto;
 use crate::crypto::Prf;
 use crate::keys::{Keyring, Purpose};
@@ -173,6 +173,12 @@ pub fn relation(who: RawIdentity, relation: Relation, until: &str) -> Box<Relati
         until: until.to_owned(),
     };
     Box::new(RelationContent::check(&draft, start()).unwrap().0)
+}
+
+/// Rows as a clerk's import brings them.
+pub fn batch(rows: Vec<ImportRow>) -> ImportBatch {
+    let actor = actor("clerk");
+    ImportBatch { actor, dry_run: false, amend: false, as_of: start(), released: None, complete: None, rows }
 }
 
 /// A ledger on a disk in memory, its clock in the test's hand.

@@ -110,6 +110,10 @@ impl JournalReader for MemoryReader {
         payload.get(part).map(<[u8]>::to_vec).ok_or_else(|| JournalError::Failed("no such part".to_owned()))
     }
 
+    fn found_at_once(&self) -> Vec<u64> {
+        self.0.entries.read().iter().map(|stored| stored.sequence).collect()
+    }
+
     fn after(&self, sequence: u64) -> Box<dyn Iterator<Item = Result<Stored, JournalError>> + '_> {
         let entries = self.0.entries.read();
         let from = usize::try_from(sequence).unwrap_or(usize::MAX).min(entries.len());

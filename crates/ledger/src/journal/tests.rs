@@ -75,6 +75,8 @@ fn check(mut maker: impl Maker) {
     assert_eq!(stored.iter().map(|one| one.frame).collect::<Vec<_>>(), frames);
     assert_eq!(stored[19].chain, journal.tail().chain);
     assert_eq!(reader.after(20).count(), 0);
+    let at_once = reader.found_at_once();
+    assert!(at_once.is_sorted() && at_once[0] == 1 && at_once[1..].iter().all(|sequence| *sequence <= 20));
     assert!(reader.read(frames[19] + 1_000_000).is_err());
 
     let tail = journal.tail();

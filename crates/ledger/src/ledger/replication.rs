@@ -6,6 +6,7 @@
 //! changed, and the state says what holds now.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -126,6 +127,22 @@ fn unreadable(error: impl std::fmt::Display) -> CommandError {
     CommandError::Unreadable
 }
 
+/// The first of a range of which something is not true, as it is of none behind it; its end where it is true of all.
+fn first_not(
+    Range { start: mut low, end: mut high }: Range<u64>,
+    is_true: impl Fn(u64) -> Result<bool, CommandError>,
+) -> Result<u64, CommandError> {
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if is_true(middle)? {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    Ok(low)
+}
+
 impl Ledger {
     /// Where the history stands, for whoever begins to follow it here.
     pub fn mark(&self) -> Mark {
@@ -191,19 +208,18 @@ impl Ledger {
         self.entries_while(|entry| entry.last_revision() < revision)
     }
 
-    /// How many entries there are before the first of which `early` is not true: of none behind that one it is.
+    /// How many entries there are before the first of which `early` is not true: of none behind that one it is. Of all segments but one no
+    /// more than the beginning is read.
     pub(super) fn entries_while(&self, early: impl Fn(&Entry) -> bool) -> Result<u64, CommandError> {
-        let (mut low, mut high) = (0, self.mark().sequence);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let Some((entry, _)) = self.entry_after(middle)? else { break };
-            if early(&entry) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        Ok(low)
+        let is_early = |number: u64| Ok(self.entry_after(number - 1)?.is_some_and(|(entry, _)| early(&entry)));
+        let end = self.mark().sequence;
+        let mut at_once = self.0.vault.journal().found_at_once();
+        at_once.retain(|number| *number <= end);
+        let known = first_not(0..at_once.len() as u64, |index| is_early(at_once[index as usize]))? as usize;
+        // All up to the last of these are early, and the one behind isn't.
+        let before = known.checked_sub(1).map_or(0, |last| at_once[last]);
+        let until = at_once.get(known).map_or(end, |number| number - 1);
+        Ok(first_not(before + 1..until + 1, is_early)? - 1)
     }
 
     /// The entry behind so many, and the chain hash with it.
@@ -452,5 +468,46 @@ impl Ledger {
             tell(self.current(&touched, audiences)?.changes, true);
             mark = touched.mark;
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::command::ImportRow;
+    use crate::keys::Keyring;
+    use crate::storage::sim::SimStorage;
+    use crate::testing::*;
+
+    /// Whoever comes back is led on from the very place where it was, wherever in the journal that is.
+    #[tokio::test]
+    async fn every_end_of_an_entry_is_found_again_and_nothing_between() {
+        let mut bench = Bench::blank(SimStorage::new(31), Arc::new(Keyring::ephemeral()));
+        (bench.settings.segment_bytes, bench.settings.max_payload_bytes) = (8 << 10, 4 << 10);
+        bench.create().unwrap();
+        let ledger = bench.open();
+        let mut marks = vec![Mark::default()];
+        for number in 1..=60 {
+            // Every third entry holds two events.
+            let rows = (0..1 + u32::from(number % 3 == 0)).map(|nth| {
+                ImportRow::Listing(content(&draft(organisation(u64::from(2 * number + nth)), 2 * number + nth)))
+            });
+            let imported = ledger.begin_import(court("court-one"), batch(rows.collect())).await.unwrap();
+            imported.outcomes().await.unwrap();
+            marks.push(ledger.mark());
+        }
+        drop(ledger);
+        let ledger = bench.open();
+        let segments = bench.sim.storage().dir("journal").unwrap().list().unwrap().len();
+        assert!(segments > 4, "{segments} segments");
+        let end = ledger.mark().revision;
+        for revision in 0..=end {
+            let expected = marks.iter().find(|mark| mark.revision == revision).copied();
+            assert_eq!(ledger.mark_at(revision, 0).unwrap(), expected, "revision {revision}");
+        }
+        assert_eq!(ledger.mark_at(end + 1, 0).unwrap(), None);
     }
 }

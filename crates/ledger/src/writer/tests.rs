@@ -15,8 +15,8 @@ use super::LULL;
 use super::tick::DUE_AT_ONCE;
 use crate::clock::Clock;
 use crate::command::{
-    Act, Command, CommandError, ImportBatch, ImportRow, ListingRef, MAX_IMPORT_ROWS, Outcome, Request, RowFault,
-    RowOutcome, StagedCommand,
+    Act, Command, CommandError, ImportRow, ListingRef, MAX_IMPORT_ROWS, Outcome, Request, RowFault, RowOutcome,
+    StagedCommand,
 };
 use crate::keys::Keyring;
 use crate::ledger::{Ledger, OpenError};
@@ -40,16 +40,7 @@ async fn publish(ledger: &Ledger, client: &str, draft: &Draft) -> Outcome {
 }
 
 async fn import(ledger: &Ledger, rows: Vec<ImportRow>) -> Vec<RowOutcome> {
-    let batch = ImportBatch {
-        actor: actor("clerk"),
-        dry_run: false,
-        amend: false,
-        as_of: start(),
-        released: None,
-        complete: None,
-        rows,
-    };
-    ledger.import(court("court-one"), batch).await.unwrap()
+    ledger.import(court("court-one"), batch(rows)).await.unwrap()
 }
 
 fn etag(ledger: &Ledger, listing: u64) -> u64 {
@@ -402,11 +393,6 @@ async fn no_more_imports_wait_than_may_however_many_come_at_once() {
     });
     let staged = join_all(staged).await;
     assert_eq!(staged.iter().filter(|one| one.is_ok()).count(), 16);
-}
-
-fn batch(rows: Vec<ImportRow>) -> ImportBatch {
-    let actor = actor("clerk");
-    ImportBatch { actor, dry_run: false, amend: false, as_of: start(), released: None, complete: None, rows }
 }
 
 /// A row, the row before it once more, and somebody related to that one.
