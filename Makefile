@@ -81,7 +81,7 @@ bench-setup: ## What the hub is compared with, etcd, PostgreSQL and Redis: Debia
 	bench/setup.sh
 
 .PHONY: bench-quick
-bench-quick: bench-build ## What it costs: a minute and a half on two processors after the build, with a line of JSON at the end. ROWS=1000000
+bench-quick: bench-build ## What it costs: under two minutes on two processors after the build, with a line of JSON at the end. ROWS=1000000
 	$(BENCH) suite --quick --rows $(or $(ROWS),1000000) --seconds 0.5 $(bench_world) --json target/bench-quick.json
 
 .PHONY: bench

@@ -91,8 +91,14 @@ impl Run {
         self.filled.as_ref().map_or(0, |filled| filled.rows)
     }
 
+    /// Without relations a world is another one.
+    fn world(&self) -> (u64, bool) {
+        (self.rows(), self.filled.as_ref().is_some_and(|filled| filled.relations() > 0))
+    }
+
     fn title(&self) -> String {
-        format!("## {} listings\n\n{}", self.rows(), self.machine.text())
+        let without = if self.world().1 { "" } else { ", nobody related" };
+        format!("## {} listings{without}\n\n{}", self.rows(), self.machine.text())
     }
 
     /// Whether servers and load shared processors of which each could have had its own.
@@ -136,11 +142,11 @@ impl Run {
     }
 }
 
-/// One section for as many rows, in the order in which they are first seen.
+/// One section for each world, in the order in which they are first seen.
 fn sections(runs: impl IntoIterator<Item = Run>) -> Vec<Run> {
     let mut sections: Vec<Run> = Vec::new();
     for run in runs {
-        match sections.iter_mut().find(|section| section.rows() == run.rows()) {
+        match sections.iter_mut().find(|section| section.world() == run.world()) {
             Some(section) => section.add(run),
             None => sections.push(run),
         }
@@ -148,7 +154,7 @@ fn sections(runs: impl IntoIterator<Item = Run>) -> Vec<Run> {
     sections
 }
 
-/// Writes `RESULTS.md` and its plots into a directory, from what runs have written; those of as many rows make one section.
+/// Writes `RESULTS.md` and its plots into a directory, from what runs have written; those of like worlds make one section.
 pub(crate) fn run(files: &[PathBuf], note: Option<&str>, into: &Path) -> Result<()> {
     let mut text = "# Results\n\nWritten by `xinhub-bench report` from the JSON of the runs; README.md says how they are made. \
                     Figures are medians of rounds run in turns, smallest and largest in brackets; ratios are taken within a round.\n\n"
@@ -170,7 +176,8 @@ pub(crate) fn run(files: &[PathBuf], note: Option<&str>, into: &Path) -> Result<
     for run in sections(runs) {
         text += &format!("{}\n\n", run.title());
         for (name, title, svg) in plot::all(&run) {
-            let name = format!("{name}-{}.svg", run.rows());
+            let (rows, related) = run.world();
+            let name = format!("{name}-{rows}{}.svg", if related { "" } else { "-unrelated" });
             fs::write(plots.join(&name), svg)?;
             text += &format!("![{title}](plots/{name})\n\n");
         }
@@ -189,7 +196,10 @@ mod tests {
     /// What a run of `push` has written, on as many rows, with processors for the load, or none of its own.
     fn pushed(rows: u64, load_cpus: usize, lifts: usize) -> Run {
         let machine = Machine { cpus: 2, load_cpus, ..Machine::default() };
-        let filled = json!({ "rows": rows, "imports": [], "peak_rss_mib": lifts });
+        let import =
+            |file: &str| json!({ "file": file, "rows": rows, "seconds": 1.0, "rows_per_s": 1.0, "hub_cpu_s": 1.0 });
+        let imports = [import("listings.csv"), import("relations.csv")];
+        let filled = json!({ "rows": rows, "imports": imports, "peak_rss_mib": lifts });
         let push =
             json!({ "subscribers": 1, "connections": 1, "lifts": lifts, "rounds": 3, "rows": [], "framing_ns": 0 });
         let push = Run { push: serde_json::from_value(push).unwrap(), ..Run::default() };
@@ -205,6 +215,14 @@ mod tests {
         let lifts = |title: &str| text.split(title).nth(1).and_then(|rest| rest.split(" lifts").next()).unwrap();
         assert!(lifts("### A lift, pushed\n").ends_with(" 40"), "the later one counts: {text}");
         assert!(lifts("### A lift, pushed, all processors shared\n").ends_with(" 30"), "{text}");
+    }
+
+    #[test]
+    fn a_run_without_relations_is_of_another_world() {
+        let mut without = pushed(1, 1, 20);
+        without.filled.as_mut().unwrap().imports.truncate(1);
+        let sections = sections([pushed(1, 1, 10), without]);
+        assert_eq!(sections.iter().map(Run::world).collect::<Vec<_>>(), [(1, true), (1, false)]);
     }
 
     #[test]

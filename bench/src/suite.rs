@@ -27,6 +27,10 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let (world, filled) = World::filled_with(place, *rows, with).await?;
     let mut run = Run::of(&filled)?;
     let measured = if args.quick {
+        // Where an earlier run has lifted, those who follow from its snapshot would be told of that.
+        if place.is_kept() {
+            world.forget_snapshots()?;
+        }
         quick(&world, &mut run, *seconds, *rounds).await
     } else {
         whole(&world, &mut run, *rows, *seconds, *rounds).await
@@ -59,7 +63,7 @@ async fn whole(world: &World, run: &mut Run, rows: u64, seconds: f64, rounds: u1
     Ok(())
 }
 
-/// Only what the last line tells, without peers, of one hub as far as that goes, and by the snapshot that the world was filled with.
+/// Only what the last line tells, without peers, of one hub as far as that goes.
 async fn quick(world: &World, run: &mut Run, seconds: f64, rounds: u16) -> Result<()> {
     run.start = Some(start::measure(world, 1).await?);
     let few = lookup::How { shapes: &lookup::SHAPES[..1], adverse_percent: &[1], extremes: false, seconds, rounds };
@@ -90,6 +94,7 @@ fn summary(run: &Run) -> Value {
     let median = |spread: Option<Spread>| spread.map(|spread| spread.median);
     let lookup = run.lookup.as_ref();
     tell("entries", run.filled.as_ref().map(|filled| filled.rows as f64));
+    tell("relations", run.filled.as_ref().map(|filled| filled.relations() as f64));
     tell("check_vs_stock_echo", median(lookup.and_then(|lookup| lookup.rate_ratio(STOCK))));
     tell("check_cpu_vs_tuned_echo", median(lookup.and_then(|lookup| lookup.cpu_ratio(TUNED))));
     tell("check_p99_vs_tuned_echo", median(lookup.and_then(lookup::Figures::p99_ratio)));

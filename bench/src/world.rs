@@ -28,6 +28,8 @@ const SYSTEM_MALLOC: &str = "xinhub-bench";
 const MIMALLOC: &str = "xinhub-bench-mimalloc";
 /// Of the rows that a world is filled with.
 const FIRST_SEED: u64 = 1;
+const LISTINGS: &str = "listings.csv";
+const RELATIONS: &str = "relations.csv";
 /// How it was filled; the last that is written.
 const FILLED: &str = "filled.json";
 const OTHER_CONFIG: &str = "other-hub.toml";
@@ -113,6 +115,13 @@ pub(crate) struct Filled {
     pub(crate) peak_rss_mib: f64,
     /// Of the detail store when the last file was acknowledged; `None` where the hub didn't live to catch up.
     pub(crate) lag: Option<Lag>,
+}
+
+impl Filled {
+    /// Rows of those who are related to what is listed.
+    pub(crate) fn relations(&self) -> u64 {
+        self.imports.iter().filter(|import| import.file == RELATIONS).map(|import| import.rows).sum()
+    }
 }
 
 /// How far the detail store was behind.
@@ -211,10 +220,10 @@ impl World {
 
     /// Makes so many rows, and imports them.
     pub(crate) async fn fill(&self, hub: &Server, rows: u64, with: With) -> Result<Filled> {
-        self.synthesize(&Synthetic { rows, seed: FIRST_SEED, listings: "listings.csv", with }).await?;
-        let mut imports = vec![self.import(hub, "listings.csv").await?];
+        self.synthesize(&Synthetic { rows, seed: FIRST_SEED, listings: LISTINGS, with }).await?;
+        let mut imports = vec![self.import(hub, LISTINGS).await?];
         if with == With::Relations {
-            imports.push(self.import(hub, "relations.csv").await?);
+            imports.push(self.import(hub, RELATIONS).await?);
         }
         Ok(Filled { rows, imports, peak_rss_mib: hub.usage()?.peak_rss_mib, lag: None })
     }
@@ -342,7 +351,7 @@ impl World {
             command.args(["--answers", "answers.csv"]);
         }
         if *with == With::Relations {
-            command.args(["--relations", "relations.csv"]);
+            command.args(["--relations", RELATIONS]);
         }
         tokio::task::spawn_blocking(|| succeed(command)).await??;
         Ok(())
@@ -362,7 +371,7 @@ impl World {
         command.args(["import", file, "--output", "json", "--actor", "bench", "--post", "clerk", "--endpoint"]);
         command.arg(format!("https://{}", server.address)).arg("--ca").arg(self.path("pki/ca.pem"));
         command.arg("--cert").arg(certificate).arg("--key").arg(key);
-        if file.starts_with("relations") {
+        if file == RELATIONS {
             command.arg("--relations");
         }
         let began = Instant::now();

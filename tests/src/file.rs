@@ -160,7 +160,7 @@ pub fn messages(options: ImportOptions, file: &[u8], chunk_bytes: usize) -> Vec<
 }
 
 /// How long a file of these sizes may take; the SDK waits for ever.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(900);
 
 /// Sends a file and hears it out.
 ///

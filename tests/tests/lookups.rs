@@ -375,11 +375,11 @@ async fn a_batch_of_ten_thousand_is_answered_at_one_revision_under_writes() {
         assert!(verdicts.chunks(2).all(|pair| pair == [of_second, of_first]), "two revisions in one batch");
         assert!(of_second == Verdict::Clear || of_first == Verdict::Consider, "a state that never was");
         seen.insert(response.position.unwrap().token);
-        if answered == 12 {
+        if answered >= 12 && seen.len() > 1 {
             break;
         }
     }
-    assert_eq!(answered, 12, "a batch gets its answer in the end");
+    assert!(answered >= 12, "a batch gets its answer in the end");
     writer.abort();
     assert!(seen.len() > 1, "the writer wrote meanwhile");
 }

@@ -276,6 +276,20 @@ pub fn request_at(at: Timestamp, client: &str, staff: &str, etag: Option<u64>, c
     }
 }
 
+/// Asks again and again, for two minutes: other work may hold the machine up.
+///
+/// # Panics
+/// Where nothing is answered.
+pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..12_000 {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("not in time: {what}");
+}
+
 /// Which relations a bank's lending check, looking at all of them, finds.
 pub fn held(ledger: &Ledger, raw: &RawIdentity) -> RelationSet {
     let permit = lookup("bank", "credit.lending", None);

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::RwLock;
 use tokio::sync::watch;
@@ -202,17 +201,6 @@ impl Alone {
         let count = self.resident.read().table.len() as u64;
         (1..=count).map(|number| self.listing(number)).collect()
     }
-}
-
-/// Asks again and again, for half a minute.
-pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    for _ in 0..3_000 {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("not in time: {what}");
 }
 
 pub(crate) fn copy_dir(from: &Path, to: &Path) {

@@ -213,6 +213,7 @@ impl Ledger {
     pub(super) fn entries_while(&self, early: impl Fn(&Entry) -> bool) -> Result<u64, CommandError> {
         let is_early = |number: u64| Ok(self.entry_after(number - 1)?.is_some_and(|(entry, _)| early(&entry)));
         let end = self.mark().sequence;
+        // What is durable and not visible yet is not there.
         let mut at_once = self.0.vault.journal().found_at_once();
         at_once.retain(|number| *number <= end);
         let known = first_not(0..at_once.len() as u64, |index| is_early(at_once[index as usize]))? as usize;
@@ -477,6 +478,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::clock::Clock;
     use crate::command::ImportRow;
     use crate::keys::Keyring;
     use crate::storage::sim::SimStorage;
@@ -489,7 +491,7 @@ mod tests {
         (bench.settings.segment_bytes, bench.settings.max_payload_bytes) = (8 << 10, 4 << 10);
         bench.create().unwrap();
         let ledger = bench.open();
-        let mut marks = vec![Mark::default()];
+        let (mut marks, mut times) = (vec![Mark::default()], Vec::new());
         for number in 1..=60 {
             // Every third entry holds two events.
             let rows = (0..1 + u32::from(number % 3 == 0)).map(|nth| {
@@ -498,6 +500,8 @@ mod tests {
             let imported = ledger.begin_import(court("court-one"), batch(rows.collect())).await.unwrap();
             imported.outcomes().await.unwrap();
             marks.push(ledger.mark());
+            times.push(bench.clock.wall());
+            bench.clock.advance_ms(1_000);
         }
         drop(ledger);
         let ledger = bench.open();
@@ -509,5 +513,9 @@ mod tests {
             assert_eq!(ledger.mark_at(revision, 0).unwrap(), expected, "revision {revision}");
         }
         assert_eq!(ledger.mark_at(end + 1, 0).unwrap(), None);
+        for (at, time) in times.into_iter().enumerate() {
+            let before = [time, Timestamp(time.0 + 1)].map(|when| ledger.recorded_before(when).unwrap());
+            assert_eq!(before, [marks[at].revision, marks[at + 1].revision], "entry {}", at + 1);
+        }
     }
 }

@@ -121,8 +121,7 @@ async fn a_term_that_is_over_by_either_clock_is_unsure_while_time_is_frozen() {
     let (two, one) = (identity(&person(2)), identity(&person(1)));
     let missed = ledger.missed(&permit, [None, Some(&two), Some(&one), None].into_iter(), RelationSet::ALL);
     assert_eq!(missed, [false, true, false, false], "of whom nothing more is to be asked");
-    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
-    assert!(ledger.status().clock_frozen);
+    eventually("the clock is frozen", || ledger.status().clock_frozen.then_some(()));
     let refused = ledger.submit(request(
         "court-one",
         "j-1",

@@ -257,7 +257,7 @@ impl Bench {
     }
 
     pub(super) async fn detail_is_there(&self, listing: u64) {
-        for _ in 0..500 {
+        for _ in 0..6_000 {
             if self.hub.ledger.detail(listing).is_ok_and(|detail| detail.is_some()) {
                 return;
             }
@@ -268,13 +268,14 @@ impl Bench {
 
     /// Every call recorded so far, what waits included.
     pub(super) fn calls(&self) -> Vec<audit::Call> {
-        for _ in 0..500 {
+        for _ in 0..6_000 {
             if self.hub.audit.status().claimed == 0 {
                 break;
             }
             self.clock.advance_ms(60);
             std::thread::sleep(Duration::from_millis(10));
         }
+        assert_eq!(self.hub.audit.status().claimed, 0, "records are still waiting");
         let entries = self.hub.audit.reader().entries().unwrap();
         let call = |entry| match entry {
             audit::Entry::Call(call) => Some(*call),
