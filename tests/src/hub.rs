@@ -366,6 +366,13 @@ impl Hub {
         response
     }
 
+    /// Waits until so many records wait for the disk, those of calls under way included.
+    pub async fn until_records_wait(&self, count: u64) {
+        let line = format!("xinhub_audit_waiting {count}");
+        let seen = async || self.metrics_text().await.lines().any(|one| one == line).then_some(());
+        until("so many records wait for the disk", seen).await;
+    }
+
     /// How a client reaches it.
     pub fn client_config(&self, client: &str) -> Config {
         let (certificate, key) = self.certificate(client);

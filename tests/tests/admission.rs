@@ -288,8 +288,9 @@ async fn a_stopping_hub_says_so_and_lets_calls_finish() {
     let mut health = HealthClient::new(channel).watch(request).await.unwrap().into_inner();
     assert_eq!(within(health.message()).await.unwrap().unwrap().status(), ServingStatus::Serving);
 
+    hub.until_records_wait(0).await;
     let call = tokio::spawn(async move { Ask::about(&debtor, LOAN).at_least(&ahead).response(&bank).await });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    hub.until_records_wait(1).await;
     hub.terminate();
     assert_eq!(within(health.message()).await.unwrap().unwrap().status(), ServingStatus::NotServing);
     drop(health);

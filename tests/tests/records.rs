@@ -118,11 +118,7 @@ async fn what_is_not_adverse_is_on_record_shortly_after() {
     Ask::about(&subject, ROOM).item("star_rated").expect(&hotel, Verdict::Clear, Why::NotListed).await;
     refused(Ask::about(&subject, LOAN).response(&hotel).await, Code::PermissionDenied, Reason::MeasureNotGranted);
     // By itself. How soon is not what is tried here: other work may hold up the hub.
-    until("no record waits", || async {
-        let metrics = hub.metrics_text().await;
-        metrics.lines().any(|line| line == "xinhub_audit_waiting 0").then_some(())
-    })
-    .await;
+    hub.until_records_wait(0).await;
     hub.kill();
     // A torn tail is cut when the hub starts.
     hub.serve().await;
