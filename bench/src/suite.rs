@@ -65,7 +65,7 @@ async fn whole(world: &World, run: &mut Run, rows: u64, seconds: f64, rounds: u1
 
 /// Only what the last line tells, without peers, of one hub as far as that goes.
 async fn quick(world: &World, run: &mut Run, seconds: f64, rounds: u16) -> Result<()> {
-    run.start = Some(start::measure(world, 1).await?);
+    run.start = Some(start::measure(world, rounds).await?);
     let few = lookup::How { shapes: &lookup::SHAPES[..1], adverse_percent: &[1], extremes: false, seconds, rounds };
     let of_hub = async |hub: &Server| {
         run.lookup = Some(lookup::measure(world, hub, &Peers::none(), few).await?);
